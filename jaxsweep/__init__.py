@@ -1,0 +1,1 @@
+"""jaxsweep trains thousands of neural-network hyperparameter configurations at once."""
