@@ -1,0 +1,142 @@
+"""Which searcher finds good networks soonest?
+
+PLACEHOLDER
+"""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.search import SEARCHERS, make
+from jaxsweep.space import Choice, Int, LogUniform, Space, Uniform
+
+TABLES = ("australian", "car", "phoneme", "vehicle")
+AXES = {  # axis of the table -> hyperparameter, in the order of the axes of `score`
+    "alpha": "l2",
+    "batch_size": "batch_size",
+    "depth": "depth",
+    "learning_rate_init": "learning_rate",
+    "width": "width",
+}
+BATCHES, BATCH = 4, 50
+
+
+class Table:
+    """One data set of the benchmark as an oracle: scores of the nearest cell of the grid to a config."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            self.scores: NDArray[np.float64] = file["score"].astype(np.float64)  # [alpha, ..., width, 5 seeds]
+            self.axes = {name: file[axis].astype(np.float64) for axis, name in AXES.items()}
+        means = self.scores.mean(axis=-1)
+        self.regrets = (means.max() - means) / (means.max() - np.median(means))  # [alpha, ..., width]
+
+    def space(self) -> Space:
+        """Return the space of the table: each range reaches half a step beyond the axis, so cells are equally likely.
+
+        The axes are log grids (depth: linear), so ranges keep what a Choice would lose, their order.
+        """
+        ends = {}
+        for name, axis in self.axes.items():
+            half = np.sqrt(axis[1] / axis[0]), np.sqrt(axis[-1] / axis[-2])
+            ends[name] = (float(axis[0] / half[0]), float(axis[-1] * half[1]))
+        return Space(
+            l2=LogUniform(*ends["l2"]),
+            batch_size=Int(*(round(end) for end in ends["batch_size"]), log=True),
+            depth=Int(int(self.axes["depth"][0]), int(self.axes["depth"][-1])),
+            learning_rate=LogUniform(*ends["learning_rate"]),
+            width=Int(*(round(end) for end in ends["width"]), log=True),
+        )
+
+    def cells(self, configs: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.intp], ...]:
+        """Return the positions [n] of the nearest cell on a log scale, one array an axis."""
+        return tuple(
+            np.abs(np.log([config[name] for config in configs])[:, None] - np.log(axis)).argmin(axis=1)
+            for name, axis in self.axes.items()
+        )
+
+
+def regret(searcher_name: str, table: Table, seed: int) -> float:
+    """Return the regret of the best config visited in 4 batches of 50; each score is that of a random seed."""
+    rng = np.random.default_rng([seed, 1])
+    searcher = make(searcher_name, table.space(), seed=seed)
+    best = np.inf
+    for _ in range(BATCHES):
+        configs = searcher.ask(BATCH)
+        cells = table.cells(configs)
+        searcher.tell(configs, table.scores[cells][np.arange(len(configs)), rng.integers(5, size=len(configs))])
+        best = min(best, float(table.regrets[cells].min()))
+    return best
+
+
+def mean_regrets(searcher_name: str, folder: Path, repetitions: int) -> NDArray[np.float64]:
+    """Return the regrets [repetitions, tables] of a searcher."""
+    tables = [Table(folder / f"hpobench_{name}.npz") for name in TABLES]
+    return np.array([[regret(searcher_name, table, seed) for table in tables] for seed in range(repetitions)])
+
+
+def seconds_to_ask(searcher_name: str, space: Space, n: int = 10_000) -> tuple[float, float]:
+    """Return the seconds that a first `ask(n)` takes, and another one after its configs were told."""
+    options = {"configs": space.sample(np.random.default_rng(0), 2 * n)} if searcher_name == "configs" else {}
+    searcher = make(searcher_name, space, **options)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        configs = searcher.ask(n)
+        seconds.append(time.perf_counter() - start)
+        searcher.tell(configs, np.random.default_rng(0).random(len(configs)))
+    return seconds[0], seconds[1]
+
+
+TIMED = Space(
+    depth=Int(1, 6),
+    width=Int(8, 1024, log=True),
+    activation=Choice(["relu", "tanh", "gelu", "elu"]),
+    init=Choice(["he_normal", "orthogonal", "glorot_uniform"]),
+    optimizer=Choice(["sgd", "adam", "rmsprop"]),
+    momentum=Uniform(0.0, 0.99, when={"optimizer": "sgd"}),
+    nesterov=Choice([True, False], when={"optimizer": "sgd"}),
+    b1=Uniform(0.5, 0.99, when={"optimizer": "adam"}),
+    learning_rate=LogUniform(1e-4, 1.0),
+    schedule=Choice(["constant", "cosine", "step"]),
+    decay_every=Uniform(1.0, 20.0, when={"schedule": "step"}),
+    batch_size=Int(8, 512, log=True),
+    dropout=Uniform(0.0, 0.8),
+    l2=LogUniform(1e-8, 1.0),
+)
+
+
+def main() -> None:
+    """Print the regrets of all searchers, and how long their proposals take."""
+    parser = argparse.ArgumentParser(description="Compares the searchers on the tables of HPOBench.")
+    shared = Path(__file__).resolve().parents[1] / ".." / "shared" / "tables"
+    parser.add_argument("--tables", type=Path, default=shared, help="folder of hpobench_*.npz")
+    parser.add_argument("--repetitions", type=int, default=20)
+    arguments = parser.parse_args()
+
+    print(f"mean regret after {BATCHES} batches of {BATCH}, {arguments.repetitions} repetitions")
+    print(f"{'searcher':<10} {'mean':>7} {'error':>7}  " + " ".join(f"{name:>10}" for name in TABLES))
+    for name in SEARCHERS:
+        if name != "configs":
+            regrets = mean_regrets(name, arguments.tables, arguments.repetitions)
+            error = regrets.mean(axis=1).std(ddof=1) / np.sqrt(len(regrets)) if len(regrets) > 1 else np.nan
+            by_table = " ".join(f"{value:>10.4f}" for value in regrets.mean(axis=0))
+            print(f"{name:<10} {regrets.mean():>7.4f} {error:>7.4f}  {by_table}")
+
+    print(
+        f"\nmilliseconds for ask(10_000), {len(TIMED)} entries, {sum(bool(e.when) for e in TIMED.entries.values())}"
+        " of them conditional"
+    )
+    print(f"{'searcher':<10} {'first':>7} {'later':>7}")
+    for name in SEARCHERS:
+        first, later = seconds_to_ask(name, TIMED)
+        print(f"{name:<10} {1000 * first:>7.0f} {1000 * later:>7.0f}")
+
+
+if __name__ == "__main__":
+    main()

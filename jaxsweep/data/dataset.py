@@ -1,0 +1,237 @@
+"""Raw data before any split: columns, a target and, where the user has them, validation and test parts."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data.columns import Column, make_column
+from jaxsweep.data.labels import Label, Target, Task, check_target, encode_target, infer_task, target_cells
+from jaxsweep.data.rawtable import Table, as_array, check_names, table_of
+from jaxsweep.errors import RequestError
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows that the user set aside for validation or testing: the same columns, and their target."""
+
+    inputs: tuple[Column, ...]
+    target: NDArray[Any]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.target)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Raw data before any split.
+
+    Attributes:
+        name: what messages and reports call the data.
+        task: classification or regression.
+        inputs: the raw columns, in order.
+        target: int64 class codes [rows], or float64 [rows] for regression.
+        classes: the sorted labels that the codes stand for; None for regression.
+        target_name: the target's column name.
+        image_shape: height and width where the columns are the pixels of an image, row by row.
+        validation: the user's own validation part, if any.
+        test: the user's own test part, if any.
+    """
+
+    name: str
+    task: Task
+    inputs: tuple[Column, ...]
+    target: NDArray[Any]
+    classes: tuple[Label, ...] | None
+    target_name: str
+    image_shape: tuple[int, int] | None = None
+    validation: Part | None = None
+    test: Part | None = None
+
+    def __post_init__(self) -> None:
+        _check_inputs(self)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows, without explicit validation and test parts."""
+        return len(self.target)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all contents but the name, as hex digits; the same on every machine."""
+        digest = hashlib.sha256()
+        for piece in _contents(self):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
+        return digest.hexdigest()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: Any,
+        y: Any,
+        task: str | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        X_test: Any = None,
+        y_test: Any = None,
+        image_shape: tuple[int, int] | None = None,
+        name: str = "arrays",
+        feature_names: Sequence[str] | None = None,
+    ) -> "Dataset":
+        """Return NumPy arrays or pandas frames as a dataset.
+
+        Args:
+            X: [rows, features], or images [rows, height, width]. Columns of a frame may hold numbers, booleans,
+                text, categories and missing values.
+            y: [rows] labels or numbers.
+            task: classification or regression. If None, text, booleans and up to 20 distinct integers are classes.
+            X_val, y_val: a validation part of your own, used as it is.
+            X_test, y_test: a test part of your own, used as it is.
+            image_shape: (height, width) where the features are the pixels of an image, row by row.
+            name: what messages and reports call the data.
+            feature_names: names of the features; a frame brings its own, an array's are 0, 1, ...
+
+        Raises:
+            RequestError: shapes that do not fit together, types that are neither numbers nor text, infinite values,
+                a target that does not fit the task.
+        """
+        given = [("X", X, "y", y), ("X_val", X_val, "y_val", y_val), ("X_test", X_test, "y_test", y_test)]
+        given = [(a, b, c, d) for a, b, c, d in given if a == "X" or b is not None or d is not None]
+        image_shape = _image_shape(X, image_shape)
+        tables, targets = [], []
+        for x_name, part_x, y_name, part_y in given:
+            if part_x is None or part_y is None:
+                missing = x_name if part_x is None else y_name
+                raise RequestError(f"{missing} is missing: {x_name} and {y_name} must be given together")
+            table = table_of(part_x, x_name, feature_names)
+            cells = target_cells(y_name, _vector(part_y, y_name))
+            if len(cells) != table.rows:
+                raise RequestError(f"{x_name} has {table.rows} rows but {y_name} has {len(cells)}: they must be equal")
+            if not cells:
+                raise RequestError(f"{x_name} has zero rows: at least one is needed")
+            tables.append(table)
+            targets.append(cells)
+        columns = _aligned([part[0] for part in given], tables)
+        target_name = str(y.name) if getattr(y, "name", None) is not None else "y"
+        parts = _encode_parts(targets, target_name, [part[2] for part in given], task)
+        extra = {
+            part[0]: Part(inputs, target.values)
+            for part, inputs, target in zip(given[1:], columns[1:], parts[1:], strict=True)
+        }
+        first = parts[0]
+        return cls(
+            name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
+            validation=extra.get("X_val"), test=extra.get("X_test"),
+        )  # fmt: skip
+
+
+def _image_shape(X: Any, image_shape: tuple[int, int] | None) -> tuple[int, int] | None:
+    shape: tuple[int, ...] = X.shape if hasattr(X, "shape") else as_array(X, "X").shape
+    if image_shape is None:
+        return (int(shape[1]), int(shape[2])) if len(shape) == 3 else None
+    sides = image_shape if isinstance(image_shape, (tuple, list)) else ()
+    if len(sides) != 2 or any(not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
+        raise RequestError(f"image_shape = {image_shape!r} is not legal: it must be (height, width)")
+    return (int(image_shape[0]), int(image_shape[1]))
+
+
+def _vector(y: Any, what: str) -> Any:
+    if hasattr(y, "iloc"):
+        if getattr(y, "ndim", 1) == 1:
+            return y
+        y = y.to_numpy()
+    shape = as_array(y, what).shape
+    if len(shape) == 2 and shape[1] == 1:
+        return np.asarray(y).reshape(-1)
+    if len(shape) != 1:
+        raise RequestError(f"{what} has shape {shape}: it must be [rows], one target for each row")
+    return y
+
+
+def _aligned(whats: Sequence[str], tables: Sequence[Table]) -> list[tuple[Column, ...]]:
+    """Return each part's columns, in the order and of the kinds of the first part."""
+    first = tables[0]
+    check_names(first.names, whats[0])
+    result = [tuple(make_column(name, cells) for name, cells in zip(first.names, first.cells, strict=True))]
+    for what, table in zip(whats[1:], tables[1:], strict=True):
+        if len(table.names) != len(first.names) or (table.named and set(table.names) != set(first.names)):
+            raise RequestError(
+                f"{what} has the columns {list(table.names)}, X has {list(first.names)}: they must be the same"
+            )
+        place = {name: number for number, name in enumerate(table.names if table.named else first.names)}
+        try:
+            result.append(tuple(make_column(col.name, table.cells[place[col.name]], col.kind) for col in result[0]))
+        except RequestError as error:
+            raise RequestError(f"{what}: {error}") from None
+    return result
+
+
+def _encode_parts(
+    targets: Sequence[list[Any]], target_name: str, whats: Sequence[str], task: str | None
+) -> list[Target]:
+    """Encode the targets of all parts with one set of classes, all of which the first part must know."""
+    for what, cells in zip(whats, targets, strict=True):
+        check_target(cells, target_name if what == "y" else what)
+    whole = encode_target([cell for cells in targets for cell in cells], target_name, task or infer_task(targets[0]))
+    result, start = [], 0
+    for cells in targets:
+        result.append(Target(whole.task, whole.values[start : start + len(cells)], whole.classes))
+        start += len(cells)
+    if whole.classes is not None:
+        known = set(result[0].values.tolist())
+        for what, part in zip(whats[1:], result[1:], strict=True):
+            unknown = sorted(set(part.values.tolist()) - known)
+            if unknown:
+                raise RequestError(
+                    f"{what} has the class {whole.classes[unknown[0]]!r}, which {whats[0]} has not: "
+                    "every class needs rows to train on"
+                )
+    return result
+
+
+def _check_inputs(data: Dataset) -> None:
+    if not data.inputs:
+        raise RequestError(f"{data.name} has no input columns: at least one besides the target is needed")
+    if data.rows == 0:
+        raise RequestError(f"{data.name} has zero rows: at least one is needed")
+    for column in data.inputs:
+        if column.kind == "category":
+            distinct = len({value for value in column.values if value is not None})
+            if distinct >= data.rows:
+                raise RequestError(
+                    f"column {column.name!r} has {distinct} categories in {data.rows} rows of {data.name}, so that it "
+                    f"says nothing about new rows: leave it out with drop={column.name!r}"
+                )
+    if data.image_shape is not None:
+        height, width = data.image_shape
+        if height * width != len(data.inputs) or any(column.kind != "number" for column in data.inputs):
+            raise RequestError(
+                f"image_shape = {data.image_shape} needs {height * width} columns of numbers, but {data.name} has "
+                f"{len(data.inputs)} columns"
+            )
+
+
+def _contents(data: Dataset) -> Iterator[bytes]:
+    yield json.dumps([data.task, data.classes, data.target_name, data.image_shape]).encode()
+    parts = [Part(data.inputs, data.target), data.validation, data.test]
+    for number, part in enumerate(parts):
+        if part is None:
+            continue
+        yield str(number).encode()
+        yield part.target.astype("<i8" if data.task == "classification" else "<f8").tobytes()
+        for column in part.inputs:
+            yield json.dumps([column.name, column.kind]).encode()
+            if column.kind == "category":
+                yield json.dumps(column.values.tolist()).encode()
+            else:
+                values = column.values.astype("<f8")
+                values[np.isnan(values)] = np.nan  # NaNs differ in their bits
+                yield values.tobytes()

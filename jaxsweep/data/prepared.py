@@ -1,0 +1,212 @@
+"""A dataset, split and standardized: what training runs on. A pure function of (data, split, folds, seed)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data.columns import Column
+from jaxsweep.data.dataset import Dataset
+from jaxsweep.data.labels import Label, Task
+from jaxsweep.data.preprocess import Preprocessor
+from jaxsweep.data.splits import PARTS, allocate, check_seed, check_split, shuffled
+from jaxsweep.errors import RequestError
+
+LARGEST_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Data ready for training. There are max(folds, 1) splits; `rows` counts all rows that are not test rows.
+
+    Attributes:
+        name: the dataset's name.
+        task: classification or regression.
+        classes: labels by class code; None for regression.
+        n_outputs: the number of classes; 1 for regression.
+        feature_names: one name a feature.
+        image_shape: height and width where the features are pixels.
+        x: float64 [splits, rows, features], standardized by each split's own training part.
+        y: int32 class codes [splits, rows], or float64 [splits, rows] standardized targets.
+        train: for each split the int32 indices of its training rows, ascending.
+        val: for each split the int32 indices of its validation rows, ascending.
+        x_test: float64 [splits, test rows, features]; there may be 0 test rows.
+        y_test: as `y`, [splits, test rows].
+        target_mean, target_scale: float64 [splits]; standardized y * target_scale + target_mean is the target.
+        preprocessors: one for each split.
+        fingerprint: that of the dataset.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[Label, ...] | None
+    n_outputs: int
+    feature_names: tuple[str, ...]
+    image_shape: tuple[int, int] | None
+    x: NDArray[np.float64]
+    y: NDArray[Any]
+    train: tuple[NDArray[np.int32], ...]
+    val: tuple[NDArray[np.int32], ...]
+    x_test: NDArray[np.float64]
+    y_test: NDArray[Any]
+    target_mean: NDArray[np.float64]
+    target_scale: NDArray[np.float64]
+    preprocessors: tuple[Preprocessor, ...]
+    fingerprint: str
+
+
+def prepare(data: Dataset, split: Sequence[float] = (0.6, 0.2, 0.2), folds: int = 0, seed: int = 0) -> Prepared:
+    """Return the data split and standardized.
+
+    A validation or test part that the dataset brings is used as it is; one that it does not bring is split off the
+    dataset's rows by its fraction, and the other rows train. Classes are stratified.
+
+    Args:
+        data: the raw data.
+        split: fractions of training, validation and test rows; the last may be 0.
+        folds: k > 1 for k-fold cross-validation in place of the validation part; the test part stays apart.
+        seed: decides which rows go where; 0 is a seed like any other.
+
+    Raises:
+        RequestError: illegal arguments, or fewer rows (of a class) than the split needs.
+    """
+    folds = _check_folds(folds, data)
+    own_validation = data.validation is not None
+    fractions = check_split(split, needs_validation=not folds and not own_validation)
+    shares = [fractions[0], fractions[1], fractions[2]]
+    if folds or own_validation:
+        shares[1] *= 0
+    if data.test is not None:
+        shares[2] *= 0
+    shares[0] = 1 - shares[1] - shares[2]
+    train, val, test = _assign(data, shares, folds, check_seed(seed))
+    pool = np.sort(np.concatenate([train[0], val[0]]))
+    columns, target = _rows_of(data, pool)
+    train = [np.searchsorted(pool, rows) for rows in train]
+    val = [np.searchsorted(pool, rows) for rows in val]
+    if data.validation is not None:
+        val = [np.arange(len(pool), len(pool) + data.validation.rows)]
+        pairs = zip(columns, data.validation.inputs, strict=True)
+        columns = tuple(Column(a.name, a.kind, np.concatenate([a.values, b.values])) for a, b in pairs)
+        target = np.concatenate([target, data.validation.target])
+    test_columns, test_target = _rows_of(data, test) if data.test is None else (data.test.inputs, data.test.target)
+    return _standardized(data, columns, target, train, val, test_columns, test_target)
+
+
+def _check_folds(folds: int, data: Dataset) -> int:
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
+        raise RequestError(f"folds = {folds!r} is not legal: it must be 0, or an integer of at least 2")
+    if folds and data.validation is not None:
+        raise RequestError(f"folds = {folds} does not go with a validation part of your own: leave out one of the two")
+    return int(folds)
+
+
+def _assign(
+    data: Dataset, shares: Sequence[Any], folds: int, seed: int
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return the rows of the training and validation part of each split, and of the test part, all ascending."""
+    groups = [np.arange(data.rows)]
+    if data.classes is not None:
+        groups = [np.flatnonzero(data.target == code) for code in range(len(data.classes))]
+    least = [max(folds, 1), int(shares[1] > 0), int(shares[2] > 0)]
+    _check_rows(data, [len(group) for group in groups], least, folds)
+    counts = allocate([len(group) for group in groups], shares, least)
+    dealt = 0
+    fold_parts: list[list[NDArray[np.int64]]] = [[] for _ in range(folds)]
+    parts: list[list[NDArray[np.int64]]] = [[], [], []]
+    for code, (group, count) in enumerate(zip(groups, counts, strict=True)):
+        rows = shuffled(group, seed, code)
+        for part, piece in enumerate(np.split(rows, np.cumsum(count)[:-1])):
+            parts[part].append(piece)
+        for fold in range(folds):
+            # Each class goes on dealing where the one before stopped, so that the folds stay equally large.
+            fold_parts[(dealt + fold) % folds].append(parts[0][-1][fold::folds])
+        dealt += count[0]
+    train, val, test = (np.sort(np.concatenate(part)) for part in parts)
+    if not folds:
+        return [train], [val], test
+    held_out = [np.sort(np.concatenate(part)) for part in fold_parts]
+    return [np.setdiff1d(train, rows) for rows in held_out], held_out, test
+
+
+def _check_rows(data: Dataset, sizes: Sequence[int], least: Sequence[int], folds: int) -> None:
+    names = [name for name, low in zip(PARTS, least, strict=True) if low]
+    what = " and ".join(names) if len(names) < 3 else "train, validation and test"
+    if folds:
+        what = f"{folds} folds" + (" and a test part" if least[2] else "")
+    for code, size in enumerate(sizes):
+        if size < sum(least):
+            whose = f"{data.name} has" if data.classes is None else f"class {data.classes[code]!r} of {data.name} has"
+            raise RequestError(
+                f"{whose} {size} row{'s' * (size != 1)}: splitting into {what} needs at least {sum(least)}"
+                f"{'' if data.classes is None else ' of each class'}"
+            )
+
+
+def _rows_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[tuple[Column, ...], NDArray[Any]]:
+    return tuple(column.take(rows) for column in data.inputs), data.target[rows]
+
+
+def _standardized(
+    data: Dataset,
+    columns: tuple[Column, ...],
+    target: NDArray[Any],
+    train: Sequence[NDArray[np.int64]],
+    val: Sequence[NDArray[np.int64]],
+    test_columns: tuple[Column, ...],
+    test_target: NDArray[Any],
+) -> Prepared:
+    regression = data.classes is None
+    every = np.arange(len(target))
+    preprocessors = tuple(
+        Preprocessor.fit(
+            columns,
+            rows,
+            pool=every,
+            category_rows=every if len(train) > 1 else None,  # all folds must have the same features
+            target=target if regression else None,
+            classes=data.classes,
+            image=data.image_shape is not None,
+        )
+        for rows in train
+    )
+    names = preprocessors[0].feature_names
+    _check_size(data, len(names), len(train) * (len(target) + len(test_target)))
+
+    def encoded(values: NDArray[Any]) -> NDArray[Any]:
+        if regression:
+            return np.stack([preprocessor.standardize_target(values) for preprocessor in preprocessors])
+        return np.tile(values.astype(np.int32), (len(preprocessors), 1))
+
+    return Prepared(
+        name=data.name,
+        task=data.task,
+        classes=data.classes,
+        n_outputs=len(data.classes) if data.classes is not None else 1,
+        feature_names=names,
+        image_shape=data.image_shape,
+        x=np.stack([preprocessor.transform(columns) for preprocessor in preprocessors]),
+        y=encoded(target),
+        train=tuple(rows.astype(np.int32) for rows in train),
+        val=tuple(rows.astype(np.int32) for rows in val),
+        x_test=np.stack([preprocessor.transform(test_columns) for preprocessor in preprocessors]),
+        y_test=encoded(test_target),
+        target_mean=np.array([preprocessor.target_mean for preprocessor in preprocessors]),
+        target_scale=np.array([preprocessor.target_scale for preprocessor in preprocessors]),
+        preprocessors=preprocessors,
+        fingerprint=data.fingerprint,
+    )
+
+
+def _check_size(data: Dataset, features: int, rows: int) -> None:
+    """Refuse what would not fit into memory, naming the column to blame."""
+    size = 8 * features * rows
+    if size > LARGEST_BYTES:
+        kinds = {c.name: len(set(c.values)) if c.kind == "category" else 1 for c in data.inputs}
+        worst = max(kinds, key=lambda name: kinds[name])
+        raise RequestError(
+            f"{data.name} takes {size / 2**30:.0f} GiB with its {features} features (column {worst!r} alone has "
+            f"{kinds[worst]} categories): leave out columns, or rows, to stay under {LARGEST_BYTES // 2**30} GiB"
+        )

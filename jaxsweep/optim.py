@@ -1,0 +1,207 @@
+"""Optax's optimizers and learning-rate schedules, driven by traced hyperparameters.
+
+An optimizer here is an Optax transformation that gives a direction; the learning rate, decoupled weight decay and
+the application are the same for all. Its states, whatever Optax calls their fields, are kept in `Slots`: as many
+trees shaped like the parameters as the hungriest optimizer of the program needs. So lanes with different optimizers
+have the same state type, and a switch picks the code.
+
+Optax's schedules want concrete step counts, so `learning_rate` restates their formulas for traced ones; `solo.py`
+calls Optax's own, and the tests compare.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxsweep.model import Params, select
+
+Hypers = Mapping[str, Array]  # traced hyperparameters of one lane by name; absent: nobody uses it
+Slots = tuple[Params, ...]
+
+ADAGRAD_START = 0.1  # Optax's initial accumulator
+ONECYCLE_START = 25.0  # onecycle starts at peak / 25 ...
+ONECYCLE_RISE = 3  # ... and rises during 3/10 of the steps
+
+
+def _sgd(h: Hypers) -> optax.GradientTransformation:
+    if "momentum" not in h:
+        return optax.identity()
+    plain = optax.trace(h["momentum"])
+    if "nesterov" not in h:
+        return plain
+    ahead = optax.trace(h["momentum"], nesterov=True)
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        (straight, new), (nesterov, _) = plain.update(grads, state), ahead.update(grads, state)
+        return jax.tree.map(lambda a, b: jnp.where(h["nesterov"] > 0, b, a), straight, nesterov), new
+
+    return optax.GradientTransformation(plain.init, update)
+
+
+def _adam(h: Hypers) -> optax.GradientTransformation:
+    return optax.scale_by_adam(h["b1"], h["b2"], h["eps"])
+
+
+OPTIMIZERS: dict[str, Callable[[Hypers], optax.GradientTransformation]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adam,
+    "nadam": lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], nesterov=True),
+    "rmsprop": lambda h: optax.scale_by_rms(h["rms_decay"], h["eps"]),
+    "adagrad": lambda h: optax.scale_by_rss(ADAGRAD_START, h["eps"]),
+    "adadelta": lambda h: optax.scale_by_adadelta(h["rms_decay"], h["eps"]),
+    "lion": lambda h: optax.scale_by_lion(h["b1"], h["b2"]),
+    "lamb": lambda h: optax.chain(_adam(h), optax.scale_by_trust_ratio()),
+}
+
+
+def _is_tree(node: Any) -> bool:
+    return isinstance(node, dict)  # parameters are a dict; every other node of an Optax state is a tuple or a count
+
+
+def _pack(state: Any) -> tuple[Slots, Any]:
+    """Return the parameter-shaped parts of an Optax state, and what rebuilds it around them."""
+    leaves, structure = jax.tree.flatten(state, is_leaf=_is_tree)
+    return tuple(leaf for leaf in leaves if _is_tree(leaf)), (leaves, structure)
+
+
+def _unpack(slots: Slots, skeleton: Any, count: Array) -> Any:
+    leaves, structure = skeleton
+    trees = iter(slots)
+    return jax.tree.unflatten(structure, [next(trees) if _is_tree(leaf) else count for leaf in leaves])
+
+
+def initial_slots(names: tuple[str, ...], index: Array, h: Hypers, params: Params) -> Slots:
+    """Return the state before the first step of optimizer names[index], in the slots that all of `names` need."""
+    packed = [_pack(OPTIMIZERS[name](h).init(params))[0] for name in names]
+    most = max(len(slots) for slots in packed)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    branches = [lambda _, slots=slots: slots + (zeros,) * (most - len(slots)) for slots in packed]
+    result: Slots = select(index, branches, 0)
+    return result
+
+
+class Update(NamedTuple):
+    """What one optimizer step needs beside gradients and state."""
+
+    learning_rate: Array  # []
+    step: Array  # int32 [], steps done before this one
+    active: Array  # bool [], whether the lane trains in this step; if not, nothing changes
+
+
+def apply(
+    names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params
+) -> tuple[Params, Slots]:
+    """Return the parameters and slots after one step of optimizer names[index]."""
+    if "clip_norm" in h:
+        # 0 is off: a bound that no finite norm reaches.
+        bound = jnp.where(h["clip_norm"] > 0, h["clip_norm"], jnp.inf)
+        grads, _ = optax.clip_by_global_norm(bound).update(grads, optax.EmptyState())
+
+    def branch(name: str) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
+        transformation = OPTIMIZERS[name](h)
+
+        def step(grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
+            own, skeleton = _pack(jax.eval_shape(transformation.init, params))
+            state = _unpack(slots[: len(own)], skeleton, now.step)
+            direction, state = transformation.update(grads, state, params)
+            new_slots = _pack(state)[0] + slots[len(own) :]
+            moved = jax.tree_util.tree_map_with_path(
+                lambda path, p, d: p - now.learning_rate * _decayed(path, p, d, h), params, direction
+            )
+            return (
+                jax.tree.map(lambda new, old: jnp.where(now.active, new, old), moved, params),
+                jax.tree.map(lambda new, old: jnp.where(now.active, new, old), new_slots, slots),
+            )
+
+        return step
+
+    result: tuple[Params, Slots] = select(index, [branch(name) for name in names], grads, slots, params)
+    return result
+
+
+def _decayed(path: Any, param: Array, direction: Array, h: Hypers) -> Array:
+    if "weight_decay" in h and path[-1].key == "kernel":
+        return direction + h["weight_decay"] * param
+    return direction
+
+
+# --- schedules ---------------------------------------------------------------------------------------------------
+
+
+class Progress(NamedTuple):
+    """Where a schedule stands, counted from the end of the warmup."""
+
+    step: Array  # float []
+    last: Array  # float [], the step at which decays end
+    decay_steps: Array  # float [], decay_every in steps
+    rise: Array  # float [], steps in which onecycle rises
+
+
+def _polynomial(h: Hypers, at: Progress, power: int) -> Array:
+    left = 1 - jnp.clip(at.step, 0, at.last) / at.last
+    final = h["final_learning_rate"]
+    return (1 - final) * left**power + final
+
+
+def _cosine(h: Hypers, at: Progress) -> Array:
+    final = h["final_learning_rate"]
+    return (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(at.step, 0, at.last) / at.last)) + final
+
+
+def _onecycle(h: Hypers, at: Progress) -> Array:
+    def between(start: ArrayLike, end: ArrayLike, fraction: Array) -> Array:
+        return end + (start - end) / 2 * (jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)) + 1)
+
+    up = between(1 / ONECYCLE_START, 1.0, at.step / jnp.maximum(at.rise, 1))
+    down = between(1.0, h["final_learning_rate"], (at.step - at.rise) / jnp.maximum(at.last - at.rise, 1))
+    return jnp.where(at.step < at.rise, up, down)
+
+
+SCHEDULES: dict[str, Callable[[Hypers, Progress], Array]] = {
+    "constant": lambda h, at: jnp.ones_like(at.step),
+    "step": lambda h, at: h["decay_rate"] ** jnp.floor(at.step / at.decay_steps),
+    "exponential": lambda h, at: h["decay_rate"] ** (at.step / at.decay_steps),
+    "inverse_time": lambda h, at: 1 / (1 + h["decay_rate"] * at.step / at.decay_steps),
+    "polynomial": lambda h, at: _polynomial(h, at, 2),
+    "linear": lambda h, at: _polynomial(h, at, 1),
+    "cosine": _cosine,
+    "onecycle": _onecycle,
+}
+
+
+def warmup_steps(warmup: float, total_steps: int) -> int:
+    """Return the number of steps in which the learning rate rises from 0."""
+    return round(warmup * total_steps)
+
+
+def learning_rate(
+    names: tuple[str, ...], index: Array, h: Hypers, step: Array, epoch_steps: Array, total_steps: Array
+) -> Array:
+    """Return the learning rate of a step.
+
+    Args:
+        names: the schedules of the program.
+        index: int32 [], which one.
+        h: the lane's hyperparameters; `warmup`, if present, is already in steps.
+        step: int32 [], steps done before this one.
+        epoch_steps: int32 [], steps in an epoch.
+        total_steps: int32 [], steps in the whole training.
+    """
+    peak = h["learning_rate"]
+    if names == ("constant",) and "warmup" not in h:
+        return peak
+    dtype = peak.dtype
+    warmup = h["warmup"] if "warmup" in h else jnp.zeros((), dtype)
+    after = jnp.maximum(step.astype(dtype) - warmup, 0)
+    last = jnp.maximum(total_steps.astype(dtype) - warmup - 1, 1)
+    at = Progress(after, last, h["decay_every"] * epoch_steps, jnp.floor(ONECYCLE_RISE * last / 10))
+    factor = select(index, [lambda at, name=name: SCHEDULES[name](h, at) for name in names], at)
+    if "warmup" in h:
+        factor = jnp.where(step < warmup, step / jnp.maximum(warmup, 1), factor)
+    return peak * factor

@@ -1,0 +1,307 @@
+"""How configs are put into buckets and tiles, with predicted time, memory and padding waste.
+
+A bucket is compiled once, for the largest widths and batch size among its members. Padding costs arithmetic and
+saves compilations; which is dearer is computed here. No device array is touched.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.hyperparameters import Config, layer_widths
+
+TILES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The shapes of the data."""
+
+    rows: int  # training rows of the largest split
+    val_rows: int
+    test_rows: int
+    features: int
+    outputs: int
+    splits: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The cost model of a device; the defaults are those of one core of a server CPU, in float32.
+
+    `rate` is FLOP/s in matrix products, `bandwidth` bytes/s to and from memory and `cached` from the cache of
+    `cache_bytes`; `call` is the time of one operation however small, `compilation` that of one program.
+    """
+
+    workers: int = 2
+    rate: float = 45e9
+    bandwidth: float = 8e9
+    cached: float = 35e9
+    cache_bytes: float = 1e6
+    call: float = 1.5e-6
+    compilation: float = 2.5
+    item_bytes: int = 4
+
+
+@dataclass
+class Bucket:
+    """Lanes that share one compiled program.
+
+    `members` are positions in the planned configs, each of which stands for `lanes_each` lanes; `widths` and
+    `batch_size` are the padded shapes.
+    """
+
+    widths: tuple[int, ...]
+    batch_size: int
+    members: list[int]
+    lanes: int
+    tile: int
+    padding_waste: float
+    bytes: int
+    seconds: float
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return len(self.widths)
+
+
+@dataclass
+class Plan:
+    """What a sweep will compile and run, and what that is predicted to cost."""
+
+    buckets: list[Bucket]
+    predicted_seconds: float
+    predicted_bytes: int
+    compile_seconds: float
+    padding_waste: float
+    lane_steps: int
+    lanes: int = 0
+    padded: dict[int, bool] = field(default_factory=dict)
+
+    @property
+    def programs(self) -> int:
+        """The number of compiled training programs."""
+        return len(self.buckets)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `plan --format json` prints."""
+        return {
+            "programs": self.programs,
+            "predicted_seconds": round(self.predicted_seconds, 3),
+            "predicted_bytes": self.predicted_bytes,
+            "buckets": [
+                {
+                    "depth": bucket.depth,
+                    "width": list(bucket.widths),
+                    "batch_size": bucket.batch_size,
+                    "lanes": bucket.lanes,
+                    "tile": bucket.tile,
+                    "padding_waste": round(bucket.padding_waste, 4),
+                    "bytes": bucket.bytes,
+                }
+                for bucket in self.buckets
+            ],
+        }
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th>depth</th><th>widths</th><th>batch</th><th>lanes</th><th>tile</th><th>padding</th></tr>"
+        rows = "".join(
+            f"<tr><td>{b.depth}</td><td>{list(b.widths)}</td><td>{b.batch_size}</td><td>{b.lanes}</td>"
+            f"<td>{b.tile}</td><td>{b.padding_waste:.0%}</td></tr>"
+            for b in self.buckets
+        )
+        return f"<table>{head}{rows}</table>"
+
+
+def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return multiply-adds x 2 of one example's forward and backward pass, for widths [..., depth].
+
+    The backward pass costs twice the forward pass, but for the first layer, whose inputs need no gradient.
+    """
+    first, rest = _kernel_sizes(widths, sizes)
+    return 4.0 * first + 6.0 * rest
+
+
+def parameters(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return the number of kernel and bias entries, for widths [..., depth]."""
+    first, rest = _kernel_sizes(widths, sizes)
+    return first + rest + widths.sum(axis=-1) + sizes.outputs
+
+
+def _kernel_sizes(widths: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    shape = (*widths.shape[:-1], 1)
+    ends = [np.full(shape, sizes.features), widths, np.full(shape, sizes.outputs)]
+    full = np.concatenate(ends, axis=-1).astype(np.float64)
+    products = full[..., :-1] * full[..., 1:]
+    return products[..., 0], products[..., 1:].sum(axis=-1)
+
+
+def step_seconds(
+    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs
+) -> NDArray[np.float64]:
+    """Return the predicted seconds of one training step of a full tile on one worker.
+
+    Three parts: the fixed cost of every operation, arithmetic, and the traffic of weights, gradients and optimizer
+    state, which is cheap as long as a tile's state stays in cache.
+    """
+    depth = widths.shape[-1]
+    calls = costs.call * (30 + 14 * (depth + 1))
+    flops = kernel_flops(widths, sizes) * np.maximum(batch, 4)
+    size = parameters(widths, sizes) * costs.item_bytes
+    traffic = 10 * size
+    state = tile * 4 * size
+    bandwidth = np.where(state <= costs.cache_bytes, costs.cached, costs.bandwidth + costs.cached * costs.cache_bytes / np.maximum(state, 1))  # fmt: skip
+    bandwidth = np.minimum(bandwidth, costs.cached)
+    elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
+    return calls + tile * (flops / costs.rate + traffic / bandwidth + elements / costs.cached)
+
+
+def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, costs: Costs) -> int:
+    """Return the predicted bytes of one tile: state twice (old and new), gradients, activations, batches, orders."""
+    wide = np.array([widths], dtype=np.int64)
+    weights = float(parameters(wide, sizes)[0])
+    rows = max(batch, min(sizes.val_rows, 512))
+    activations = rows * (sum(widths) * 4 + 2 * sizes.features + 3 * sizes.outputs)
+    return int(tile * (9 * weights + activations + sizes.rows + batch) * costs.item_bytes)
+
+
+def data_bytes(sizes: Sizes, costs: Costs) -> int:
+    """Return the bytes of the data on the device."""
+    rows = sizes.rows + sizes.val_rows + sizes.test_rows
+    return sizes.splits * rows * (sizes.features + 1) * costs.item_bytes
+
+
+def make_plan(
+    configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None
+) -> Plan:
+    """Return the plan for resolved configs.
+
+    Args:
+        configs: resolved configs.
+        sizes: the shapes of the data.
+        lanes_each: lanes that each config stands for, replicates x folds.
+        costs: the device; by default one of two CPU cores.
+        tile: lanes in a tile; by default the planner's choice.
+    """
+    costs = costs or Costs()
+    shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
+    steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
+    buckets: list[Bucket] = []
+    for depth in sorted({len(widths) for widths, _ in shapes}):
+        members = [i for i, (widths, _) in enumerate(shapes) if len(widths) == depth]
+        widths = np.array([shapes[i][0] for i in members], dtype=np.int64).reshape(len(members), depth)
+        batch = np.array([shapes[i][1] for i in members], dtype=np.int64)
+        for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs):
+            chosen = [members[i] for i in group]
+            buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile))
+    buckets.sort(key=lambda bucket: -bucket.seconds)
+    lanes = len(configs) * lanes_each
+    run = sum(bucket.seconds for bucket in buckets)
+    compilation = costs.compilation * len(buckets)
+    padded_flops = useful_flops = 0.0
+    for bucket in buckets:
+        useful = sum(
+            steps[i] * shapes[i][1] * float(kernel_flops(np.array(shapes[i][0]), sizes)) for i in bucket.members
+        )
+        useful_flops += useful
+        padded_flops += useful * (1 + bucket.padding_waste)
+    return Plan(
+        buckets=buckets,
+        predicted_seconds=run + compilation / min(costs.workers, max(len(buckets), 1)),
+        predicted_bytes=data_bytes(sizes, costs) + sum(sorted((b.bytes for b in buckets), reverse=True)[: costs.workers]),
+        compile_seconds=compilation,
+        padding_waste=padded_flops / max(useful_flops, 1) - 1,
+        lane_steps=int(steps.sum()) * lanes_each,
+        lanes=lanes,
+    )  # fmt: skip
+
+
+def _bucket(
+    configs: Sequence[Config],
+    shapes: Sequence[tuple[tuple[int, ...], int]],
+    steps: NDArray[np.float64],
+    members: list[int],
+    lanes_each: int,
+    sizes: Sizes,
+    costs: Costs,
+    tile: int | None,
+) -> Bucket:
+    widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
+    batch = max(shapes[i][1] for i in members)
+    groups = Counter(uniform_key(configs[i]) for i in members)
+    counts = np.array(list(groups.values())) * lanes_each
+    wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
+    mean_steps = float(np.mean(steps[members]))
+
+    def seconds(tile: int) -> float:
+        tiles = np.ceil(counts / tile).sum()
+        waves = max(np.ceil(tiles / costs.workers), tiles / costs.workers)
+        return float(waves * mean_steps * step_seconds(wide, batches, tile, sizes, costs)[0])
+
+    best = tile or min(TILES, key=seconds)
+    useful = np.array([kernel_flops(np.array(shapes[i][0], np.int64), sizes) * shapes[i][1] for i in members])
+    padded = float(kernel_flops(wide, sizes)[0]) * batch
+    waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
+    return Bucket(
+        widths, batch, members, len(members) * lanes_each, best, waste,
+        tile_bytes(widths, batch, best, sizes, costs), seconds(best),
+    )  # fmt: skip
+
+
+def uniform_key(config: Config) -> tuple[str, str, str]:
+    """Return what the lanes of one tile share beside its shape, so that a branch stays a branch."""
+    return config["optimizer"], config["activation"], config["norm"]
+
+
+def _merge(
+    widths: NDArray[np.int64], batch: NDArray[np.int64], steps: NDArray[np.float64], sizes: Sizes, costs: Costs
+) -> list[list[int]]:
+    """Return groups of members, merged pair by pair as long as that saves more compilation than it costs to pad."""
+    keys = np.concatenate([widths, batch[:, None]], axis=1)
+    if len(np.unique(keys, axis=0)) > 300:  # the pairs of very many shapes: begin with a fine geometric grid
+        keys = np.ceil(2 ** (np.ceil(np.log2(keys) * 8) / 8) - 1e-9).astype(np.int64)
+    unique, inverse = np.unique(keys, axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    groups = [np.flatnonzero(inverse == k).tolist() for k in range(len(unique))]
+    tops = np.array([np.concatenate([widths[g].max(axis=0), [batch[g].max()]]) for g in groups])
+    load = np.array([steps[g].sum() for g in groups])
+
+    def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
+        return load * _lane_step(tops[:, :-1], tops[:, -1], sizes, costs) / costs.workers
+
+    own = cost(tops, load)
+    alive = list(range(len(groups)))
+    saving = np.full((len(groups), len(groups)), -np.inf)
+
+    def refresh(i: int) -> None:
+        others = np.array([j for j in alive if j != i], dtype=np.int64)
+        if len(others):
+            merged = cost(np.maximum(tops[others], tops[i]), load[others] + load[i])
+            gain = costs.compilation / min(2, costs.workers) - (merged - own[others] - own[i])
+            saving[i, others] = gain
+            saving[others, i] = gain
+
+    for i in alive:
+        refresh(i)
+    while len(alive) > 1:
+        i, j = np.unravel_index(int(np.argmax(saving)), saving.shape)
+        if saving[i, j] <= 0:
+            break
+        groups[i] = sorted(groups[i] + groups[j])
+        tops[i] = np.maximum(tops[i], tops[j])
+        load[i] += load[j]
+        own[i] = cost(tops[i : i + 1], load[i : i + 1])[0]
+        alive.remove(int(j))
+        saving[j, :] = saving[:, j] = -np.inf
+        refresh(int(i))
+    return [groups[i] for i in alive]
+
+
+def _lane_step(widths: NDArray[np.int64], batch: NDArray[np.int64], sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
+    """Return the seconds of one lane's step in the best of a few tile sizes."""
+    return np.min([step_seconds(widths, batch, tile, sizes, costs) / tile for tile in (1, 4, 16, 64)], axis=0)

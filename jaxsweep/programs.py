@@ -1,0 +1,163 @@
+"""Compiled programs: one network's functions from `train`, vmapped over a tile and looped over steps and epochs.
+
+Each is compiled ahead of time for a `Program`, a tile size and the data's shapes, once in a process; values never
+compile anything. The choices of optimizer, activation and normalization are shared by a tile (`in_axes=None`), so
+that a `switch` on them stays a branch.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxsweep import train
+from jaxsweep.train import RUNNING, Choices, Data, Lane, Program, State
+
+LENGTH = 64  # most epochs of one call; a call may do fewer
+
+
+class Advanced(NamedTuple):
+    """What a call of the training program returns."""
+
+    state: State  # [tile, ...]
+    history: Array  # float [LENGTH, tile, 1 + metrics]; NaN where a lane did not train
+    epochs: Array  # int32 [], epochs done by the loop
+
+
+class TestData(NamedTuple):
+    """The device's copy of the test rows."""
+
+    x: Array  # float [splits, rows, features]
+    y: Array  # [splits, rows]
+    target_scale: Array  # float [splits]
+
+
+def start(program: Program, choices: Choices, lanes: Lane, fresh: Array, old: State) -> State:
+    """Return a tile's state with new networks in the lanes where `fresh`, bool [tile]."""
+    new = jax.vmap(lambda lane: train.init(program, choices, lane))(lanes)
+    return jax.tree.map(lambda a, b: jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), new, old)
+
+
+def advance(
+    program: Program, data: Data, choices: Choices, lanes: Lane, state: State, epochs: Array, steps: Array
+) -> Advanced:
+    """Train a tile for at most `epochs` (up to LENGTH) epochs of at most `steps` steps each.
+
+    The loops run to bounds that the tile shares, not to bounds under vmap; a lane with fewer steps or epochs waits.
+    """
+    length = data.x.shape[1]
+    tile = lanes.rows.shape[0]
+    step = jax.vmap(
+        lambda lane, order, number, state: train.train_step(program, data, choices, lane, order, number, state),
+        in_axes=(0, 0, None, 0),
+    )
+    shuffle = jax.vmap(lambda lane, state: train.shuffle(lane, state, length, program.batch))
+    finish = jax.vmap(lambda lane, state: train.finish_epoch(program, data, choices, lane, state))
+
+    def goes_on(carry: tuple[Array, State, Array]) -> Array:
+        number, state, _ = carry
+        return (number < epochs) & jnp.any(state.status == RUNNING)
+
+    def epoch(carry: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
+        number, state, history = carry
+        order = shuffle(lanes, state)
+        state = jax.lax.fori_loop(0, steps, lambda i, state: step(lanes, order, i, state), state)
+        state, row = finish(lanes, state)
+        return number + 1, state, history.at[number].set(row)
+
+    history = jnp.full((LENGTH, tile, 1 + len(program.metrics)), jnp.nan, jnp.result_type(float))
+    number, state, history = jax.lax.while_loop(goes_on, epoch, (jnp.zeros((), jnp.int32), state, history))
+    return Advanced(state, history, number)
+
+
+def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, state: State) -> Array:
+    """Return the test metrics of a tile's networks, float [tile, metrics]."""
+
+    def score(lane: Lane, state: State) -> Array:
+        params, stats = train.final_weights(program, state)
+        split: Any = 0 if test.x.shape[0] == 1 else lane.fold
+        rows = jnp.asarray(test.x.shape[1], jnp.int32)
+        scale = test.target_scale[split]
+        metrics = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows, scale)
+        return jnp.stack([metrics[name] for name in program.metrics])
+
+    return jax.vmap(score)(lanes, state)
+
+
+class Compiled(NamedTuple):
+    """The executables of one bucket, and the seconds that compiling them took (0 if they were there already)."""
+
+    start: Callable[..., State]
+    advance: Callable[..., Advanced]
+    score_test: Callable[..., Array] | None
+    empty: State  # a state of zeros in which no lane runs
+
+
+_cache: dict[Any, Compiled] = {}
+_locks: dict[Any, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+def clear() -> None:
+    """Forget every compiled program."""
+    with _guard:
+        _cache.clear()
+        _locks.clear()
+
+
+def is_compiling(key: Any) -> bool:
+    """Return whether some thread is compiling the programs of `key` right now."""
+    with _guard:
+        lock = _locks.get(key)
+    return lock is not None and lock.locked()
+
+
+def signature(tree: Any) -> Any:
+    """Return shapes and types of a tree of arrays, as a hashable key."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+
+
+def key_of(program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane) -> Any:
+    """Return what the compiled programs depend on."""
+    return program, signature(data), signature(test), signature(choices), signature(lanes)
+
+
+def compiled(
+    program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane
+) -> tuple[Compiled, float]:
+    """Return the executables for these shapes and the seconds that compiling them took just now."""
+    key = key_of(program, data, test, choices, lanes)
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock:
+        if key in _cache:
+            return _cache[key], 0.0
+        began = time.perf_counter()
+        _cache[key] = _compile(program, data, test, choices, lanes)
+        return _cache[key], time.perf_counter() - began
+
+
+def _compile(program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane) -> Compiled:
+    tile = lanes.rows.shape[0]
+    shape = jax.eval_shape(
+        lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
+    )
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
+    fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    start_it = jax.jit(start, static_argnums=0).lower(program, choices, lanes, fresh, shape).compile()
+    advance_it = (
+        jax.jit(advance, static_argnums=0, donate_argnums=4)
+        .lower(program, data, choices, lanes, shape, number, number)
+        .compile()
+    )
+    score_it = None
+    if test is not None:
+        score_it = jax.jit(score_test, static_argnums=0).lower(program, test, choices, lanes, shape).compile()
+    return Compiled(start_it, advance_it, score_it, empty)

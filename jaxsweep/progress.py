@@ -1,0 +1,38 @@
+"""What a sweep tells about itself while it runs, and who listens."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Snapshot:
+    """Where a sweep stands. Times in seconds; `busy` is the share of lanes at work that are useful, in [0, 1]."""
+
+    requested: int = 0
+    finished: int = 0
+    diverged: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0  # configs a second
+    left: float | None = None  # seconds to go, None while unknown
+    busy: float = 0.0
+    objective: str = ""
+    best_trial: int | None = None
+    best_score: float | None = None
+    best_config: dict[str, Any] = field(default_factory=dict)
+    programs: int = 0  # compiled so far
+
+
+class Progress:
+    """A listener; this one is silent. `update` may be called often: views limit their own rate."""
+
+    def start(self, snapshot: Snapshot) -> None:
+        """Begin to show."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show a new state."""
+
+    def message(self, text: str) -> None:
+        """Show a sentence that must not be lost, such as a remainder that is not tried."""
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Show the last state and stop showing."""

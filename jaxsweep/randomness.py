@@ -1,0 +1,127 @@
+"""Random numbers that depend on who asks for them, never on where the asker stands.
+
+Every number is a hash of (lane key, stream, step, position): a counter-based generator. A lane's key comes from
+(seed, trial, replicate, fold) through JAX's threefry; what a training step draws comes from a 32-bit integer hash,
+several times cheaper than threefry for each element and, unlike `rbg` keys under vmap, different in every lane.
+Elements are addressed by (row, unit), so padding an array does not change the elements it had before.
+
+All functions take the key of one lane; vmap over keys for many.
+"""
+
+import math
+from enum import IntEnum
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+
+class Stream(IntEnum):
+    """What a number is drawn for. Streams of one lane are independent of each other."""
+
+    SHUFFLE = 1
+    DROPOUT = 2
+    NOISE = 3
+    MIXUP = 4
+    AUGMENT = 5
+
+
+_GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: consecutive counters land far apart
+_ODD = 0x85EBCA6B
+FEISTEL_ROUNDS = 6
+
+
+def lane_key(seed: ArrayLike, trial: ArrayLike, replicate: ArrayLike, fold: ArrayLike) -> Array:
+    """Return the key of one lane, uint32 [2]; `model.init` takes it wrapped by `jax.random.wrap_key_data`."""
+    key = jax.random.key(seed)
+    for word in (trial, replicate, fold):
+        key = jax.random.fold_in(key, word)
+    return jax.random.key_data(key)
+
+
+lane_keys = jax.jit(jax.vmap(lane_key, in_axes=(None, 0, 0, 0)))
+"""`lane_key` for arrays of trials, replicates and folds [lanes] -> uint32 [lanes, 2]."""
+
+
+def mix(word: Array) -> Array:
+    """Return a bijective scrambling of 32-bit words: xor-shifts and odd multiplications.
+
+    The constants are those of lowbias32 (https://nullprogram.com/blog/2018/07/31/), found by search for low bias.
+    """
+    word = word ^ (word >> 16)
+    word = word * jnp.uint32(0x7FEB352D)
+    word = word ^ (word >> 15)
+    word = word * jnp.uint32(0x846CA68B)
+    return word ^ (word >> 16)
+
+
+def stream(key: Array, *words: ArrayLike) -> Array:
+    """Return the 64-bit state, uint32 [2], of the stream that `words` name (a Stream, a step, a layer, ...)."""
+    low, high = key[0], key[1]
+    for word in words:
+        low = mix(low ^ (jnp.asarray(word).astype(jnp.uint32) * jnp.uint32(_GOLDEN) + jnp.uint32(1)))
+        high = mix(high + low)
+    return jnp.stack([low, high])
+
+
+def bits(state: Array, rows: int, units: int) -> Array:
+    """Return random uint32 [rows, units]; element (r, u) does not depend on how many rows or units there are."""
+    row = mix(state[0] + jnp.arange(rows, dtype=jnp.uint32) * jnp.uint32(_GOLDEN))
+    unit = mix(state[1] + jnp.arange(units, dtype=jnp.uint32) * jnp.uint32(_ODD))
+    return mix(row[:, None] ^ unit[None, :])
+
+
+def uniform(state: Array, rows: int, units: int) -> Array:
+    """Return numbers strictly between 0 and 1, [rows, units], of 24-bit resolution in any float type."""
+    dtype = jnp.result_type(float)
+    top = (bits(state, rows, units) >> 8).astype(jnp.int32).astype(dtype)
+    return (top + 0.5) * 2.0**-24
+
+
+def normal(state: Array, rows: int, units: int) -> Array:
+    """Return standard normal numbers, [rows, units], by inversion."""
+    return math.sqrt(2.0) * jax.lax.erf_inv(2.0 * uniform(state, rows, units) - 1.0)
+
+
+def keep(state: Array, rows: int, units: int, rate: ArrayLike) -> Array:
+    """Return a dropout mask, bool [rows, units], true with probability 1 - rate."""
+    return uniform(state, rows, units) >= rate
+
+
+def permutation(state: Array, size: ArrayLike, length: int) -> Array:
+    """Return a permutation of 0 .. size-1 as int32 [length]; entries from `size` on are 0.
+
+    A Feistel network over a domain of a x b >= size, with cycle walking: J. Black and P. Rogaway, Ciphers with
+    arbitrary finite domains, CT-RSA 2002. Nothing is sorted, and a x b exceeds size by less than sqrt(size) + 1, so
+    that hardly any element has to walk. `size` may be traced, `length` is static and at least `size`.
+    """
+    size = jnp.asarray(size, jnp.int32)
+    left = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.int32)  # a; any a x b >= size would do
+    left = jnp.maximum(left, 1)
+    right = (size + left - 1) // left  # b
+    index = jnp.arange(length, dtype=jnp.int32)
+    start = jnp.where(index < size, index, 0)
+
+    def walk(value: Array) -> Array:
+        return jnp.where((index < size) & ((value >= size) | (value < 0)), _feistel(state, value, left, right), value)
+
+    first = _feistel(state, start, left, right)
+    value = jax.lax.while_loop(lambda value: jnp.any((index < size) & (value >= size)), walk, first)
+    return jnp.where(index < size, value, 0)
+
+
+def _feistel(state: Array, value: Array, left: Array, right: Array) -> Array:
+    """Return one pass of the network over 0 .. left x right - 1."""
+    low, high = value % left, value // left
+    modulus_low, modulus_high = left, right
+    for number in range(FEISTEL_ROUNDS):
+        salt = state[number % 2] + jnp.uint32(_GOLDEN) * jnp.uint32(number + 1)
+        noise = mix(high.astype(jnp.uint32) * jnp.uint32(_ODD) ^ salt)
+        # A number below the modulus (< 2^16) by multiplication: the modulo instruction is not vectorized.
+        shift = ((noise >> 16) * modulus_low.astype(jnp.uint32) >> 16).astype(jnp.int32)
+        total = low + shift
+        total = jnp.where(total >= modulus_low, total - modulus_low, total)
+        low, high = high, total
+        modulus_low, modulus_high = modulus_high, modulus_low
+    return high * left + low if FEISTEL_ROUNDS % 2 else low + high * left

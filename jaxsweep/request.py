@@ -1,0 +1,70 @@
+"""A sweep as it was asked for, checked and with every default written out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxsweep.errors import RequestError
+from jaxsweep.hyperparameters import Config
+from jaxsweep.space import Space
+
+DEFAULT_TRIALS = 256
+KEEP_WEIGHTS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data come from: a built-in set by `name`, or a table by `path`; neither for data in memory."""
+
+    name: str | None = None
+    path: str | None = None
+    target: str | int | None = None
+    task: str | None = None
+    header: bool | None = None
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a sweep is to do. `trials` None: as many as the searcher has, or 256 if it has no end.
+
+    Exactly one of `space` and `configs` is given. `objective` None: val_accuracy or val_mse, by the task.
+
+    Raises:
+        RequestError: a number out of its range, or fields that contradict each other.
+    """
+
+    space: Space | None = None
+    configs: tuple[Config, ...] | None = None
+    trials: int | None = None
+    search: str = "random"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    objective: str | None = None
+    seed: int = 0
+    replicates: int = 1
+    folds: int = 0
+    split: tuple[float, ...] = (0.6, 0.2, 0.2)
+    keep: int = 10
+    keep_weights: str = "last"
+    source: Source = Source()
+
+    def __post_init__(self) -> None:
+        if (self.space is None) == (self.configs is None):
+            raise RequestError("a sweep needs either a space or a list of configs, and not both")
+        if self.configs is not None and not self.configs:
+            raise RequestError("configs = [] is empty: it must have at least one config")
+        _at_least("trials", self.trials, 1)
+        _at_least("replicates", self.replicates, 1)
+        _at_least("keep", self.keep, 0)
+        _at_least("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise RequestError(f"seed = {self.seed} is not legal: it must be an integer in [0, 4294967295]")
+        if self.keep_weights not in KEEP_WEIGHTS:
+            raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
+
+
+def _at_least(name: str, value: int | None, low: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")

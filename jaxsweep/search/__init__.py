@@ -1,0 +1,53 @@
+"""Searchers propose configs: `ask(n)`, `tell(configs, scores)`. This is the one list of them.
+
+A new searcher is a file here with a subclass of `Searcher`, and a line in `SEARCHERS`.
+"""
+
+import inspect
+from typing import Any
+
+from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.search.base import Direction, Searcher
+from jaxsweep.search.configs import Configs
+from jaxsweep.search.evolution import Evolution
+from jaxsweep.search.grid import Grid
+from jaxsweep.search.random import Random
+from jaxsweep.search.sobol import Sobol
+from jaxsweep.space import Space
+
+__all__ = ["SEARCHERS", "Searcher", "make", "options"]
+
+SEARCHERS: dict[str, type[Searcher]] = {
+    "random": Random,
+    "grid": Grid,
+    "sobol": Sobol,
+    "evolution": Evolution,
+    "configs": Configs,
+}
+
+
+def options(name: str) -> dict[str, Any]:
+    """Return the options of searcher `name` with their defaults."""
+    found = inspect.signature(searcher_class(name)).parameters.values()
+    return {each.name: each.default for each in found if each.name not in ("space", "seed", "direction")}
+
+
+def searcher_class(name: str) -> type[Searcher]:
+    """Return the class of searcher `name`, or raise RequestError that suggests the nearest known name."""
+    if name not in SEARCHERS:
+        raise RequestError(f"unknown searcher {name!r}{suggestion(str(name), SEARCHERS)}")
+    return SEARCHERS[name]
+
+
+def make(name: str, space: Space | None, seed: int = 0, direction: Direction = "maximize", **settings: Any) -> Searcher:
+    """Return the searcher called `name`; `settings` are its options, as `options(name)` lists them.
+
+    Raises:
+        RequestError: an unknown searcher, an unknown option or an illegal value.
+    """
+    known = options(name)
+    for setting in settings:
+        if setting not in known:
+            hint = suggestion(setting, known) if known else "; it has none"
+            raise RequestError(f"unknown option {setting!r} of searcher {name!r}{hint}")
+    return searcher_class(name)(space, seed=seed, direction=direction, **settings)

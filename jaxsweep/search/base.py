@@ -1,0 +1,99 @@
+"""What every searcher has: `ask(n)` proposes configs, `tell(configs, scores)` reports how they did.
+
+A searcher is a subclass of `Searcher` in a file of its own, with `_propose` and, if it learns, `_learn`, and a line
+in the registry of `jaxsweep.search`. Its options are the keyword arguments of its `__init__`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from jaxsweep.distributions import FloatArray
+from jaxsweep.errors import RequestError
+from jaxsweep.hyperparameters import Config
+from jaxsweep.space import Space
+
+Direction = Literal["maximize", "minimize"]
+DIRECTIONS = ("maximize", "minimize")
+
+
+class Searcher(ABC):
+    """Proposes configs of a space.
+
+    Proposals depend on the seed and on the sequence of calls alone. A searcher that runs out (see `total`)
+    returns fewer than asked for, and in the end none.
+
+    Args:
+        space: what to propose from.
+        seed: an integer >= 0.
+        direction: whether a larger or a smaller score is better.
+    """
+
+    description: ClassVar[str]
+    """One line for the table of searchers."""
+
+    def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise RequestError(f"seed = {seed!r} is not legal: it must be an integer >= 0")
+        if direction not in DIRECTIONS:
+            raise RequestError(f"direction = {direction!r} is not legal: it must be maximize or minimize")
+        self._space = space
+        self.seed = int(seed)
+        self.direction: Direction = direction
+        self.asked = 0
+
+    @property
+    def space(self) -> Space:
+        """The space that is searched; RequestError if the searcher was made without one."""
+        if self._space is None:
+            raise RequestError(f"{type(self).__name__.lower()} needs a space: give one, such as Space(depth=Int(1, 3))")
+        return self._space
+
+    @property
+    def batch(self) -> int | None:
+        """How many configs an `ask` should be for; None for as many as you like."""
+        return None
+
+    @property
+    def total(self) -> int | None:
+        """How many configs this searcher can ever propose; None for no end."""
+        return None
+
+    def ask(self, n: int) -> list[Config]:
+        """Return up to `n` more configs; fewer when the searcher runs out, none when it is done."""
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise RequestError(f"ask({n!r}) is not legal: the number of configs must be an integer >= 0")
+        left = int(n) if self.total is None else min(int(n), self.total - self.asked)
+        configs = self._propose(left) if left else []
+        self.asked += len(configs)
+        return configs
+
+    def tell(self, configs: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
+        """Report the scores of configs, asked for or not, in any order; a NaN score is a failed trial."""
+        values = np.array([float(score) for score in scores], dtype=np.float64)
+        if len(configs) != len(values):
+            raise RequestError(f"{len(values)} scores for {len(configs)} configs: there must be one for each")
+        merit = values if self.direction == "maximize" else -values
+        if len(configs):
+            self._learn(configs, np.where(np.isfinite(merit), merit, -np.inf))
+
+    def remainder(self, asked: int) -> str | None:
+        """Return a sentence on what is not tried if `asked` configs are asked for in all; None if nothing is left."""
+        return None
+
+    @abstractmethod
+    def _propose(self, n: int) -> list[Config]:
+        """Return the next `n` configs, n >= 1; `total` is respected already."""
+
+    def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
+        """Take in merits [n]: larger is better, and -inf is a failed trial, which every ranking puts last."""
+        return None
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return the option `value` as an int, or raise RequestError if it is no integer >= `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise RequestError(f"{name} = {value!r} is not legal: it must be an integer >= {least}")
+    return int(value)

@@ -1,0 +1,20 @@
+"""Random search: independent draws from the space (Bergstra and Bengio, JMLR 13, 2012)."""
+
+import numpy as np
+
+from jaxsweep.hyperparameters import Config
+from jaxsweep.search.base import Direction, Searcher
+from jaxsweep.space import Space
+
+
+class Random(Searcher):
+    """Independent random configs; asking for n, then m, gives the same as asking for n + m."""
+
+    description = "independent random configs"
+
+    def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
+        super().__init__(space, seed=seed, direction=direction)
+        self._rng = np.random.default_rng(self.seed)
+
+    def _propose(self, n: int) -> list[Config]:
+        return self.space.sample(self._rng, n)

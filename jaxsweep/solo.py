@@ -1,0 +1,360 @@
+"""The plain reference: one config, ordinary Flax and Optax. No vmap, no padding, no masks.
+
+Whatever the engine does to thousands of networks at once, each must come out as if this page had trained it. The
+random draws (order of the examples, dropout, noise) come from `randomness`, which the engine uses too; everything
+else is Flax's, Optax's and, for the metrics, scikit-learn's own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax import Array
+
+from jaxsweep import objective, randomness
+from jaxsweep.augment import NAMES as AUGMENTATIONS
+from jaxsweep.augment import augment
+from jaxsweep.data import Prepared
+from jaxsweep.hyperparameters import Config, layer_widths, resolve
+from jaxsweep.model import NORM_EPSILON, NORM_MOMENTUM
+from jaxsweep.optim import ADAGRAD_START, ONECYCLE_RISE, ONECYCLE_START
+from jaxsweep.randomness import Stream
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron: dense layers with an optional normalization, an activation and dropout after each."""
+
+    config: Any
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array, dropout: Callable[[int, Array], Array] | None = None) -> Array:
+        """Return outputs [batch, outputs]; `dropout(layer, x)` is given in training only."""
+        init = initializer(self.config["init"], self.config["init_scale"])
+        activation = activation_function(self.config)
+        for layer, width in enumerate(layer_widths(self.config, self.outputs)):
+            x = nn.Dense(width, kernel_init=init, name=f"hidden_{layer}")(x)
+            x = self._normalize(layer, x, training=dropout is not None)
+            x = activation(x)
+            if dropout is not None:
+                x = dropout(layer + 1, x)
+        return nn.Dense(self.outputs, kernel_init=init, name="output")(x)
+
+    def _normalize(self, layer: int, x: Array, training: bool) -> Array:
+        if self.config["norm"] == "batch":
+            norm = nn.BatchNorm(
+                not training, NORM_MOMENTUM, NORM_EPSILON, use_fast_variance=False, name=f"norm_{layer}"
+            )
+            return norm(x)
+        if self.config["norm"] == "layer":
+            return nn.LayerNorm(NORM_EPSILON, use_fast_variance=False, name=f"norm_{layer}")(x)
+        return x
+
+
+def initializer(name: str, scale: float) -> Callable[..., Array]:
+    """Return the Flax initializer `name`, its values multiplied by `scale`."""
+    table: dict[str, Callable[..., Array]] = {
+        "random_normal": nn.initializers.normal(0.05),
+        "random_uniform": nn.initializers.uniform(0.05),
+        "glorot_normal": nn.initializers.glorot_normal(),
+        "glorot_uniform": nn.initializers.glorot_uniform(),
+        "he_normal": nn.initializers.he_normal(),
+        "he_uniform": nn.initializers.he_uniform(),
+        "lecun_normal": nn.initializers.lecun_normal(),
+        "orthogonal": nn.initializers.orthogonal(),
+    }
+    return lambda key, shape, dtype=None: scale * table[name](key, shape, dtype)
+
+
+def activation_function(config: Config) -> Callable[[Array], Array]:
+    """Return the Flax function of a config's activation."""
+    if config["activation"] == "leaky_relu":
+        return lambda z: nn.leaky_relu(z, config["negative_slope"])
+    function: Callable[[Array], Array] = getattr(nn, config["activation"])
+    return function
+
+
+def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Array]:
+    """Return the loss of each example; labels are smoothed in training only."""
+    smoothing = config["label_smoothing"] if training else 0.0
+
+    def cross_entropy(outputs: Array, targets: Array) -> Array:
+        return optax.softmax_cross_entropy(outputs, optax.smooth_labels(targets, smoothing))
+
+    def focal(outputs: Array, targets: Array) -> Array:
+        p = nn.softmax(outputs)
+        weight = (1 - p) ** config["focal_gamma"]
+        return -jnp.sum(optax.smooth_labels(targets, smoothing) * weight * nn.log_softmax(outputs), axis=-1)
+
+    table = {
+        "cross_entropy": cross_entropy,
+        "focal": focal,
+        "mse": lambda o, t: optax.squared_error(o, t)[:, 0],
+        "mae": lambda o, t: jnp.abs(o - t)[:, 0],
+        "huber": lambda o, t: optax.huber_loss(o, t, config["huber_delta"])[:, 0],
+        "log_cosh": lambda o, t: optax.log_cosh(o, t)[:, 0],
+    }
+    return table[config["loss"]]
+
+
+def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
+    """Return the learning rate of each step as an Optax schedule."""
+    peak, final = config["learning_rate"], config["final_learning_rate"]
+    total = epoch_steps * config["epochs"]
+    warmup = round(config["warmup"] * total)
+    last = max(total - warmup - 1, 1)
+    every = config["decay_every"] * epoch_steps
+    rate = config["decay_rate"]
+    rise = ONECYCLE_RISE * last // 10
+    table: dict[str, Callable[[], optax.Schedule]] = {
+        "constant": lambda: optax.constant_schedule(peak),
+        "step": lambda: optax.exponential_decay(peak, every, rate, staircase=True),
+        "exponential": lambda: optax.exponential_decay(peak, every, rate),
+        "inverse_time": lambda: lambda step: peak / (1 + rate * step / every),
+        "polynomial": lambda: optax.polynomial_schedule(peak, final * peak, 2, last),
+        "linear": lambda: optax.linear_schedule(peak, final * peak, last),
+        "cosine": lambda: optax.cosine_decay_schedule(peak, last, final),
+        "onecycle": lambda: optax.piecewise_interpolate_schedule(
+            "cosine", peak / ONECYCLE_START, {rise: ONECYCLE_START, last: final}
+        ),
+    }
+    schedule = table[config["schedule"]]()
+    if warmup == 0:
+        return schedule
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), schedule], [warmup])
+
+
+def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
+    """Return the Optax optimizer of a config."""
+    b1, b2, eps, decay = config["b1"], config["b2"], config["eps"], config["rms_decay"]
+    table: dict[str, Callable[[], optax.GradientTransformation]] = {
+        "sgd": lambda: optax.trace(config["momentum"], config["nesterov"]),
+        "adam": lambda: optax.scale_by_adam(b1, b2, eps),
+        "adamw": lambda: optax.scale_by_adam(b1, b2, eps),
+        "nadam": lambda: optax.scale_by_adam(b1, b2, eps, nesterov=True),
+        "rmsprop": lambda: optax.scale_by_rms(decay, eps),
+        "adagrad": lambda: optax.scale_by_rss(ADAGRAD_START, eps),
+        "adadelta": lambda: optax.scale_by_adadelta(decay, eps),
+        "lion": lambda: optax.scale_by_lion(b1, b2),
+        "lamb": lambda: optax.chain(optax.scale_by_adam(b1, b2, eps), optax.scale_by_trust_ratio()),
+    }
+    return optax.chain(
+        optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity(),
+        table[config["optimizer"]](),
+        optax.add_decayed_weights(config["weight_decay"], mask=_kernels_only),
+        optax.scale_by_learning_rate(learning_rate(config, epoch_steps)),
+    )
+
+
+def _kernels_only(params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+@dataclass
+class Solo:
+    """What one training gives: `status`, learning curves by metric name, and the weights of the last epoch (or of
+    the best, if asked for), as NumPy arrays in the layout of the Flax module.
+    """
+
+    config: Config
+    status: str
+    curves: dict[str, np.ndarray]
+    params: dict[str, dict[str, np.ndarray]]
+    stats: dict[str, dict[str, np.ndarray]]
+    best_epoch: int
+    diverged_at: int | None = None
+    initial: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs trained."""
+        return len(self.curves["train_loss"])
+
+
+def train(
+    data: Prepared,
+    config: Mapping[str, Any],
+    seed: int = 0,
+    *,
+    trial: int = 0,
+    replicate: int = 0,
+    fold: int = 0,
+    objective_metric: str | None = None,
+    keep_best: bool = False,
+) -> Solo:
+    """Train one config on one split and return its curves and weights.
+
+    Args:
+        data: the prepared data.
+        config: hyperparameters by name; those left out have their defaults.
+        seed: the sweep's seed; with `trial`, `replicate` and `fold` it decides every random number.
+        trial: the trial's id in the sweep.
+        replicate: the number of the replicate.
+        fold: the number of the split.
+        objective_metric: what `monitor = "objective"` and keep_best follow, such as `val_accuracy`.
+        keep_best: return the weights of the epoch with the best objective instead of the last.
+    """
+    rows = len(data.train[fold])
+    full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+    metric = objective_metric or objective.default_objective(data.task)
+    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
+    steps = -(-rows // full["batch_size"])
+    tx = optimizer(full, steps)
+    variables = run.model.init(jax.random.wrap_key_data(run.key), run.x_train[:1])
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    state = tx.init(params)
+    step_fn = jax.jit(run.step(tx))
+    best = _Best(full, metric)
+    initial = _numpy(params)
+    kept, number = (params, stats), 0
+    curves: list[dict[str, float]] = []
+    for epoch in range(full["epochs"]):
+        order = randomness.permutation(randomness.stream(run.key, Stream.SHUFFLE, epoch), rows, rows)
+        loss_sum = 0.0
+        for start in range(0, rows, full["batch_size"]):
+            batch = order[start : start + full["batch_size"]]
+            new_params, new_stats, new_state, loss = step_fn(params, stats, state, batch, number)
+            loss_sum += float(loss) * len(batch)
+            if not np.isfinite(loss):
+                return Solo(full, "diverged", _columns(curves), *map(_numpy, kept), best.epoch, number, initial)
+            params, stats, state, number = new_params, new_stats, new_state, number + 1
+        curves.append({"train_loss": loss_sum / rows, **run.evaluate(params, stats)})
+        if not np.isfinite([curves[-1]["train_loss"], curves[-1]["val_loss"]]).all():
+            return Solo(full, "diverged", _columns(curves), *map(_numpy, kept), best.epoch, number, initial)
+        if best.see(epoch, curves[-1]) or not keep_best:
+            kept = (params, stats)
+        if best.patience_lost:
+            break
+    status = "completed" if len(curves) == full["epochs"] else "stopped"
+    return Solo(full, status, _columns(curves), *map(_numpy, kept), best.epoch, None, initial)
+
+
+class _Best:
+    """Early stopping and the best epoch."""
+
+    def __init__(self, config: Config, metric: str):
+        self.config, self.metric = config, metric
+        self.sign = 1 if objective.direction(metric) == "maximize" else -1
+        self.score, self.lowest, self.wait, self.epoch = -np.inf, np.inf, 0, 0
+
+    def see(self, epoch: int, values: dict[str, float]) -> bool:
+        """Take note of an evaluation; return whether its objective is the best so far."""
+        score = self.sign * values[self.metric]
+        value = -score if self.config["monitor"] == "objective" else values[self.config["monitor"]]
+        self.wait = 0 if value < self.lowest - self.config["min_delta"] else self.wait + 1
+        self.lowest = min(self.lowest, value)
+        better = score > self.score
+        if better:
+            self.score, self.epoch = score, epoch
+        return better
+
+    @property
+    def patience_lost(self) -> bool:
+        return bool(0 < self.config["patience"] <= self.wait)
+
+
+class _Run:
+    """The data of one split on the device, and the functions of one training."""
+
+    def __init__(self, data: Prepared, config: Config, fold: int, key: Array):
+        self.data, self.config, self.fold, self.key = data, config, fold, key
+        dtype = jnp.result_type(float)
+        self.classes = data.task == "classification"
+        self.x_train = jnp.asarray(data.x[fold][data.train[fold]], dtype)
+        self.y_train = jnp.asarray(data.y[fold][data.train[fold]], None if self.classes else dtype)
+        self.x_val = jnp.asarray(data.x[fold][data.val[fold]], dtype)
+        self.y_val = data.y[fold][data.val[fold]]
+        self.model = MLP(config, data.n_outputs)
+        self.predict = jax.jit(lambda params, stats, x: self.model.apply({"params": params, "batch_stats": stats}, x))
+
+    def targets(self, y: Array) -> Array:
+        return jax.nn.one_hot(y, self.data.n_outputs) if self.classes else y[:, None]
+
+    def step(self, tx: optax.GradientTransformation) -> Callable[..., Any]:
+        loss_of = loss_function(self.config, training=True)
+
+        def step(params: Any, stats: Any, state: Any, batch: Array, number: Array) -> Any:
+            x, targets = self.disturb(self.x_train[batch], self.targets(self.y_train[batch]), number)
+            dropout = randomness.stream(self.key, Stream.DROPOUT, number)
+
+            def loss_fn(params: Any) -> tuple[Array, Any]:
+                outputs, changed = self.model.apply(
+                    {"params": params, "batch_stats": stats},
+                    x,
+                    lambda layer, x: self.drop(randomness.stream(dropout, layer), x, self.config["dropout"]),
+                    mutable=["batch_stats"],
+                )
+                kernels = [layer["kernel"] for layer in params.values() if "kernel" in layer]
+                l1 = self.config["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
+                l2 = self.config["l2"] / 2 * sum(jnp.sum(kernel**2) for kernel in kernels)
+                return loss_of(outputs, targets).mean() + l1 + l2, changed.get("batch_stats", {})
+
+            (loss, new_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
+            updates, state = tx.update(gradients, state, params)
+            return optax.apply_updates(params, updates), new_stats, state, loss
+
+        return step
+
+    def disturb(self, x: Array, targets: Array, number: Array) -> tuple[Array, Array]:
+        config, key = self.config, self.key
+        if any(config[name] for name in AUGMENTATIONS) and self.data.image_shape is not None:
+            limits = {name: jnp.asarray(config[name], x.dtype) for name in AUGMENTATIONS}
+            x = augment(self.data.image_shape, limits, randomness.stream(key, Stream.AUGMENT, number), x)
+        if config["mixup_alpha"]:
+            chance = jax.random.wrap_key_data(randomness.stream(key, Stream.MIXUP, number))
+            share = jax.random.beta(chance, config["mixup_alpha"], config["mixup_alpha"])
+            x = share * x + (1 - share) * jnp.roll(x, -1, axis=0)
+            targets = share * targets + (1 - share) * jnp.roll(targets, -1, axis=0)
+        if config["input_noise"]:
+            noise = randomness.normal(randomness.stream(key, Stream.NOISE, number), *x.shape)
+            x = x + config["input_noise"] * noise
+        return self.drop(randomness.stream(key, Stream.DROPOUT, number, 0), x, config["input_dropout"]), targets
+
+    def drop(self, key: Array, x: Array, rate: float) -> Array:
+        if rate == 0:
+            return x
+        return jnp.where(randomness.keep(key, *x.shape, rate), x / (1 - rate), 0)
+
+    def evaluate(self, params: Any, stats: Any) -> dict[str, float]:
+        """Return the validation metrics, computed on the host by scikit-learn."""
+        outputs = self.predict(params, stats, self.x_val)
+        targets = self.targets(jnp.asarray(self.y_val, None if self.classes else outputs.dtype))
+        loss = float(loss_function(self.config, training=False)(outputs, targets).mean())
+        if not np.isfinite(np.asarray(outputs)).all():
+            return {"val_loss": np.nan}
+        scale = float(self.data.target_scale[self.fold])
+        return {"val_loss": loss, **_host_metrics(self.data, np.asarray(outputs, np.float64), self.y_val, scale)}
+
+
+def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: float) -> dict[str, float]:
+    from sklearn import metrics
+
+    if data.task == "regression":
+        return {
+            "val_mse": metrics.mean_squared_error(y * scale, outputs[:, 0] * scale),
+            "val_mae": metrics.mean_absolute_error(y * scale, outputs[:, 0] * scale),
+            "val_r2": metrics.r2_score(y, outputs[:, 0]),
+        }
+    predicted = outputs.argmax(axis=1)
+    result = {
+        "val_accuracy": metrics.accuracy_score(y, predicted),
+        "val_balanced_accuracy": metrics.recall_score(y, predicted, average="macro", labels=np.unique(y), zero_division=0),
+        "val_f1": metrics.f1_score(y, predicted, average="macro", zero_division=0),
+    }  # fmt: skip
+    if data.n_outputs == 2:
+        result["val_auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0])
+    return result
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    names = rows[0] if rows else ("train_loss", "val_loss")
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def _numpy(tree: Any) -> Any:
+    return jax.tree.map(np.asarray, tree)
