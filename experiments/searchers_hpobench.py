@@ -1,6 +1,25 @@
 """Which searcher finds good networks soonest?
 
-PLACEHOLDER
+Question: how close to the best network of a table do 200 evaluations come, told in 4 batches of 50? The tables are
+HPOBench's: scikit-learn's MLPClassifier on four data sets, 30,000 configs each, 5 seeds a config. A searcher is told
+the score of a random one of the five seeds; its regret is (best mean - best mean among the configs visited) / (best
+mean - median mean). Optuna 5 is said to leave, in the same batches: Random 0.037, NSGA-II 0.034, CMA-ES 0.035,
+TPE 0.022.
+
+Command: python experiments/searchers_hpobench.py --repetitions 200    (20 is the default; 20 s on one core)
+Machine: AMD EPYC, 2 cores
+Answer: evolution leaves 0.6 of the regret of random search, and is the only one to gain from what it is told; a plain
+grid is worse than random, since it spends its points on the ends of the ranges.
+
+    searcher      mean   error  australian        car    phoneme    vehicle
+    random      0.0395  0.0007      0.0946     0.0035     0.0392     0.0206
+    grid        0.0470  0.0006      0.1147     0.0076     0.0455     0.0200
+    sobol       0.0383  0.0006      0.0927     0.0039     0.0359     0.0208
+    evolution   0.0229  0.0005      0.0713     0.0032     0.0072     0.0099
+
+With 20 repetitions: random 0.0403, grid 0.0481, sobol 0.0406, evolution 0.0236, each with an error of 0.002.
+In milliseconds, ask(10_000) for 14 entries of which 4 are conditional, first and later (after 10,000 scores):
+random 30 35, grid 33 35, sobol 32 31, evolution 35 59, configs 28 29.
 """
 
 import argparse
@@ -43,14 +62,13 @@ class Table:
         """
         ends = {}
         for name, axis in self.axes.items():
-            half = np.sqrt(axis[1] / axis[0]), np.sqrt(axis[-1] / axis[-2])
-            ends[name] = (float(axis[0] / half[0]), float(axis[-1] * half[1]))
+            ends[name] = (float(axis[0] / np.sqrt(axis[1] / axis[0])), float(axis[-1] * np.sqrt(axis[-1] / axis[-2])))
         return Space(
             l2=LogUniform(*ends["l2"]),
-            batch_size=Int(*(round(end) for end in ends["batch_size"]), log=True),
+            batch_size=_log_int(*ends["batch_size"]),
             depth=Int(int(self.axes["depth"][0]), int(self.axes["depth"][-1])),
             learning_rate=LogUniform(*ends["learning_rate"]),
-            width=Int(*(round(end) for end in ends["width"]), log=True),
+            width=_log_int(*ends["width"]),
         )
 
     def cells(self, configs: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.intp], ...]:
@@ -59,6 +77,10 @@ class Table:
             np.abs(np.log([config[name] for config in configs])[:, None] - np.log(axis)).argmin(axis=1)
             for name, axis in self.axes.items()
         )
+
+
+def _log_int(low: float, high: float) -> Int:
+    return Int(round(low), round(high), log=True)
 
 
 def regret(searcher_name: str, table: Table, seed: int) -> float:
@@ -82,7 +104,9 @@ def mean_regrets(searcher_name: str, folder: Path, repetitions: int) -> NDArray[
 
 def seconds_to_ask(searcher_name: str, space: Space, n: int = 10_000) -> tuple[float, float]:
     """Return the seconds that a first `ask(n)` takes, and another one after its configs were told."""
-    options = {"configs": space.sample(np.random.default_rng(0), 2 * n)} if searcher_name == "configs" else {}
+    options: dict[str, Any] = (
+        {"configs": space.sample(np.random.default_rng(0), 2 * n)} if searcher_name == "configs" else {}
+    )
     searcher = make(searcher_name, space, **options)
     seconds = []
     for _ in range(2):

@@ -49,7 +49,9 @@ def _checked_when(name: str, when: Any, entries: Entries) -> dict[str, tuple[Any
 def _checked_values(name: str, parent: str, values: tuple[Any, ...], entries: Entries) -> tuple[Any, ...]:
     if parent not in entries:
         others = [other for other in entries if other != name]
-        raise RequestError(f"{name}: its condition names {parent!r}, which the space lacks{suggestion(parent, others)}")
+        raise RequestError(
+            f"{name}: its condition names {parent!r}, which the space lacks{suggestion(str(parent), others)}"
+        )
     entry = entries[parent]
     if isinstance(entry, (Uniform, LogUniform)):
         raise RequestError(

@@ -288,9 +288,10 @@ def _check_width_list(config: Mapping[str, Any], full: Config) -> None:
 
 def layer_widths(config: Mapping[str, Any], outputs: int) -> tuple[int, ...]:
     """Return the width of each hidden layer of a resolved config; `outputs` is where a funnel leads."""
-    width, depth = config["width"], config["depth"]
-    if isinstance(width, list):
+    width, depth = config["width"], int(config["depth"])
+    if isinstance(width, (list, tuple)):
         return tuple(width)
+    width = int(width)
     if config["width_shape"] == "constant":
         return (width,) * depth
     return tuple(max(1, round(width + (outputs - width) * layer / depth)) for layer in range(depth))

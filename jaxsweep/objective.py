@@ -59,7 +59,7 @@ def _mae(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
 
 
 def _huber(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.huber_loss(outputs, targets, parameters.huber_delta)[:, 0]  # type: ignore[arg-type]
+    return optax.huber_loss(outputs, targets, delta=parameters.huber_delta)[:, 0]  # type: ignore[arg-type]
 
 
 def _log_cosh(outputs: Array, targets: Array, parameters: LossParameters) -> Array:

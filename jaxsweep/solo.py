@@ -7,6 +7,7 @@ else is Flax's, Optax's and, for the metrics, scikit-learn's own.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -38,21 +39,24 @@ class MLP(nn.Module):
         init = initializer(self.config["init"], self.config["init_scale"])
         activation = activation_function(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
-            x = nn.Dense(width, kernel_init=init, name=f"hidden_{layer}")(x)
+            x = nn.Dense(width, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
             x = self._normalize(layer, x, training=dropout is not None)
             x = activation(x)
             if dropout is not None:
                 x = dropout(layer + 1, x)
-        return nn.Dense(self.outputs, kernel_init=init, name="output")(x)
+        return nn.Dense(self.outputs, kernel_init=init, param_dtype=x.dtype, name="output")(x)
 
     def _normalize(self, layer: int, x: Array, training: bool) -> Array:
         if self.config["norm"] == "batch":
             norm = nn.BatchNorm(
-                not training, NORM_MOMENTUM, NORM_EPSILON, use_fast_variance=False, name=f"norm_{layer}"
-            )
+                use_running_average=not training, momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON,
+                use_fast_variance=False, param_dtype=x.dtype, name=f"norm_{layer}",
+            )  # fmt: skip
             return norm(x)
         if self.config["norm"] == "layer":
-            return nn.LayerNorm(NORM_EPSILON, use_fast_variance=False, name=f"norm_{layer}")(x)
+            return nn.LayerNorm(
+                epsilon=NORM_EPSILON, use_fast_variance=False, param_dtype=x.dtype, name=f"norm_{layer}"
+            )(x)
         return x
 
 
@@ -96,7 +100,7 @@ def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Ar
         "focal": focal,
         "mse": lambda o, t: optax.squared_error(o, t)[:, 0],
         "mae": lambda o, t: jnp.abs(o - t)[:, 0],
-        "huber": lambda o, t: optax.huber_loss(o, t, config["huber_delta"])[:, 0],
+        "huber": lambda o, t: optax.huber_loss(o, t, delta=config["huber_delta"])[:, 0],
         "log_cosh": lambda o, t: optax.log_cosh(o, t)[:, 0],
     }
     return table[config["loss"]]
@@ -205,7 +209,7 @@ def train(
     run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
     steps = -(-rows // full["batch_size"])
     tx = optimizer(full, steps)
-    variables = run.model.init(jax.random.wrap_key_data(run.key), run.x_train[:1])
+    variables = jax.jit(run.model.init)(jax.random.wrap_key_data(run.key), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
     state = tx.init(params)
     step_fn = jax.jit(run.step(tx))
@@ -214,7 +218,7 @@ def train(
     kept, number = (params, stats), 0
     curves: list[dict[str, float]] = []
     for epoch in range(full["epochs"]):
-        order = randomness.permutation(randomness.stream(run.key, Stream.SHUFFLE, epoch), rows, rows)
+        order = np.asarray(_shuffled(run.key, epoch, rows))
         loss_sum = 0.0
         for start in range(0, rows, full["batch_size"]):
             batch = order[start : start + full["batch_size"]]
@@ -232,6 +236,11 @@ def train(
             break
     status = "completed" if len(curves) == full["epochs"] else "stopped"
     return Solo(full, status, _columns(curves), *map(_numpy, kept), best.epoch, None, initial)
+
+
+@partial(jax.jit, static_argnums=2)
+def _shuffled(key: Array, epoch: int, rows: int) -> Array:
+    return randomness.permutation(randomness.stream(key, Stream.SHUFFLE, epoch), rows, rows)
 
 
 class _Best:

@@ -46,7 +46,7 @@ class Space:
             cannot hold.
     """
 
-    def __init__(self, **entries: Any) -> None:
+    def __init__(self, /, **entries: Any) -> None:
         if not entries:
             raise RequestError("the space is empty: it must have at least one hyperparameter")
         rows = {name: lookup(name) for name in entries}
@@ -285,7 +285,7 @@ def _checked_range(row: Hyperparameter, entry: Uniform | LogUniform) -> Distribu
         form = ", log=True" if isinstance(entry, LogUniform) else ""
         ends = f"{entry.low!r}, {entry.high!r}"
         raise RequestError(f"{row.name} = {entry!r} has fractions, but takes {row.legal}: use Int({ends}{form})")
-    if isinstance(entry, LogUniform) and isinstance(entry.low, (int, float)) and entry.low <= 0:
+    if isinstance(entry, LogUniform) and isinstance(entry.low, (int, float, np.number)) and entry.low <= 0:
         raise RequestError(f"{row.name} = {entry!r} is a log range that reaches zero: it must start above 0")
     low, high = row.check(entry.low), row.check(entry.high)
     if not low < high:

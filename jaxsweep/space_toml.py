@@ -46,8 +46,8 @@ def _entry(name: str, form: Mapping[str, Any]) -> Distribution:
             raise RequestError(f"{name}: unknown key {key!r}{suggestion(key, _KEYS)}")
     kinds = [key for key in _KINDS if key in form]
     if len(kinds) != 1:
-        found = " and ".join(kinds) or "none of them"
-        raise RequestError(f"{name} has {found}: it must have exactly one of {', '.join(_KINDS)}")
+        found = " and ".join(kinds) or "none of the forms"
+        raise RequestError(f"{name} = {dict(form)!r} has {found}: it must have exactly one of {', '.join(_KINDS)}")
     (kind,) = kinds
     when = form.get("when")
     if "log" in form and kind != "int":
@@ -98,8 +98,10 @@ def toml_text(value: Any) -> str:
     """Return a value of a table as TOML text: strings, booleans, numbers, lists and inline tables."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {toml_text(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_text(item) for item in value) + "]"
-    if isinstance(value, (str, bool)):
-        return json.dumps(value)
+    if isinstance(value, str):  # JSON's escapes are TOML's, but for surrogate pairs and for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return repr(value)

@@ -87,8 +87,18 @@ class Evolution(Searcher):
         children = children[self._new(children)]
         if len(children) > n:
             children = children[self._promising(children, known, n)]
-        missing = n - len(children)  # a small space may have nothing new: then anything goes
-        return np.concatenate([children, self.space.snap(self._rng.random((missing, self.space.dimensions)))])
+        return np.concatenate([children, self._strangers(n - len(children), children)])
+
+    def _strangers(self, n: int, children: FloatArray) -> FloatArray:
+        """Return the genes of `n` random configs, [n, dimensions], where nothing new was left to breed.
+
+        New ones come first; a small space may have none, and then anything goes.
+        """
+        self._seen.update(row.tobytes() for row in children)
+        random = self.space.snap(self._rng.random((CANDIDATES * n, self.space.dimensions)))
+        new = self._new(random)
+        chosen: FloatArray = random[np.concatenate([new, np.setdiff1d(np.arange(len(random)), new)])[:n]]
+        return chosen
 
     def _breeders(self, n: int) -> int:
         """Return how many parents breed: a share of a generation, but none that failed."""

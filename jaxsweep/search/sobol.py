@@ -11,7 +11,7 @@ from jaxsweep.hyperparameters import Config
 from jaxsweep.search.base import Direction, Searcher
 from jaxsweep.space import Space
 
-BITS = 30  # of a coordinate; the sequence has 2**BITS points
+BITS = 30  # of a coordinate; the sequence has 2**BITS points, more than anyone trains
 
 
 class SobolPoints:
@@ -44,11 +44,6 @@ class Sobol(Searcher):
     def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
         super().__init__(space, seed=seed, direction=direction)
         self._points = SobolPoints(self.space.dimensions, self.seed)
-
-    @property
-    def total(self) -> int:
-        """The length of the sequence, 2**30."""
-        return 1 << BITS
 
     def _propose(self, n: int) -> list[Config]:
         return self.space.from_unit(self._points.draw(n))

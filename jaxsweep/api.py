@@ -1,0 +1,142 @@
+"""The functions that notebooks call: `sweep`, `plan` and `solo`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxsweep.data import Dataset, prepare
+from jaxsweep.hyperparameters import Config
+from jaxsweep.objective import check_objective
+from jaxsweep.plan import Plan
+from jaxsweep.progress import Progress
+from jaxsweep.request import Request
+from jaxsweep.result import Result
+from jaxsweep.solo import Solo
+from jaxsweep.solo import train as train_alone
+from jaxsweep.space import Space
+from jaxsweep.sweep import execute
+from jaxsweep.sweep import plan as plan_request
+
+
+def sweep(
+    data: Dataset,
+    space: Space | Mapping[str, Any] | None = None,
+    *,
+    configs: Sequence[Config] | None = None,
+    trials: int | None = None,
+    search: str = "random",
+    objective: str | None = None,
+    seed: int = 0,
+    replicates: int = 1,
+    folds: int = 0,
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    keep: int = 10,
+    keep_weights: str = "last",
+    out: str | Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Result:
+    """Train many configs together and return them as trials.
+
+    Args:
+        data: the dataset; preprocessing and splits happen here.
+        space: what to search; give either this or `configs`.
+        configs: exactly these configs, in this order.
+        trials: how many configs to train; by default all that the searcher has, or 256.
+        search: the searcher's name, see `python -m jaxsweep searchers`.
+        objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
+        seed: decides every random number, the split included.
+        replicates: trainings of each config under different seeds; a trial's score is their mean.
+        folds: k > 1 for k-fold cross-validation in place of the validation split.
+        split: fractions of training, validation and test rows.
+        keep: how many of the best trials keep their weights.
+        keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
+        out: a new run directory in which everything is recorded as it finishes.
+        progress: whether to show how far the sweep is.
+        **options: options of the searcher, such as `resolution` of grid.
+
+    Returns:
+        The finished trials. An interrupt (Ctrl-C, or the notebook's stop button) ends the sweep early and keeps them.
+
+    Raises:
+        RequestError: the request cannot be carried out; it names the value and what would be right.
+        SweepFailed: from `Result.best`, if no trial finished.
+    """
+    from jaxsweep.views import make_progress
+
+    request = _request(
+        space, configs, trials=trials, search=search, objective=objective, seed=seed, replicates=replicates,
+        folds=folds, split=tuple(split), keep=keep, keep_weights=keep_weights, options=options,
+    )  # fmt: skip
+    view = make_progress(None) if progress else Progress()
+    return execute(data, request, Path(out) if out is not None else None, view)
+
+
+def plan(
+    data: Dataset,
+    space: Space | Mapping[str, Any] | None = None,
+    *,
+    configs: Sequence[Config] | None = None,
+    trials: int | None = None,
+    search: str = "random",
+    seed: int = 0,
+    replicates: int = 1,
+    folds: int = 0,
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    **options: Any,
+) -> Plan:
+    """Return how `sweep` would bucket these configs, with predicted memory and time; nothing is compiled.
+
+    For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
+    `sweep`.
+    """
+    request = _request(
+        space, configs, trials=trials, search=search, seed=seed, replicates=replicates, folds=folds,
+        split=tuple(split), options=options,
+    )  # fmt: skip
+    return plan_request(data, request)
+
+
+def solo(
+    data: Dataset,
+    config: Mapping[str, Any],
+    seed: int = 0,
+    *,
+    trial: int = 0,
+    replicate: int = 0,
+    fold: int = 0,
+    folds: int = 0,
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    objective: str | None = None,
+    keep_weights: str = "last",
+) -> Solo:
+    """Train one config with plain Flax and Optax, exactly as trial `trial` of a sweep with this seed trains it.
+
+    Args:
+        data: the dataset.
+        config: hyperparameters by name; those left out have their defaults.
+        seed: the sweep's seed.
+        trial: the trial's id, which its random numbers depend on.
+        replicate: the number of the replicate.
+        fold: the number of the fold, if `folds` is not 0.
+        folds: k for k-fold cross-validation, as in the sweep.
+        split: fractions of training, validation and test rows.
+        objective: what `monitor = "objective"` and the best epoch follow.
+        keep_weights: `last` or `best`.
+
+    Raises:
+        RequestError: an illegal config, split or objective.
+    """
+    prepared = prepare(data, split=tuple(split), folds=folds, seed=seed)
+    if objective is not None:
+        check_objective(objective, prepared.task, prepared.n_outputs)
+    return train_alone(
+        prepared, config, seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
+        keep_best=keep_weights == "best",
+    )  # fmt: skip
+
+
+def _request(space: Any, configs: Sequence[Config] | None, **more: Any) -> Request:
+    if isinstance(space, Mapping):
+        space = Space.from_mapping(space)
+    return Request(space=space, configs=None if configs is None else tuple(configs), **more)

@@ -1,0 +1,77 @@
+"""The command line: `python -m jaxsweep COMMAND`.
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 the request is wrong (one line
+says what, where and what would be right), 3 no trial finished, 130 and 143 interrupted. Commands are imported when
+they are called, so that help does not wait for JAX.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from jaxsweep.cli.interrupt import Interrupts
+from jaxsweep.cli.parser import make_parser
+from jaxsweep.errors import RequestError, SweepFailed, suggestion
+
+FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
+
+_COMMANDS = {
+    "run": "training",
+    "plan": "training",
+    "show": "runs",
+    "export": "runs",
+    "solo": "runs",
+    "predict": "models",
+    "doctor": "checks",
+    "hyperparameters": "lists",
+    "datasets": "lists",
+    "searchers": "lists",
+}
+
+
+def entry() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out a command and return its exit code."""
+    with Interrupts() as interrupts:
+        try:
+            return _carry_out(argv)
+        except RequestError as error:
+            return _say(str(error), WRONG)
+        except SweepFailed as error:
+            return _say(str(error), NOTHING_FINISHED)
+        except KeyboardInterrupt:
+            return _say("interrupted", 128 + (interrupts.caught or signal.SIGINT))
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wants. Python flushes stdout once more at exit, which must not fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            return _say(f"failed: {error}", FAILED)
+
+
+def _carry_out(argv: Sequence[str]) -> int:
+    name = next((argument for argument in argv if not argument.startswith("-")), None)
+    if name is not None and name not in _COMMANDS:
+        raise RequestError(f"unknown command {name!r}{suggestion(name, _COMMANDS)}")
+    try:
+        arguments = make_parser().parse_args(argv)
+    except SystemExit as stop:  # --help and --version
+        return int(stop.code or 0)
+    module = import_module(f"jaxsweep.cli.{_COMMANDS[arguments.command]}")
+    command: Callable[[Any], int] = getattr(module, arguments.command)
+    arguments.argv = list(argv)
+    code = command(arguments)
+    sys.stdout.flush()
+    return code
+
+
+def _say(text: str, code: int) -> int:
+    print("jaxsweep: " + " ".join(text.split("\n")), file=sys.stderr)
+    return code

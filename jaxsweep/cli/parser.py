@@ -1,0 +1,156 @@
+"""The arguments of every command, with their help."""
+
+import argparse
+from typing import NoReturn
+
+from jaxsweep import __version__
+from jaxsweep.errors import RequestError
+
+_DESCRIPTION = """\
+Trains thousands of neural-network hyperparameter configurations at once.
+
+Results go to stdout, progress and messages to stderr.
+Exit codes: 0 done, 1 failed, 2 the request is wrong, 3 no trial finished, 130 and 143 interrupted
+(what had finished is kept)."""
+
+_EXAMPLES = """\
+examples:
+  jaxsweep run                                          256 random configs on the built-in digits
+  jaxsweep run --data cars.csv --target price --trials 1000
+  jaxsweep run sweep.toml --set epochs=50 --out runs/long
+  jaxsweep show runs/long --top 5
+  jaxsweep export runs/long --trial 17 --out car-model
+  jaxsweep predict car-model new-cars.csv --out prices.csv
+
+`jaxsweep COMMAND --help` explains a command."""
+
+_RUN_EXAMPLES = """\
+examples:
+  jaxsweep {0} --data iris --trials 64 --search sobol
+  jaxsweep {0} --data cars.csv --target price --task regression
+  jaxsweep {0} sweep.toml --set optimizer=adam --set 'learning_rate={{loguniform=[1e-4,1e-2]}}'
+  jaxsweep {0} --set sweep.replicates=3 --set data.split=[0.7,0.2,0.1]
+
+A sweep file has the sections [data], [sweep], [search] (options of the searcher) and [space]; its paths are
+relative to the current directory. Flags go before the file, and --set before both. VALUE is TOML; a bare word
+is text. KEY may leave out its section: --set epochs=5 is --set space.epochs=5."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, like all others of this program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise RequestError."""
+        raise RequestError(f"{message} (see {self.prog} --help)")
+
+
+def make_parser() -> Parser:
+    """Return the parser of the command line; `command` is the name of the command."""
+    parser = Parser(
+        prog="jaxsweep", description=_DESCRIPTION, epilog=_EXAMPLES, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"jaxsweep {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser, dest="command", title="commands")
+    _add_training(commands)
+    _add_runs(commands)
+    _add_rest(commands)
+    commands.required = True
+    return parser
+
+
+def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str, epilog: str = "") -> Parser:
+    return commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
+    for name, text in (
+        ("run", "train a sweep and print its table"),
+        ("plan", "say what `run` with the same arguments would compile, and what that would cost; train nothing"),
+    ):
+        parser = _add(commands, name, text, _RUN_EXAMPLES.format(name))
+        parser.add_argument("file", nargs="?", metavar="SWEEP.toml", help="a sweep file")
+        data = parser.add_argument_group("data")
+        data.add_argument(
+            "--data", metavar="NAME or FILE", help="a built-in data set, or a CSV or Parquet file (default: digits)"
+        )
+        data.add_argument("--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0")
+        data.add_argument(
+            "--task", choices=("classification", "regression"),
+            help="default: text, booleans and up to 20 distinct integers are classes, all else is regression",
+        )  # fmt: skip
+        search = parser.add_argument_group("search")
+        search.add_argument("--trials", metavar="N", type=_integer, help="configs to train (default: 256)")
+        search.add_argument("--search", metavar="NAME", help="the searcher (default: random; see `searchers`)")
+        search.add_argument(
+            "--objective", metavar="METRIC",
+            help="the validation metric to search on (default: val_accuracy, or val_mse for regression)",
+        )  # fmt: skip
+        search.add_argument("--seed", metavar="S", type=_integer, help="decides every random number (default: 0)")
+        search.add_argument(
+            "--set", metavar="KEY=VALUE", action="append", default=[],
+            help="any key of the sweep file, or any hyperparameter; repeat it for more",
+        )  # fmt: skip
+        output = parser.add_argument_group("output")
+        output.add_argument("--out", metavar="DIR", help="a new run directory (default: runs/DATA-TIME)")
+        output.add_argument(
+            "--keep", metavar="K", type=_integer, help="keep the weights of the best K trials (default: 10)"
+        )
+        output.add_argument(
+            "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
+        )
+        output.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
+    show = _add(
+        commands, "show", "print the table of a run", "example:\n  jaxsweep show runs/a --sort val_loss --top 5"
+    )
+    show.add_argument("run", metavar="DIR", help="a run directory")
+    show.add_argument("--top", metavar="K", type=_integer, help="the first K rows (default: 10 of a table, else all)")
+    show.add_argument("--sort", metavar="COLUMN", default="score", help="default: score; of metrics, the best first")
+    show.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    export = _add(
+        commands, "export", "write a trained network as a folder",
+        "Weights that were not kept are trained again, which gives the same network.\n\n"
+        "example:\n  jaxsweep export runs/a --trial 17 --out model",
+    )  # fmt: skip
+    export.add_argument("run", metavar="DIR", help="a run directory")
+    export.add_argument("--trial", metavar="ID", type=_integer, help="default: the best trial")
+    export.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    solo = _add(
+        commands, "solo", "train one trial again with plain Flax and Optax, and compare the learning curves",
+        "example:\n  jaxsweep solo runs/a --trial 17",
+    )  # fmt: skip
+    solo.add_argument("run", metavar="DIR", help="a run directory")
+    solo.add_argument("--trial", metavar="ID", type=_integer, required=True, help="the trial's number")
+
+
+def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
+    predict = _add(
+        commands, "predict", "print predictions of an exported network for a table",
+        "Columns: prediction and, for classes, proba_CLASS for each. The table is raw, as for training; other\n"
+        "columns than the network needs, such as the target, are ignored.\n\n"
+        "example:\n  jaxsweep predict model new.csv --out predictions.csv",
+    )  # fmt: skip
+    predict.add_argument("model", metavar="MODEL_DIR", help="a folder that `export` wrote")
+    predict.add_argument("table", metavar="FILE.csv", help="a CSV or Parquet file")
+    predict.add_argument("--out", metavar="FILE.csv", help="default: stdout")
+    for name, text in (
+        ("doctor", "check versions, devices, known compiler bugs and a small training"),
+        ("hyperparameters", "list the hyperparameters"),
+        ("datasets", "list the built-in data sets"),
+        ("searchers", "list the searchers and their options"),
+    ):
+        parser = _add(commands, name, text)
+        parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not legal: it must be an integer") from None

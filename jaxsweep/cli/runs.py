@@ -1,0 +1,123 @@
+"""`show`, `export` and `solo`: what there is to do with a run directory."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep import store
+from jaxsweep.cli import tables
+from jaxsweep.data import Prepared, prepare
+from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.export import load_model
+from jaxsweep.store import StoredRun
+from jaxsweep.trials import Trial, best_first
+
+TOP = 10
+EPOCHS_SHOWN = 25
+
+Curves = Mapping[str, NDArray[np.float64]]
+
+
+def show(arguments: Namespace) -> int:
+    """Print the table of a run."""
+    run = store.load(arguments.run)
+    rows: list[tables.Row] = [trial.row() for trial in run.trials]
+    if not rows:
+        raise RequestError(f"{run.path} has no finished trials yet: there is nothing to show")
+    if arguments.sort not in rows[0]:
+        raise RequestError(f"--sort {arguments.sort}: there is no such column{suggestion(arguments.sort, rows[0])}")
+    top = arguments.top if arguments.top is not None else TOP if arguments.format == "table" else len(rows)
+    if top < 1:
+        raise RequestError(f"--top {top} is not legal: it must be an integer of at least 1")
+    chosen = tables.sort_rows(rows, arguments.sort, run.objective)[:top]
+    if arguments.format == "json":
+        print("[" + ",\n ".join(tables.json_text(row) for row in chosen) + "]")
+    elif arguments.format == "csv":
+        import pandas as pd
+
+        pd.DataFrame(chosen).to_csv(sys.stdout, index=False)
+    else:
+        console = tables.stdout()
+        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort)
+        tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
+    return 0
+
+
+def export(arguments: Namespace) -> int:
+    """Write a trial's network as a folder: its kept weights, or those of the same training once more."""
+    run = store.load(arguments.run)
+    trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
+    if trial.score is None:
+        raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
+    if run.has_model(trial.id):
+        model, how = load_model(run.model_path(trial.id)), "kept weights"
+    else:
+        from jaxsweep.result import retrain
+
+        tables.say(f"the weights of trial {trial.id} were not kept: training it again")
+        model, how = retrain(_prepared(run), trial, run.request, run.objective), "trained again"
+    model.save(arguments.out)
+    tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
+    return 0
+
+
+def solo(arguments: Namespace) -> int:
+    """Train one trial alone, and print its learning curves beside those of the sweep."""
+    from jaxsweep.solo import train
+
+    run = store.load(arguments.run)
+    trial = run.trial(arguments.trial)
+    request, data = run.request, _prepared(run)
+    lanes = [(replicate, fold) for replicate in range(request.replicates) for fold in range(len(data.train))]
+    console = tables.stdout()
+    for replicate, fold in lanes:
+        alone = train(
+            data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold,
+            objective_metric=run.objective, keep_best=request.keep_weights == "best",
+        )  # fmt: skip
+        if len(lanes) > 1:
+            console.print(f"replicate {replicate}, fold {fold}")
+        _compare(run, trial, run.curves_of(trial.id, replicate, fold), alone.curves, alone.status)
+    return 0
+
+
+def _compare(run: StoredRun, trial: Trial, swept: Curves, alone: Curves, status: str) -> None:
+    """Print both learning curves, and the largest difference of each metric."""
+    console = tables.stdout()
+    metrics = list(dict.fromkeys(["train_loss", "val_loss", run.objective]))
+    epochs = min(len(swept["train_loss"]), len(alone["train_loss"]))
+    chosen = np.linspace(0, epochs - 1, min(epochs, EPOCHS_SHOWN)).astype(int).tolist()
+    columns = ["epoch", *(f"{metric} {whose}" for metric in metrics for whose in ("sweep", "solo"))]
+    rows = [
+        [str(epoch + 1), *(f"{curves[metric][epoch]:.6g}" for metric in metrics for curves in (swept, alone))]
+        for epoch in chosen
+    ]
+    console.print(tables.plain_table(columns, rows, numbers=columns))
+    lengths = len(swept["train_loss"]), len(alone["train_loss"])
+    console.print(
+        f"trial {trial.id}: {trial.status} after {lengths[0]} epochs in the sweep, {status} after {lengths[1]} alone"
+    )
+    shared = [name for name in swept if name in alone]
+    gaps = {name: _largest(swept[name][:epochs], alone[name][:epochs]) for name in shared}
+    console.print("largest difference: " + ", ".join(f"{name} {gap:.3g}" for name, gap in gaps.items()))
+
+
+def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    return float(np.abs(a - b)[both].max()) if both.any() else 0.0
+
+
+def _best(run: StoredRun) -> Trial:
+    ranked = best_first(run.trials, run.objective)
+    if not ranked:
+        raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
+    return ranked[0]
+
+
+def _prepared(run: StoredRun) -> Prepared:
+    request: Any = run.request
+    return prepare(run.dataset(), split=request.split, folds=request.folds, seed=request.seed)

@@ -1,0 +1,153 @@
+"""`run` and `plan`."""
+
+import re
+import shlex
+import time
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jaxsweep import sweepfile
+from jaxsweep.cli import tables
+from jaxsweep.cli.interrupt import Interrupts
+from jaxsweep.data import Dataset, datasets
+from jaxsweep.distributions import Constant
+from jaxsweep.errors import RequestError, SweepFailed, suggestion
+from jaxsweep.plan import Plan
+from jaxsweep.request import Request
+from jaxsweep.result import Result
+from jaxsweep.sweep import execute, open_source
+from jaxsweep.sweep import plan as plan_request
+from jaxsweep.views import duration, make_progress
+
+DEFAULT_DATA = "digits"
+TOP = 10
+
+
+def run(arguments: Namespace) -> int:
+    """Train a sweep, print its table, and return the exit code."""
+    dataset, request = _asked(arguments)
+    out = Path(arguments.out) if arguments.out else _new_directory(dataset.name)
+    view = make_progress(not arguments.quiet, _varying(request))
+    result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
+    if arguments.format == "json":
+        tables.print_json(result.summary())
+    else:
+        _print_result(result)
+    if not arguments.quiet:
+        _what_next(result, out)
+    if result.status == "interrupted":
+        return Interrupts.exit_code()
+    if not any(trial.score is not None for trial in result.trials):
+        raise SweepFailed(
+            f"no trial finished: {len(result.trials)} diverged or failed; try smaller learning rates, or clip_norm"
+        )
+    return 0
+
+
+def plan(arguments: Namespace) -> int:
+    """Print what `run` would compile and cost."""
+    planned = plan_request(*_asked(arguments))
+    if arguments.format == "json":
+        tables.print_json(planned.to_json())
+    else:
+        _print_plan(planned)
+    return 0
+
+
+def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
+    """Return the data and the request that the arguments ask for."""
+    draft = sweepfile.read(arguments.file) if arguments.file else sweepfile.Draft()
+    flags: dict[str, Any] = {}
+    if arguments.data is not None:
+        flags["data.path" if _is_file(arguments.data) else "data.name"] = arguments.data
+    elif not arguments.file:
+        flags["data.name"] = DEFAULT_DATA
+    flags |= {"data.target": arguments.target, "data.task": arguments.task}
+    flags |= {f"sweep.{key}": getattr(arguments, key) for key in ("trials", "search", "objective", "seed", "keep")}
+    draft = sweepfile.assemble(draft, flags, arguments.set)
+    source = draft.source()
+    if source.name is None and source.path is None:
+        raise RequestError(f"{arguments.file} names no data: give [data] name or path, or --data")
+    dataset = open_source(source)
+    request = draft.request(dataset.rows)
+    if source.path is not None:  # the run directory must find the table from wherever it is read
+        request = replace(request, source=replace(source, path=str(Path(source.path).resolve())))
+    return dataset, request
+
+
+def _is_file(data: str) -> bool:
+    """Whether `--data` means a file: it looks like a path, or there is one of that name; RequestError if neither."""
+    names = [row.name for row in datasets()]
+    if data in names:
+        return False
+    if "/" in data or "\\" in data or Path(data).suffix or Path(data).exists():
+        return True
+    hint = suggestion(data, names)
+    raise RequestError(f"--data {data} is neither a built-in data set nor a file{hint}")
+
+
+def _new_directory(name: str) -> Path:
+    """Return a run directory that does not exist yet."""
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "sweep"
+    first = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = first, 2
+    while path.exists():
+        path, number = first.with_name(f"{first.name}-{number}"), number + 1
+    return path
+
+
+def _varying(request: Request) -> list[str]:
+    if request.space is not None:
+        return [name for name, entry in request.space.entries.items() if not isinstance(entry, Constant)]
+    configs = request.configs or ()
+    names = {name for config in configs for name in config}
+    return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
+
+
+def _print_result(result: Result) -> None:
+    console = tables.stdout()
+    rows = [trial.row() for trial in result.trials]
+    finished = [row for row in rows if row["score"] == row["score"]]
+    best = tables.sort_rows(finished, "score", result.objective)[:TOP]
+    shown = f"the best {len(best)} of {len(rows)} trials" if len(best) < len(rows) else f"{len(rows)} trials"
+    console.print(f"{shown} on {result.data.name}, score is {result.objective}")
+    if best:
+        remark = tables.trial_table(console, best, rows, result.objective, "score")
+        if remark:
+            tables.say(remark)
+
+
+def _what_next(result: Result, out: Path) -> None:
+    counts = result.summary()["trials"]
+    done = ", ".join(
+        f"{counts[name]} {name}" for name in ("completed", "stopped", "diverged", "failed") if counts[name]
+    )
+    seconds = duration(result.summary()["seconds"]["total"])
+    tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
+    if any(trial.score is not None for trial in result.trials):
+        tables.say(f"all trials:       jaxsweep show {shlex.quote(str(out))}")
+        tables.say(f"the best network: jaxsweep export {shlex.quote(str(out))} --out MODEL_DIR")
+
+
+def _print_plan(planned: Plan) -> None:
+    console = tables.stdout()
+    columns = ("depth", "widths", "batch_size", "lanes", "tile", "padding", "memory", "time")
+    rows = [
+        (
+            str(bucket.depth), " ".join(map(str, bucket.widths)) or "linear", str(bucket.batch_size), str(bucket.lanes),
+            str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes), f"{bucket.seconds:.2g} s",
+        )
+        for bucket in planned.buckets
+    ]  # fmt: skip
+    console.print(tables.plain_table(columns, rows, numbers=[name for name in columns if name != "widths"]))
+    console.print(
+        f"{planned.programs} program{'s' * (planned.programs != 1)} for {planned.lanes} lanes, "
+        f"{planned.padding_waste:.0%} padding, {_size(planned.predicted_bytes)} of memory, about "
+        f"{planned.predicted_seconds:.0f} s (compilation in it, {planned.compile_seconds:.0f} s of one core)"
+    )
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,102 @@
+"""Whether this machine computes what it should: versions, devices, known compiler bugs, and a small training."""
+
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import numpy as np
+
+PACKAGES = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "scikit-learn", "safetensors")
+EXCLUDED = {"jaxlib": ("0.10.2",), "jax": ("0.10.2",)}
+CANARY_ROWS = 32_769  # the fewest rows at which the miscompilation below was seen
+TRAINING_ACCURACY = 0.85  # far above chance (a third), well below what iris allows
+
+
+class Finding(NamedTuple):
+    """What one check found; `detail` says, if not `ok`, what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Run every check; one that raises is a finding too."""
+    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("versions", versions),
+        ("known bad versions", bad_versions),
+        ("devices", devices),
+        ("row reduction under vmap", canary),
+        ("training", training),
+    )
+    findings = []
+    for name, check in checks:
+        try:
+            findings.append(check())
+        except Exception as error:  # noqa: BLE001  whatever is broken is what the caller wants to hear about
+            findings.append(Finding(name, False, f"{type(error).__name__}: {error}"))
+    return findings
+
+
+def versions() -> Finding:
+    """Return the versions of Python and the packages."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            return Finding("versions", False, f"{name} is not installed: install jaxsweep with its dependencies")
+    return Finding("versions", True, ", ".join(f"{name} {number}" for name, number in found.items()))
+
+
+def bad_versions() -> Finding:
+    """Return whether a release that is known to compute wrong numbers is installed."""
+    for name, numbers in EXCLUDED.items():
+        if version(name) in numbers:
+            return Finding("known bad versions", False, f"{name} {version(name)} computes wrong sums: install another")
+    return Finding("known bad versions", True, "none installed")
+
+
+def devices() -> Finding:
+    """Return the devices that JAX computes on."""
+    import jax
+
+    found = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
+    return Finding("devices", bool(found), ", ".join(found) or "none: check the installation of jaxlib")
+
+
+def canary() -> Finding:
+    """Return whether a row reduction under vmap is right, which jaxlib 0.10.2 silently miscompiles on CPU."""
+    import jax
+    import jax.numpy as jnp
+
+    m, i = np.eye(3, dtype=np.float32), np.arange(CANARY_ROWS, dtype=np.float32)
+    rows = np.stack([i, np.zeros_like(i), np.zeros_like(i)], axis=1)  # [rows, 3]
+    got = np.asarray(jax.jit(jax.vmap(lambda row: jnp.sum((m @ row) ** 2)))(rows), np.float64)
+    expected = ((rows.astype(np.float64) @ m.T) ** 2).sum(axis=1)
+    error = float(np.max(np.abs(got - expected) / (expected + 1)))
+    text = f"relative error {error:.1e} over {CANARY_ROWS} rows"
+    return Finding(
+        "row reduction under vmap", error < 1e-4, text if error < 1e-4 else f"{text}: install another jaxlib"
+    )
+
+
+def training() -> Finding:
+    """Return whether a small sweep learns, and whether its network predicts as well without JAX."""
+    from jaxsweep.api import sweep
+    from jaxsweep.data import load_dataset
+
+    began = time.perf_counter()
+    data = load_dataset("iris")
+    configs = [{"epochs": 60, "width": 16, "depth": 1, "learning_rate": rate} for rate in (0.003, 0.01, 0.03)]
+    result = sweep(data, configs=configs, progress=False)
+    X = np.stack([column.values for column in data.inputs], axis=1)
+    labels = np.asarray(data.classes)[data.target]
+    accuracy = float(np.mean(result.model().predict(X) == labels))
+    seconds = time.perf_counter() - began
+    score = result.best.score or 0.0
+    good = score >= TRAINING_ACCURACY and accuracy >= TRAINING_ACCURACY
+    text = f"iris: validation accuracy {score:.3f}, exported network {accuracy:.3f}, in {seconds:.1f} s"
+    return Finding("training", good, text if good else f"{text}: at least {TRAINING_ACCURACY} was expected")

@@ -1,0 +1,312 @@
+"""The loop: ask a searcher, plan, train, record, tell."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxsweep import scope, search, sweepfile
+from jaxsweep.data import Dataset, Prepared, load_dataset, prepare, read_table
+from jaxsweep.engine import Engine, LaneResult, Usage, default_workers, sizes_of
+from jaxsweep.errors import RequestError
+from jaxsweep.export import Model
+from jaxsweep.hyperparameters import Config, resolve
+from jaxsweep.keeper import Keeper
+from jaxsweep.objective import check_objective, default_objective, direction
+from jaxsweep.plan import Costs, Plan, make_plan
+from jaxsweep.progress import Progress, Snapshot
+from jaxsweep.request import DEFAULT_TRIALS, Request, Source
+from jaxsweep.result import Result
+from jaxsweep.scope import Scope
+from jaxsweep.space import Choice, Constant, Distribution, Int, Space
+from jaxsweep.store import Store
+from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
+
+SLAB = 50_000  # most configs that are asked for at once
+FLUSH_SECONDS = 0.5  # how often finished trials are committed
+
+
+def open_source(source: Source) -> Dataset:
+    """Return the dataset that a source names: a built-in one, or a table on disk."""
+    if source.name is not None:
+        return load_dataset(source.name)
+    if source.path is None:
+        raise RequestError("no data: name a built-in set or the path of a table")
+    if source.target is None:
+        raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
+    return read_table(
+        source.path, target=source.target, task=source.task, header=source.header, drop=source.drop  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@dataclass
+class Setup:
+    """A request that has been checked against its data: all that the loop needs."""
+
+    request: Request
+    data: Prepared
+    objective: str
+    columns: Columns
+    defaults: Config
+    scope: Scope
+    searcher: search.Searcher
+    trials: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of the smallest training part, the largest legal batch."""
+        return min(len(part) for part in self.data.train)
+
+    @property
+    def lanes_each(self) -> int:
+        """Return the lanes of one trial."""
+        return self.request.replicates * len(self.data.train)
+
+    def resolved(self, config: Mapping[str, Any]) -> Config:
+        """Return a config with every hyperparameter."""
+        return resolve(config, self.data.task, self.rows, self.data.image_shape is not None)
+
+
+def set_up(dataset: Dataset, request: Request) -> Setup:
+    """Check a request against its data; nothing is compiled yet.
+
+    Raises:
+        RequestError: whatever is wrong with the request.
+    """
+    split = tuple(request.split)
+    data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
+    objective = request.objective or default_objective(data.task)
+    check_objective(objective, data.task, data.n_outputs)
+    rows, image = min(len(part) for part in data.train), data.image_shape is not None
+    defaults = resolve({}, data.task, rows, image)
+    if request.configs is not None:
+        resolved = [resolve(config, data.task, rows, image) for config in request.configs]
+        searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
+        what = scope.of_configs(resolved)
+    else:
+        assert request.space is not None
+        _check_space(request.space, data, rows)
+        what = scope.of_space(request.space, defaults)
+        searcher = search.make(
+            request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
+        )
+    trials, notes = _count(request, searcher)
+    columns = Columns.of(data.task, data.n_outputs, objective, data.x_test.shape[1] > 0)
+    return Setup(request, data, objective, columns, defaults, what, searcher, trials, notes)
+
+
+def _check_space(space: Space, data: Prepared, rows: int) -> None:
+    """Raise RequestError if an end or a value of an entry is not legal for these data."""
+    for name, entry in space.entries.items():
+        for value in _ends(entry):
+            resolve({name: value}, data.task, rows, data.image_shape is not None)
+
+
+def _ends(entry: Distribution) -> Sequence[Any]:
+    if isinstance(entry, Choice):
+        return tuple(entry.values)
+    if isinstance(entry, Constant):
+        return (entry.value,)
+    assert isinstance(entry, (Int,)) or hasattr(entry, "low")
+    return (entry.low, entry.high)  # type: ignore[attr-defined]
+
+
+def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]:
+    """Return how many trials to run, and what the user should know about that."""
+    total = searcher.total
+    if request.trials is None:
+        return (DEFAULT_TRIALS if total is None or request.search == "sobol" else total), []
+    if total is None or request.trials == total:
+        return request.trials, []
+    if request.trials > total:
+        return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
+    note = searcher.remainder(request.trials) if hasattr(searcher, "remainder") else None
+    return request.trials, [note or f"{total - request.trials} of {total} configs are not tried"]
+
+
+def plan(dataset: Dataset, request: Request) -> Plan:
+    """Return the plan of the sweep's first batch; nothing is compiled."""
+    setup = set_up(dataset, request)
+    configs = setup.searcher.ask(min(setup.searcher.batch or setup.trials, setup.trials))
+    return _plan(setup, [setup.resolved(config) for config in configs])
+
+
+def _plan(setup: Setup, configs: Sequence[Config]) -> Plan:
+    return make_plan(configs, sizes_of(setup.data), setup.lanes_each, Costs(workers=default_workers()))
+
+
+def execute(
+    dataset: Dataset, request: Request, out: Path | None = None, progress: Progress | None = None,
+    command: str | None = None,
+) -> Result:  # fmt: skip
+    """Run a sweep and return its result; with `out`, record it there as it goes.
+
+    An interrupt (Ctrl-C) ends the sweep early and keeps the trials that have finished.
+    """
+    setup = set_up(dataset, request)
+    store = None
+    if out is not None:
+        store = Store(out, sweepfile.to_toml(request, _record(setup, dataset, command)), setup.columns.curves)
+    loop = _Loop(setup, store, progress or Progress())
+    try:
+        return loop.run()
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, dict[str, Any]]:
+    """Return what sweep.toml says beside the request."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy")
+    run = {"objective": setup.objective, "task": setup.data.task, "trials": setup.trials,
+           "fingerprint": dataset.fingerprint}  # fmt: skip
+    if command:
+        run["command"] = command
+    return {"run": run, "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}}}
+
+
+class _Loop:
+    """The state of a running sweep."""
+
+    def __init__(self, setup: Setup, store: Store | None, progress: Progress) -> None:
+        self.setup, self.store, self.progress = setup, store, progress
+        request = setup.request
+        self.engine = Engine(
+            setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_weights == "best"
+        )
+        self.keeper = Keeper(request.keep, setup.columns, request.keep_weights == "best", setup.lanes_each == 1)
+        self.trials: list[Trial] = []
+        self.curves: dict[int, Any] = {}
+        self.plans: list[Plan] = []
+        self.pending: dict[int, list[LaneRecord]] = {}
+        self.unsaved: list[tuple[Trial, list[LaneRecord]]] = []
+        self.began = time.perf_counter()
+        self.flushed = self.began
+        self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
+
+    def run(self) -> Result:
+        status = "completed"
+        self.progress.start(self.snapshot)
+        for note in self.setup.notes:
+            self.progress.message(note)
+        try:
+            while len(self.trials) < self.setup.trials and self._batch():
+                pass
+        except KeyboardInterrupt:
+            status = "interrupted"
+        finally:
+            self._flush()
+            self.progress.close(self._look())
+        if status == "completed" and not any(trial.score is not None for trial in self.trials):
+            status = "failed"
+        self.trials.sort(key=lambda trial: trial.id)
+        result = Result(
+            status, self.setup.objective, self.trials, self.curves, self.setup.columns, self.setup.data,
+            self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
+        )  # fmt: skip
+        if self.store:
+            self.store.conclude(result.summary())
+        return result
+
+    def _batch(self) -> bool:
+        """Ask for one batch, train it and tell its scores; return whether there was one."""
+        first = len(self.trials)
+        configs = self.setup.searcher.ask(min(self.setup.searcher.batch or SLAB, self.setup.trials - first, SLAB))
+        if not configs:
+            return False
+        resolved = [self.setup.resolved(config) for config in configs]
+        plan = _plan(self.setup, resolved)
+        self.plans.append(plan)
+        ids = range(first, first + len(configs))
+        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
+        try:
+            for lane in lanes:
+                self._take(lane, resolved)
+        finally:
+            lanes.close()  # type: ignore[attr-defined]
+        scores = {trial.id: trial.score for trial in self.trials[first:]}
+        told = [np.nan if scores.get(number) is None else scores[number] for number in ids]
+        self.setup.searcher.tell(configs, told)  # type: ignore[arg-type]
+        return True
+
+    def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
+        """Take one finished lane; the last one of a trial makes the trial."""
+        job = lane.job
+        lanes = self.pending.setdefault(job.trial, [])
+        lanes.append(LaneRecord(job.replicate, job.fold, lane.status, lane.curves, lane.test, lane.seconds))
+        self.keeper.hold(lane)
+        if len(lanes) < self.setup.lanes_each:
+            return
+        del self.pending[job.trial]
+        lanes.sort(key=lambda record: (record.replicate, record.fold))
+        own = {k: v for k, v in configs[job.position].items() if v != self.setup.defaults[k]}
+        keep_best = self.setup.request.keep_weights == "best"
+        trial = make_trial(job.trial, own, self.setup.defaults, lanes, self.setup.columns, keep_best)
+        self.trials.append(trial)
+        self.curves[trial.id] = mean_curve(lanes)
+        self._keep(trial)
+        if self.store is not None:
+            self.unsaved.append((trial, lanes))
+        if time.perf_counter() - self.flushed > FLUSH_SECONDS:
+            self._flush()
+        self.progress.update(self._look())
+
+    def _keep(self, trial: Trial) -> None:
+        self.snapshot.diverged += trial.status == "diverged"
+        best = self.snapshot.best_score
+        sign = self.setup.columns.sign
+        if trial.score is not None and (best is None or sign * trial.score > sign * best):
+            self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
+            self.snapshot.best_config = trial.own
+        make = lambda weights: Model.of(self.setup.data, trial.config, *weights)  # noqa: E731
+        added, dropped = self.keeper.settle(trial, make)
+        if self.store is not None:
+            if added is not None:
+                added.save(self.store.model_path(trial.id))
+            for number in dropped:
+                self.keeper.remove_folder(self.store.model_path(number))
+
+    def _flush(self) -> None:
+        if self.store is not None and self.unsaved:
+            self.store.record(self.unsaved)
+        self.unsaved = []
+        self.flushed = time.perf_counter()
+
+    def _look(self) -> Snapshot:
+        now, usage = self.snapshot, self.engine.usage
+        now.finished = len(self.trials)
+        now.seconds = time.perf_counter() - self.began
+        now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
+        now.busy = usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0
+        now.programs = usage.programs
+        share = now.finished / max(now.requested, 1)
+        now.left = now.seconds * (1 - share) / share if share > 0 else None
+        return now
+
+    def _numbers(self) -> dict[str, Any]:
+        """Return what the summary says of speed."""
+        usage: Usage = self.engine.usage
+        total = time.perf_counter() - self.began
+        trained, compiled = usage.seconds()
+        steps = sum(plan.lane_steps for plan in self.plans)
+        waste = sum(plan.padding_waste * plan.lane_steps for plan in self.plans) / max(steps, 1)
+        return {
+            "requested": self.setup.trials,
+            "seconds": {
+                "total": total,
+                "compile": compiled,
+                "train": trained,
+                "host": max(0.0, total - trained - compiled),
+            },
+            "programs": usage.programs,
+            "lane_occupancy": usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0,
+            "padding_waste": waste,
+            "iterations": usage.useful_steps,
+        }

@@ -1,0 +1,148 @@
+"""Trials: what a config came to, from one lane or the mean of several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.objective import direction, metric_names
+
+FINISHED = ("completed", "stopped")
+
+
+@dataclass
+class Trial:
+    """A config that has been evaluated.
+
+    `score` is the objective, None if the trial diverged or failed; `spread` the standard deviation of the score over
+    replicates and folds (0 for one). `metrics` are means over replicates and folds, at the epoch whose weights count.
+    `config` holds every hyperparameter.
+    """
+
+    id: int
+    status: str
+    score: float | None
+    spread: float
+    epochs_done: int
+    seconds: float
+    metrics: dict[str, float]
+    own: Config  # what differs from `defaults`
+    defaults: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def config(self) -> Config:
+        """Return every hyperparameter by name, in the order of the table."""
+        return {**self.defaults, **self.own}
+
+    def row(self) -> dict[str, Any]:
+        """Return the trial as a row of the table that `show` and `to_pandas` give."""
+        return {
+            "trial": self.id,
+            "status": self.status,
+            "score": np.nan if self.score is None else self.score,
+            "epochs_done": self.epochs_done,
+            **self.metrics,
+            **{name: self.config[name] for name in HYPERPARAMETERS},
+        }
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a task's metrics: of the learning curves and of a trial."""
+
+    curves: tuple[str, ...]
+    test: tuple[str, ...]
+    objective: str
+
+    @classmethod
+    def of(cls, task: str, outputs: int, objective: str, has_test: bool) -> "Columns":
+        """Return the columns of a task with `outputs` classes (or 1)."""
+        names = metric_names(task, outputs)
+        curves = ("train_loss", *(f"val_{name}" for name in names))
+        return cls(curves, tuple(f"test_{name}" for name in names) if has_test else (), objective)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metric columns of a trial."""
+        return self.curves + self.test
+
+    @property
+    def sign(self) -> int:
+        """Return 1 if larger objectives are better, else -1."""
+        return 1 if direction(self.objective) == "maximize" else -1
+
+
+@dataclass
+class LaneRecord:
+    """One replicate on one fold of a trial: its curves, float [epochs, curve metrics], and test metrics."""
+
+    replicate: int
+    fold: int
+    status: str
+    curves: NDArray[np.float64]
+    test: NDArray[np.float64] | None
+    seconds: float
+
+
+def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> int:
+    """Return the epoch (from 0) whose weights count: the last one, or the one with the best objective."""
+    if not keep_best:
+        return len(curves) - 1
+    return int(np.argmax(columns.sign * curves[:, columns.curves.index(columns.objective)]))
+
+
+def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> float | None:
+    """Return a lane's objective, or None if it did not finish."""
+    if status not in FINISHED:
+        return None
+    return float(curves[final_epoch(curves, columns, keep_best), columns.curves.index(columns.objective)])
+
+
+def make_trial(
+    number: int,
+    own: Config,
+    defaults: Mapping[str, Any],
+    lanes: Sequence[LaneRecord],
+    columns: Columns,
+    keep_best: bool,
+) -> Trial:
+    """Return the trial that its lanes make: means over them, and a score only if all of them finished."""
+    statuses = [lane.status for lane in lanes]
+    status = next((s for s in ("failed", "diverged", "stopped") if s in statuses), "completed")
+    scores = [lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes]
+    finished = [score for score in scores if score is not None]
+    whole = len(finished) == len(scores)
+    metrics = dict.fromkeys(columns.metrics, float("nan"))
+    if whole:
+        ends = np.array([lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes])
+        metrics.update(zip(columns.curves, ends.mean(axis=0).tolist(), strict=True))
+        tests = [lane.test for lane in lanes if lane.test is not None]
+        if tests:
+            metrics.update(zip(columns.test, np.mean(tests, axis=0).tolist(), strict=True))
+    return Trial(
+        id=number,
+        status=status,
+        score=float(np.mean(finished)) if whole else None,
+        spread=float(np.std(finished)) if whole else 0.0,
+        epochs_done=max(len(lane.curves) for lane in lanes),
+        seconds=sum(lane.seconds for lane in lanes),
+        metrics=metrics,
+        own=own,
+        defaults=defaults,
+    )
+
+
+def mean_curve(lanes: Sequence[LaneRecord]) -> NDArray[np.float32]:
+    """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
+    epochs = min(len(lane.curves) for lane in lanes)
+    return np.mean([lane.curves[:epochs] for lane in lanes], axis=0).astype(np.float32)
+
+
+def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:
+    """Return the trials that have a score, the best first; the earlier of two equals stands first."""
+    sign = -1 if direction(objective) == "maximize" else 1
+    scored = [trial for trial in trials if trial.score is not None]
+    return sorted(scored, key=lambda trial: (sign * (trial.score or 0.0), trial.id))

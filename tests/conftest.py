@@ -1,0 +1,21 @@
+import os
+
+# Two workers train side by side; hypothesis and scikit-learn must not start threads of their own beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Iterator
+
+import jax
+import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="module")
+def float64() -> Iterator[None]:
+    """Everything in the module runs in float64."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
