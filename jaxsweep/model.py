@@ -107,7 +107,7 @@ def forward(
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
         units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
-        x = nn.Dense(width).apply({"params": params[f"hidden_{layer}"]}, x)
+        x = nn.Dense(width).apply({"params": _dense_params(net, mode, params[f"hidden_{layer}"])}, x)
         if net.normalized:
             name = f"norm_{layer}"
             x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
@@ -118,6 +118,18 @@ def forward(
             mask = randomness.keep(randomness.stream(dropout_key, layer + 1), *x.shape, mode.dropout)
             x = jnp.where(mask, x / (1 - mode.dropout), 0)
     return nn.Dense(net.outputs).apply({"params": params["output"]}, x), new_stats
+
+
+def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> dict[str, Array]:
+    """Return a hidden layer's parameters, its bias held at 0 before batch norm.
+
+    Batch norm takes any bias away again, and leaves it a gradient of nothing but rounding errors, which optimizers
+    such as lion would follow.
+    """
+    if "batch" not in net.norms:
+        return params
+    held = jnp.where(mode.norm == net.norms.index("batch"), 0, params["bias"])
+    return {"kernel": params["kernel"], "bias": held}
 
 
 def activate(net: Architecture, mode: Mode, z: Array) -> Array:
@@ -258,6 +270,15 @@ def _true_shapes(net: Architecture, widths: Array | None) -> list[tuple[ArrayLik
 
 def _inside(shape: tuple[int, int], rows: ArrayLike, columns: ArrayLike) -> Array:
     return (jnp.arange(shape[0]) < rows)[:, None] & (jnp.arange(shape[1]) < columns)[None, :]
+
+
+def true_kernels(net: Architecture, widths: Array | None, params: Params) -> list[Array]:
+    """Return every kernel with its padding as constant zeros, which get no gradient."""
+    kernels = [params[name]["kernel"] for name in net.layers]
+    if widths is None:
+        return kernels
+    shapes = zip(kernels, net.shapes, _true_shapes(net, widths), strict=True)
+    return [jnp.where(_inside(shape, *true), kernel, 0) for kernel, shape, true in shapes]
 
 
 class _Draws:

@@ -39,7 +39,9 @@ class MLP(nn.Module):
         init = initializer(self.config["init"], self.config["init_scale"])
         activation = activation_function(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
-            x = nn.Dense(width, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
+            # Batch norm takes a bias away again, so that there is none before it.
+            bias = self.config["norm"] != "batch"
+            x = nn.Dense(width, use_bias=bias, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
             x = self._normalize(layer, x, training=dropout is not None)
             x = activation(x)
             if dropout is not None:
@@ -366,4 +368,9 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
 
 
 def _numpy(tree: Any) -> Any:
-    return jax.tree.map(np.asarray, tree)
+    """Return the tree as NumPy arrays, a missing bias as zeros."""
+    arrays = jax.tree.map(np.asarray, tree)
+    for layer in arrays.values():
+        if "kernel" in layer and "bias" not in layer:
+            layer["bias"] = np.zeros(layer["kernel"].shape[1], layer["kernel"].dtype)
+    return arrays

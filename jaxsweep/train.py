@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep import augment, objective, optim, randomness
-from jaxsweep.model import Architecture, Mode, Params, forward, initial_stats, initialize, select
+from jaxsweep.model import Architecture, Mode, Params, forward, initial_stats, initialize, select, true_kernels
 from jaxsweep.objective import LOSSES, LossParameters
 from jaxsweep.randomness import Stream
 
@@ -139,7 +139,7 @@ def train_step(
         dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
         outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
         losses = _losses(program, lane, outputs, targets)
-        return jnp.sum(jnp.where(rows, losses, 0)) / count + _penalty(lane, params), stats
+        return jnp.sum(jnp.where(rows, losses, 0)) / count + _penalty(program, lane, params), stats
 
     (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     finite = jnp.isfinite(loss)
@@ -211,12 +211,13 @@ def _losses(program: Program, lane: Lane, outputs: Array, targets: Array) -> Arr
     return losses
 
 
-def _penalty(lane: Lane, params: Params) -> ArrayLike:
-    kernels = [layer["kernel"] for layer in params.values() if "kernel" in layer]
+def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     total: ArrayLike = 0.0
     if "l1" in lane.h:
-        total = total + lane.h["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
+        # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
+        total = total + lane.h["l1"] * sum(jnp.sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
     if "l2" in lane.h:
+        kernels = [params[name]["kernel"] for name in program.net.layers]
         total = total + lane.h["l2"] / 2 * sum(jnp.sum(jnp.square(kernel)) for kernel in kernels)
     return total
 

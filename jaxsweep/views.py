@@ -101,13 +101,14 @@ class LiveView(Progress):
     def __init__(self, console: Console, varying: Collection[str] | None = None) -> None:
         self.console, self.varying = console, varying
         self._live: Live | None = None
+        self._done = False
         self._now, self._seen = Snapshot(), time.monotonic()
 
     def start(self, snapshot: Snapshot) -> None:
         """Begin to show."""
         self.update(snapshot)
         self._live = Live(self, console=self.console, refresh_per_second=FRAMES)
-        self._live.start()
+        self._live.start(refresh=True)
 
     def update(self, snapshot: Snapshot) -> None:
         """Take note; the view's own thread draws."""
@@ -119,19 +120,20 @@ class LiveView(Progress):
 
     def close(self, snapshot: Snapshot) -> None:
         """Draw the last state and leave it there."""
+        self._done = True
         self.update(snapshot)
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        now, late = self._now, time.monotonic() - self._seen if self._live is not None else 0.0
+        now, late = self._now, 0.0 if self._done else time.monotonic() - self._seen
         left = None if now.left is None else max(now.left - late, 0.0)
         seconds = now.seconds + late
         yield Group(self._bar(now, left, seconds), self._state(now, seconds), self._best(now))
 
     def _bar(self, now: Snapshot, left: float | None, seconds: float) -> Table:
-        done = self._live is None or now.finished >= now.requested
+        done = self._done or now.finished >= now.requested
         line = Table.grid(padding=(0, 2), expand=True)
         line.add_column(ratio=1)
         for _ in range(3):
@@ -143,7 +145,7 @@ class LiveView(Progress):
         return line
 
     def _state(self, now: Snapshot, seconds: float) -> Text:
-        if now.finished == 0:
+        if now.finished == 0 and not self._done:
             return Text(f"compiling the first programs, {duration(seconds)} so far", style="dim")
         text = Text()
         text.append(f"lanes busy {now.busy:.0%}")
@@ -152,7 +154,7 @@ class LiveView(Progress):
         return text.append(f"{now.diverged} diverged", style="red" if now.diverged else "")
 
     def _best(self, now: Snapshot) -> Text:
-        text = Text("best so far  " if self._live is not None else "best  ", overflow="fold")
+        text = Text("best so far  " if not self._done else "best  ", overflow="fold")
         text.append(best_text(now), style="bold" if now.best_score is not None else "dim")
         if now.best_score is None:
             return text

@@ -6,17 +6,44 @@ from typing import Any
 import numpy as np
 
 from jaxsweep import engine, scope
-from jaxsweep.data import Prepared
+from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.engine import LaneResult
 from jaxsweep.hyperparameters import resolve
 from jaxsweep.plan import Costs, make_plan
 from jaxsweep.solo import Solo, train
+from jaxsweep.trials import Columns
+
+SEED = 3
+ONE_PROGRAM = Costs(compilation=1e6)  # compiling is so dear that configs of one depth share a program, padded
+BASE = {"epochs": 6, "batch_size": 16, "width": 7, "depth": 2, "learning_rate": 0.01}
+
+
+def three_classes(**split: Any) -> Prepared:
+    """Return 75 training rows of 6 features (the last batch of 16 is a short one), 3 classes."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 6))
+    y = (x[:, 0] * 2 + x[:, 1] ** 2 + rng.normal(size=150) * 0.3 > 0.5).astype(int) + (x[:, 2] > 1)
+    return prepare(Dataset.from_arrays(x, y), **(split or {"split": (0.5, 0.3, 0.2)}))
+
+
+def regression() -> Prepared:
+    """Return 75 training rows of 6 features with a noisy linear target."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(150, 6))
+    y = 5 + 3 * x @ rng.normal(size=6) + rng.normal(size=150) * 0.1
+    return prepare(Dataset.from_arrays(x, y), split=(0.5, 0.3, 0.2))
+
+
+def images() -> Prepared:
+    """Return 45 training images of 6 x 6, 2 classes."""
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(90, 36)), rng.integers(0, 2, 90)
+    return prepare(Dataset.from_arrays(x, y, image_shape=(6, 6)), split=(0.5, 0.3, 0.2))
 
 
 def run_lanes(
     data: Prepared,
     configs: Sequence[dict[str, Any]],
-    seed: int = 0,
     objective: str = "val_accuracy",
     keep_best: bool = False,
     replicates: int = 1,
@@ -24,13 +51,11 @@ def run_lanes(
     costs: Costs | None = None,
     trials: Sequence[int] | None = None,
     what: scope.Scope | None = None,
-    workers: int | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
-    what = what or scope.of_configs(full)
-    trainer = engine.Engine(data, what, objective, seed, keep_best, workers)
+    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best)
     lanes_each = replicates * len(data.train)
     made = make_plan(full, trainer.sizes, lanes_each, costs, tile)
     lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))
@@ -38,36 +63,46 @@ def run_lanes(
     return sorted(lanes, key=lambda lane: (lane.job.position, lane.job.replicate, lane.job.fold))
 
 
+def check(
+    data: Prepared,
+    configs: Sequence[dict[str, Any]],
+    objective: str = "val_accuracy",
+    keep_best: bool = False,
+    tolerance: float = 1e-8,
+    **how: Any,
+) -> list[LaneResult]:
+    """Assert that every lane comes out of the engine as it comes out of the plain reference; return the lanes."""
+    lanes = run_lanes(data, configs, objective, keep_best, **how)
+    names = Columns.of(data.task, data.n_outputs, objective, True).curves
+    for lane in lanes:
+        job = lane.job
+        alone = train(
+            data, configs[job.position], SEED, trial=job.trial, replicate=job.replicate, fold=job.fold,
+            objective_metric=objective, keep_best=keep_best,
+        )  # fmt: skip
+        compare(lane, alone, names, tolerance)
+    return lanes
+
+
 def compare(lane: LaneResult, alone: Solo, names: Sequence[str], tolerance: float) -> None:
     """Assert that a lane has the status, curves and final weights of the plain reference."""
-    assert lane.status == alone.status, (lane.status, alone.status)
-    assert lane.epochs == alone.epochs or lane.status == "diverged"
-    for column, name in enumerate(names):
-        if name in alone.curves:
-            epochs = min(len(lane.curves), len(alone.curves[name]))
-            expected = alone.curves[name][:epochs]
-            np.testing.assert_allclose(
-                lane.curves[:epochs, column], expected, rtol=tolerance, atol=tolerance, err_msg=name
-            )
-    assert lane.weights is not None
-    if lane.status == "diverged":
+    what = {key: value for key, value in alone.config.items() if BASE.get(key) != value}
+    assert lane.status == alone.status, what
+    if alone.status == "diverged":
+        assert lane.steps == alone.diverged_at, what
         return
+    assert lane.epochs == alone.epochs, what
+    for column, name in enumerate(names):
+        close(lane.curves[:, column], alone.curves[name], tolerance, f"{name} of {what}")
+    assert lane.weights is not None
     for got, expected in zip(lane.weights, (alone.params, alone.stats), strict=True):
-        assert set(got) == set(expected)
+        assert set(got) == set(expected), what
         for layer, arrays in expected.items():
-            assert set(got[layer]) == set(arrays)
+            assert set(got[layer]) == set(arrays), what
             for key, array in arrays.items():
-                np.testing.assert_allclose(
-                    got[layer][key], array, rtol=tolerance, atol=tolerance, err_msg=f"{layer}/{key}"
-                )
+                close(got[layer][key], array, tolerance, f"{layer}/{key} of {what}")
 
 
-def reference(
-    data: Prepared, config: dict[str, Any], lane: LaneResult, seed: int, objective: str, keep_best: bool
-) -> Solo:
-    """Train the lane's config alone."""
-    job = lane.job
-    return train(
-        data, config, seed, trial=job.trial, replicate=job.replicate, fold=job.fold, objective_metric=objective,
-        keep_best=keep_best,
-    )  # fmt: skip
+def close(got: Any, expected: Any, tolerance: float, what: str) -> None:
+    """Assert equal shapes, and values equal within `tolerance` relative to the larger of value and 1."""
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance, err_msg=what)

@@ -37,6 +37,8 @@ def run(arguments: Namespace) -> int:
         _print_result(result)
     if not arguments.quiet:
         _what_next(result, out)
+    elif not arguments.out:
+        tables.say(f"everything is in {out}")  # nobody could guess
     if result.status == "interrupted":
         return Interrupts.exit_code()
     if not any(trial.score is not None for trial in result.trials):

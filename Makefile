@@ -1,0 +1,47 @@
+# `make help` lists the targets. A fresh clone needs Python 3.11 or later and the package registry, nothing else.
+# `make setup PYTHON=python3.12` builds .venv with another Python; `make clean` first if there is one already.
+
+SHELL := /bin/bash
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+endif
+BIN := .venv/bin
+READY := .venv/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup sweep test lint format clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+setup: $(READY)  ## build .venv from requirements.lock (only if it is not up to date)
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later found: install one, or give PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxsweep needs Python 3.11 or later")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'installing the versions of requirements.lock into .venv (about two minutes)'
+	@$(BIN)/python -m pip install --quiet -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+sweep: $(READY)  ## train the default sweep, 256 configs on digits, and print its table; it is kept in runs/
+	$(BIN)/python -m jaxsweep run
+
+test: $(READY)  ## run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style (ruff), format (ruff) and types (mypy --strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the code in the format that `make lint` checks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv and all caches; runs/ stays
+	rm -rf .venv build jaxsweep.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,193 @@
+"""The repository itself: what the code imports, what documents say of it, and that they keep in step."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+import readme_tables
+from packaging.requirements import Requirement
+
+import jaxsweep as js
+from jaxsweep import sweepfile
+from jaxsweep.hyperparameters import HYPERPARAMETERS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "jaxsweep"
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "experiments").rglob("*.py")])
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+
+# `StoredRun.dataset` reads the data of a run as the sweep did, inside the function.
+LATE = {("store", "sweep")}
+
+
+def where(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# --- what the code may not do ------------------------------------------------------------------------------------
+
+RUN_CODE_WHEN_LOADED = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+RUN_CODE = {"eval", "exec", "read_pickle", "to_pickle"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=where)
+def test_nothing_that_is_loaded_can_run_code(path: Path) -> None:
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.partition(".")[0] for alias in node.names} & RUN_CODE_WHEN_LOADED
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").partition(".")[0] not in RUN_CODE_WHEN_LOADED
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            assert name not in RUN_CODE, f"line {node.lineno}"
+            for keyword in node.keywords:
+                allowed = keyword.arg != "allow_pickle" or getattr(keyword.value, "value", True) is False
+                assert allowed, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=where)
+def test_everything_public_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(TREES[path])
+    for node in TREES[path].body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_everything_that_is_exported_exists_and_says_what_it_is() -> None:
+    for name in js.__all__:
+        assert getattr(js, name).__doc__, name
+    assert set(js.__all__) <= set(dir(js))
+
+
+# --- who imports whom --------------------------------------------------------------------------------------------
+
+
+def module_name(path: Path) -> str:
+    """Return a module's name without `jaxsweep.`; a package is `search`, the whole one `__init__`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): TREES[path] for path in SOURCES if path.is_relative_to(PACKAGE)}
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Yield the modules of jaxsweep that code imports when it runs, in functions too."""
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "jaxsweep":
+        package = (node.module or "").removeprefix("jaxsweep").removeprefix(".")
+        for alias in node.names:
+            name = f"{package}.{alias.name}".removeprefix(".")
+            yield name if name in MODULES else package or "__init__"
+    for child in ast.iter_child_nodes(node):
+        yield from imported(child)
+
+
+IMPORTS = {name: set(imported(tree)) - {name} for name, tree in MODULES.items()}
+
+
+def layers() -> dict[str, int]:
+    """Return the number of each module's layer, from the table in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- layers -->")[2].partition("<!-- end layers -->")[0]
+    rows = [line.split("|")[2] for line in table.strip().splitlines()[2:]]
+    return {name: number for number, row in enumerate(rows) for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_imports_have_no_circles() -> None:
+    graph = {name: {other for other in others if (name, other) not in LATE} for name, others in IMPORTS.items()}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+    assert set(order) == set(MODULES)
+    assert order.index("errors") < order.index("train") < order.index("sweep")
+
+
+def test_imports_go_the_way_of_the_layers() -> None:
+    layer = layers()
+    tops = {name.partition(".")[0] for name in MODULES}
+    assert tops == set(layer), "the table of layers and the files differ"
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if layer[other.partition(".")[0]] > layer[name.partition(".")[0]] and (name, other) not in LATE
+    ]
+    assert not wrong
+
+
+def test_half_of_the_package_does_without_jax() -> None:
+    layer = layers()
+    names = [name for name in MODULES if layer[name.partition(".")[0]] <= layer["plan"]]
+    names += ["export", "views", "cli", "cli.parser", "cli.lists", "cli.models"]
+    code = "; ".join(f"import jaxsweep.{name}" for name in names) + "; import sys; sys.exit('jax' in sys.modules)"
+    assert "plan" in names
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- documents and the code --------------------------------------------------------------------------------------
+
+
+def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
+    text = readme_tables.README.read_text(encoding="utf-8")
+    assert readme_tables.filled(text) == text, "run: python tests/readme_tables.py"
+    for name in HYPERPARAMETERS:
+        assert f"| `{name}` |" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_documents_name_files_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    paths = re.findall(r"`((?:jaxsweep|tests|experiments|notebooks)/[\w./]+)`", text)
+    assert [path for path in [*links, *paths] if not (ROOT / path).exists()] == []
+
+
+def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    small = code.replace("trials=500", "trials=3, progress=False").replace("epochs=20", "epochs=2, batch_size=256")
+    exec(small.replace("js.Int(1, 3)", "1"), names)
+    assert names["curves"].shape == (3, 2)  # type: ignore[attr-defined]
+    assert js.load_model("model").task == "classification"
+
+
+def test_the_sweep_file_of_the_experiments_is_legal() -> None:
+    draft = sweepfile.read(str(ROOT / "experiments" / "digits.toml"))
+    request = draft.request(js.load_dataset(draft.source().name or "").rows)
+    planned = js.plan(js.load_dataset("digits"), request.space, trials=request.trials, split=request.split)
+    assert request.trials == 512
+    assert planned.lanes == 512
+
+
+# --- versions ----------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_holds_exactly_one_version_of_all_that_is_required() -> None:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    names = [re.sub(r"[-_.]+", "-", pin.partition("==")[0]).lower() for pin in pins]
+    assert len(names) == len(set(names))
+    for requirement in map(Requirement, requires("jaxsweep") or []):
+        assert requirement.name.lower() in names
+        assert requirement.specifier.contains(pins[names.index(requirement.name.lower())].partition("==")[2])
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == js.__version__ == version("jaxsweep")
+    assert js.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
