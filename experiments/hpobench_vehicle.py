@@ -18,7 +18,7 @@ HPO, NeurIPS Datasets and Benchmarks 2021.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,20 +61,21 @@ def draw(path: Path, count: int, seed: int, epochs: int) -> Cells:
     shape = scores.shape[:-1]
     numbers = np.random.default_rng(seed).choice(int(np.prod(shape)), size=count, replace=False)
     places = np.stack(np.unravel_index(numbers, shape), axis=1)  # [cells, axes]
-    configs = [
-        config_of(*(axis[place] for axis, place in zip(axes, row, strict=True)), epochs) for row in places.tolist()
+    cells = [
+        dict(zip(AXES, (axis[k] for axis, k in zip(axes, row, strict=True)), strict=True)) for row in places.tolist()
     ]
+    configs = [config_of(cell, epochs) for cell in cells]
     return Cells(configs, scores.reshape(-1, scores.shape[-1])[numbers])
 
 
-def config_of(alpha: float, batch_size: int, depth: int, rate: float, width: int, epochs: int) -> dict[str, Any]:
+def config_of(cell: Mapping[str, Any], epochs: int) -> dict[str, Any]:
     """Return the config of a cell; scikit-learn divides alpha by the number of examples in the batch."""
     return PROTOCOL | {
-        "l2": alpha / batch_size,
-        "batch_size": batch_size,
-        "depth": depth,
-        "learning_rate": rate,
-        "width": width,
+        "l2": cell["alpha"] / cell["batch_size"],
+        "batch_size": cell["batch_size"],
+        "depth": cell["depth"],
+        "learning_rate": cell["learning_rate_init"],
+        "width": cell["width"],
         "epochs": epochs,
     }
 

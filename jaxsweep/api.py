@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxsweep.data import Dataset, prepare
 from jaxsweep.hyperparameters import Config
-from jaxsweep.objective import check_objective
+from jaxsweep.metrics import check_objective
 from jaxsweep.plan import Plan
 from jaxsweep.progress import Progress
 from jaxsweep.request import Request

@@ -26,7 +26,7 @@ def augment(shape: tuple[int, int], h: Mapping[str, Array], key: Array, x: Array
         x: the images.
     """
     limits = {name: h.get(name, jnp.zeros((), x.dtype)) for name in NAMES}
-    draws = 2 * randomness.uniform(key, x.shape[0], 5) - 1  # [batch, 5] in (-1, 1)
+    draws = 2 * randomness.uniform(key, (x.shape[0], 5)) - 1  # [batch, 5] in (-1, 1)
     angle = draws[:, 0] * limits["rotation"] * (jnp.pi / 180)
     size = 1 + draws[:, 1] * limits["scaling"]
     shift = draws[:, 2:4] * limits["shift"]

@@ -243,11 +243,21 @@ class Engine:
         if group.program.net.padded:
             true = [layer_widths(config, self.sizes.outputs) for config in configs]
             widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
-        lane = Lane(
-            keys, np.array([job.fold for job in jobs], np.int32), rows, batch, steps.astype(np.int32), epochs,
-            indices["init"], indices["schedule"], indices["loss"], indices["monitor"], widths, h,
-        )  # type: ignore[arg-type]  # fmt: skip
-        lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), lane)
+        fields: dict[str, Any] = dict(
+            key=keys,
+            fold=np.array([job.fold for job in jobs], np.int32),
+            rows=rows,
+            batch_size=batch,
+            epoch_steps=steps.astype(np.int32),
+            epochs=epochs,
+            init=indices["init"],
+            schedule=indices["schedule"],
+            loss=indices["loss"],
+            monitor=indices["monitor"],
+            widths=widths,
+            h=h,
+        )
+        lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
 
     def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:

@@ -65,6 +65,10 @@ class Model:
         """Return the network that was trained on the first split of `data`."""
         return cls(data.task, config, params, stats, data.preprocessors[0])
 
+    def __repr__(self) -> str:
+        own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
+        return f"Model({self.task}, {len(self.preprocessor.inputs)} inputs, {own})"
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return a label of the original type, or a number in units of the target, for each row, [rows].
 

@@ -107,7 +107,7 @@ def forward(
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
         units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
-        x = nn.Dense(width).apply({"params": _dense_params(net, mode, params[f"hidden_{layer}"])}, x)
+        x = _dense(width, _dense_params(net, mode, params[f"hidden_{layer}"]), x)
         if net.normalized:
             name = f"norm_{layer}"
             x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
@@ -115,9 +115,14 @@ def forward(
         if units is not None:
             x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
         if mode.dropout is not None and dropout_key is not None:
-            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), *x.shape, mode.dropout)
+            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
             x = jnp.where(mask, x / (1 - mode.dropout), 0)
-    return nn.Dense(net.outputs).apply({"params": params["output"]}, x), new_stats
+    return _dense(net.outputs, params["output"], x), new_stats
+
+
+def _dense(width: int, params: dict[str, Array], x: Array) -> Array:
+    y: Any = nn.Dense(width).apply({"params": params}, x)
+    return y
 
 
 def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> dict[str, Array]:
@@ -180,15 +185,18 @@ def _normalize(
 
     def layer(x: Array) -> tuple[Array, dict[str, Array]]:
         norm = nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False)
-        return norm.apply({"params": params}, x, mask=mask), stats
+        y: Any = norm.apply({"params": params}, x, mask=mask)
+        return y, stats
 
     def batch(x: Array) -> tuple[Array, dict[str, Array]]:
         norm = nn.BatchNorm(
             use_running_average=rows is None, momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, use_fast_variance=False
         )
         variables = {"params": params, "batch_stats": stats}
+        y: Any
         if rows is None:
-            return norm.apply(variables, x), stats
+            y = norm.apply(variables, x)
+            return y, stats
         y, changed = norm.apply(variables, x, mask=rows[:, None], mutable=["batch_stats"])
         return y, changed["batch_stats"]
 
@@ -264,7 +272,7 @@ def initial_stats(net: Architecture) -> Params:
 def _true_shapes(net: Architecture, widths: Array | None) -> list[tuple[ArrayLike, ArrayLike]]:
     if widths is None:
         return list(net.shapes)
-    sizes = [net.features, *(widths[layer] for layer in range(len(net.widths))), net.outputs]
+    sizes: list[ArrayLike] = [net.features, *(widths[layer] for layer in range(len(net.widths))), net.outputs]
     return list(zip(sizes[:-1], sizes[1:], strict=True))
 
 

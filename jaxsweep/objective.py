@@ -1,4 +1,4 @@
-"""Losses that training minimizes, and metrics that trials are judged by.
+"""Losses that training minimizes, and the arithmetic of the metrics that trials are judged by.
 
 Losses are functions of one network's outputs, per example. Metrics are computed on the device from sums over
 blocks of rows, so that evaluation needs no memory for all rows at once.
@@ -12,12 +12,6 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.typing import ArrayLike
-
-from jaxsweep.errors import RequestError, suggestion
-
-CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1")
-REGRESSION_METRICS = ("loss", "mse", "mae", "r2")
-MAXIMIZED = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
 
 
 class LossParameters(NamedTuple):
@@ -47,7 +41,8 @@ def _focal(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
 def _smooth(targets: Array, parameters: LossParameters) -> Array:
     if parameters.label_smoothing is None:
         return targets
-    return (1 - parameters.label_smoothing) * targets + parameters.label_smoothing / targets.shape[-1]
+    smoothing = jnp.asarray(parameters.label_smoothing)
+    return (1 - smoothing) * targets + smoothing / targets.shape[-1]
 
 
 def _mse(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
@@ -59,7 +54,7 @@ def _mae(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
 
 
 def _huber(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.huber_loss(outputs, targets, delta=parameters.huber_delta)[:, 0]  # type: ignore[arg-type]
+    return optax.huber_loss(outputs, targets, delta=parameters.huber_delta)[:, 0]
 
 
 def _log_cosh(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
@@ -74,37 +69,6 @@ LOSSES: dict[str, Callable[[Array, Array, LossParameters], Array]] = {
     "huber": _huber,
     "log_cosh": _log_cosh,
 }
-
-
-def metric_names(task: str, outputs: int) -> tuple[str, ...]:
-    """Return the metrics of a task without their `val_` or `test_`; auc only for two classes."""
-    if task == "regression":
-        return REGRESSION_METRICS
-    return (*CLASSIFICATION_METRICS, "auc") if outputs == 2 else CLASSIFICATION_METRICS
-
-
-def default_objective(task: str) -> str:
-    """Return the objective that a sweep has unless told otherwise."""
-    return "val_accuracy" if task == "classification" else "val_mse"
-
-
-def check_objective(name: str, task: str, outputs: int) -> str:
-    """Return `name` if it is a validation metric that this task has, else raise RequestError."""
-    legal = [f"val_{metric}" for metric in metric_names(task, outputs)]
-    if name in legal:
-        return name
-    if name.startswith("test_"):
-        raise RequestError(f"objective = {name!r}: the test split is never searched on; use one of {', '.join(legal)}")
-    known = {f"val_{metric}" for metric in (*CLASSIFICATION_METRICS, "auc", *REGRESSION_METRICS)}
-    if name in known:
-        what = f"{task} with {outputs} classes" if task == "classification" else task
-        raise RequestError(f"objective = {name!r} does not exist for {what}: use one of {', '.join(legal)}")
-    raise RequestError(f"unknown objective {name!r}{suggestion(name, legal)} (it must be one of {', '.join(legal)})")
-
-
-def direction(metric: str) -> str:
-    """Return 'maximize' or 'minimize' for a metric with or without its prefix."""
-    return "maximize" if metric.split("_", 1)[-1] in MAXIMIZED or metric in MAXIMIZED else "minimize"
 
 
 # --- metrics on the device ---------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jax.typing import ArrayLike
 
 from jaxsweep.model import Params, select
 
@@ -155,7 +154,7 @@ def _cosine(h: Hypers, at: Progress) -> Array:
 
 
 def _onecycle(h: Hypers, at: Progress) -> Array:
-    def between(start: ArrayLike, end: ArrayLike, fraction: Array) -> Array:
+    def between(start: Any, end: Any, fraction: Array) -> Array:
         return end + (start - end) / 2 * (jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)) + 1)
 
     up = between(1 / ONECYCLE_START, 1.0, at.step / jnp.maximum(at.rise, 1))

@@ -124,7 +124,8 @@ def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]
     The backward pass costs twice the forward pass, but for the first layer, whose inputs need no gradient.
     """
     first, rest = _kernel_sizes(widths, sizes)
-    return 4.0 * first + 6.0 * rest
+    flops: NDArray[np.float64] = 4.0 * first + 6.0 * rest
+    return flops
 
 
 def parameters(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
@@ -155,10 +156,11 @@ def step_seconds(
     size = parameters(widths, sizes) * costs.item_bytes
     traffic = 10 * size
     state = tile * 4 * size
-    bandwidth = np.where(state <= costs.cache_bytes, costs.cached, costs.bandwidth + costs.cached * costs.cache_bytes / np.maximum(state, 1))  # fmt: skip
-    bandwidth = np.minimum(bandwidth, costs.cached)
+    share = np.minimum(1, costs.cache_bytes / np.maximum(state, 1))  # of the traffic that the cache serves
+    seconds = share * traffic / costs.cached + (1 - share) * traffic / costs.bandwidth
     elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
-    return calls + tile * (flops / costs.rate + traffic / bandwidth + elements / costs.cached)
+    total: NDArray[np.float64] = calls + tile * (flops / costs.rate + seconds + elements / costs.cached)
+    return total
 
 
 def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, costs: Costs) -> int:
@@ -289,19 +291,22 @@ def _merge(
     for i in alive:
         refresh(i)
     while len(alive) > 1:
-        i, j = np.unravel_index(int(np.argmax(saving)), saving.shape)
+        i, j = divmod(int(np.argmax(saving)), len(groups))
         if saving[i, j] <= 0:
             break
         groups[i] = sorted(groups[i] + groups[j])
         tops[i] = np.maximum(tops[i], tops[j])
         load[i] += load[j]
         own[i] = cost(tops[i : i + 1], load[i : i + 1])[0]
-        alive.remove(int(j))
+        alive.remove(j)
         saving[j, :] = saving[:, j] = -np.inf
-        refresh(int(i))
+        refresh(i)
     return [groups[i] for i in alive]
 
 
 def _lane_step(widths: NDArray[np.int64], batch: NDArray[np.int64], sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
     """Return the seconds of one lane's step in the best of a few tile sizes."""
-    return np.min([step_seconds(widths, batch, tile, sizes, costs) / tile for tile in (1, 4, 16, 64)], axis=0)
+    best: NDArray[np.float64] = np.min(
+        [step_seconds(widths, batch, tile, sizes, costs) / tile for tile in (1, 4, 16, 64)], axis=0
+    )
+    return best

@@ -65,28 +65,29 @@ def stream(key: Array, *words: ArrayLike) -> Array:
     return jnp.stack([low, high])
 
 
-def bits(state: Array, rows: int, units: int) -> Array:
-    """Return random uint32 [rows, units]; element (r, u) does not depend on how many rows or units there are."""
+def bits(state: Array, shape: tuple[int, ...]) -> Array:
+    """Return random uint32 of `shape` [rows, units]; element (r, u) does not depend on how many rows or units there are."""
+    rows, units = shape
     row = mix(state[0] + jnp.arange(rows, dtype=jnp.uint32) * jnp.uint32(_GOLDEN))
     unit = mix(state[1] + jnp.arange(units, dtype=jnp.uint32) * jnp.uint32(_ODD))
     return mix(row[:, None] ^ unit[None, :])
 
 
-def uniform(state: Array, rows: int, units: int) -> Array:
+def uniform(state: Array, shape: tuple[int, ...]) -> Array:
     """Return numbers strictly between 0 and 1, [rows, units], of 24-bit resolution in any float type."""
     dtype = jnp.result_type(float)
-    top = (bits(state, rows, units) >> 8).astype(jnp.int32).astype(dtype)
+    top = (bits(state, shape) >> 8).astype(jnp.int32).astype(dtype)
     return (top + 0.5) * 2.0**-24
 
 
-def normal(state: Array, rows: int, units: int) -> Array:
+def normal(state: Array, shape: tuple[int, ...]) -> Array:
     """Return standard normal numbers, [rows, units], by inversion."""
-    return math.sqrt(2.0) * jax.lax.erf_inv(2.0 * uniform(state, rows, units) - 1.0)
+    return math.sqrt(2.0) * jax.lax.erf_inv(2.0 * uniform(state, shape) - 1.0)
 
 
-def keep(state: Array, rows: int, units: int, rate: ArrayLike) -> Array:
+def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
     """Return a dropout mask, bool [rows, units], true with probability 1 - rate."""
-    return uniform(state, rows, units) >= rate
+    return uniform(state, shape) >= rate
 
 
 def permutation(state: Array, size: ArrayLike, length: int) -> Array:

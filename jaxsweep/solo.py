@@ -17,11 +17,12 @@ import optax
 from flax import linen as nn
 from jax import Array
 
-from jaxsweep import objective, randomness
+from jaxsweep import randomness
 from jaxsweep.augment import NAMES as AUGMENTATIONS
 from jaxsweep.augment import augment
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths, resolve
+from jaxsweep.metrics import default_objective, direction
 from jaxsweep.model import NORM_EPSILON, NORM_MOMENTUM
 from jaxsweep.optim import ADAGRAD_START, ONECYCLE_RISE, ONECYCLE_START
 from jaxsweep.randomness import Stream
@@ -207,7 +208,7 @@ def train(
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
-    metric = objective_metric or objective.default_objective(data.task)
+    metric = objective_metric or default_objective(data.task)
     run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
     steps = -(-rows // full["batch_size"])
     tx = optimizer(full, steps)
@@ -227,17 +228,21 @@ def train(
             new_params, new_stats, new_state, loss = step_fn(params, stats, state, batch, number)
             loss_sum += float(loss) * len(batch)
             if not np.isfinite(loss):
-                return Solo(full, "diverged", _columns(curves), *map(_numpy, kept), best.epoch, number, initial)
+                return Solo(
+                    full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
+                )
             params, stats, state, number = new_params, new_stats, new_state, number + 1
         curves.append({"train_loss": loss_sum / rows, **run.evaluate(params, stats)})
         if not np.isfinite([curves[-1]["train_loss"], curves[-1]["val_loss"]]).all():
-            return Solo(full, "diverged", _columns(curves), *map(_numpy, kept), best.epoch, number, initial)
+            return Solo(
+                full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
+            )
         if best.see(epoch, curves[-1]) or not keep_best:
             kept = (params, stats)
         if best.patience_lost:
             break
     status = "completed" if len(curves) == full["epochs"] else "stopped"
-    return Solo(full, status, _columns(curves), *map(_numpy, kept), best.epoch, None, initial)
+    return Solo(full, status, _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, None, initial)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -250,7 +255,7 @@ class _Best:
 
     def __init__(self, config: Config, metric: str):
         self.config, self.metric = config, metric
-        self.sign = 1 if objective.direction(metric) == "maximize" else -1
+        self.sign = 1 if direction(metric) == "maximize" else -1
         self.score, self.lowest, self.wait, self.epoch = -np.inf, np.inf, 0, 0
 
     def see(self, epoch: int, values: dict[str, float]) -> bool:
@@ -322,14 +327,14 @@ class _Run:
             x = share * x + (1 - share) * jnp.roll(x, -1, axis=0)
             targets = share * targets + (1 - share) * jnp.roll(targets, -1, axis=0)
         if config["input_noise"]:
-            noise = randomness.normal(randomness.stream(key, Stream.NOISE, number), *x.shape)
+            noise = randomness.normal(randomness.stream(key, Stream.NOISE, number), x.shape)
             x = x + config["input_noise"] * noise
         return self.drop(randomness.stream(key, Stream.DROPOUT, number, 0), x, config["input_dropout"]), targets
 
     def drop(self, key: Array, x: Array, rate: float) -> Array:
         if rate == 0:
             return x
-        return jnp.where(randomness.keep(key, *x.shape, rate), x / (1 - rate), 0)
+        return jnp.where(randomness.keep(key, x.shape, rate), x / (1 - rate), 0)
 
     def evaluate(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the validation metrics, computed on the host by scikit-learn."""

@@ -72,7 +72,8 @@ class Store:
 
     def record(self, finished: Iterable[tuple[Trial, Sequence[LaneRecord]]]) -> None:
         """Commit finished trials with their lanes' learning curves."""
-        trials, rows = [], []
+        trials: list[tuple[Any, ...]] = []
+        rows: list[tuple[Any, ...]] = []
         for trial, lanes in finished:
             trials.append(
                 (trial.id, trial.status, trial.score, trial.spread, trial.epochs_done, trial.seconds,

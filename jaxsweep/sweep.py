@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxsweep import scope, search, sweepfile
+from jaxsweep import scope, search
 from jaxsweep.data import Dataset, Prepared, load_dataset, prepare, read_table
 from jaxsweep.engine import Engine, LaneResult, Usage, default_workers, sizes_of
 from jaxsweep.errors import RequestError
 from jaxsweep.export import Model
 from jaxsweep.hyperparameters import Config, resolve
 from jaxsweep.keeper import Keeper
-from jaxsweep.objective import check_objective, default_objective, direction
+from jaxsweep.metrics import check_objective, default_objective, direction
 from jaxsweep.plan import Costs, Plan, make_plan
 from jaxsweep.progress import Progress, Snapshot
 from jaxsweep.request import DEFAULT_TRIALS, Request, Source
@@ -23,6 +23,7 @@ from jaxsweep.result import Result
 from jaxsweep.scope import Scope
 from jaxsweep.space import Choice, Constant, Distribution, Int, Space
 from jaxsweep.store import Store
+from jaxsweep.sweepfile import to_toml
 from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
 
 SLAB = 50_000  # most configs that are asked for at once
@@ -38,7 +39,7 @@ def open_source(source: Source) -> Dataset:
     if source.target is None:
         raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
     return read_table(
-        source.path, target=source.target, task=source.task, header=source.header, drop=source.drop  # type: ignore[arg-type]
+        source.path, target=source.target, task=source.task, header=source.header, drop=source.drop
     )  # fmt: skip
 
 
@@ -150,13 +151,24 @@ def execute(
     setup = set_up(dataset, request)
     store = None
     if out is not None:
-        store = Store(out, sweepfile.to_toml(request, _record(setup, dataset, command)), setup.columns.curves)
+        store = Store(
+            out, to_toml(_written_out(setup, dataset), _record(setup, dataset, command)), setup.columns.curves
+        )
     loop = _Loop(setup, store, progress or Progress())
     try:
         return loop.run()
     finally:
         if store is not None:
             store.close()
+
+
+def _written_out(setup: Setup, dataset: Dataset) -> Request:
+    """Return the request with every default written out, and where its data came from if they know."""
+    request, origin = setup.request, dataset.origin
+    source = request.source
+    if origin is not None and source == Source():
+        source = Source(**origin)
+    return replace(request, trials=setup.trials, objective=setup.objective, source=source)
 
 
 def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, dict[str, Any]]:
@@ -262,7 +274,8 @@ class _Loop:
         self.snapshot.diverged += trial.status == "diverged"
         best = self.snapshot.best_score
         sign = self.setup.columns.sign
-        if trial.score is not None and (best is None or sign * trial.score > sign * best):
+        rank = None if trial.score is None else (sign * trial.score, -trial.id)
+        if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_config = trial.own
         make = lambda weights: Model.of(self.setup.data, trial.config, *weights)  # noqa: E731

@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep import augment, objective, optim, randomness
+from jaxsweep.metrics import direction, metric_names
 from jaxsweep.model import Architecture, Mode, Params, forward, initial_stats, initialize, select, true_kernels
 from jaxsweep.objective import LOSSES, LossParameters
 from jaxsweep.randomness import Stream
@@ -39,7 +40,7 @@ class Program(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Return the validation metrics that an evaluation gives, without their val_."""
-        return objective.metric_names(self.task, self.net.outputs)
+        return metric_names(self.task, self.net.outputs)
 
 
 class Choices(NamedTuple):
@@ -185,10 +186,10 @@ def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, t
         x = share * x + (1 - share) * x[partner]
         targets = share * targets + (1 - share) * targets[partner]
     if "input_noise" in h:
-        x = x + h["input_noise"] * randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), *x.shape)
+        x = x + h["input_noise"] * randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
     if "input_dropout" in h:
         rate = h["input_dropout"]
-        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), *x.shape, rate)
+        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
         x = jnp.where(mask, x / (1 - rate), 0)
     return x, targets
 
@@ -286,7 +287,7 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
     train_loss = state.loss_sum / lane.rows
     row = jnp.stack([train_loss, *(metrics[name] for name in program.metrics)])
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(train_loss)
-    score = metrics[program.objective] * (1 if objective.direction(program.objective) == "maximize" else -1)
+    score = metrics[program.objective] * (1 if direction(program.objective) == "maximize" else -1)
     state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": metrics["loss"],
                                                         "objective": -score})  # fmt: skip
     better = active & finite & (score > state.best_score)

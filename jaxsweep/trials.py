@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.hyperparameters import HYPERPARAMETERS, Config
-from jaxsweep.objective import direction, metric_names
+from jaxsweep.metrics import direction, metric_names
 
 FINISHED = ("completed", "stopped")
 
@@ -138,7 +138,8 @@ def make_trial(
 def mean_curve(lanes: Sequence[LaneRecord]) -> NDArray[np.float32]:
     """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
     epochs = min(len(lane.curves) for lane in lanes)
-    return np.mean([lane.curves[:epochs] for lane in lanes], axis=0).astype(np.float32)
+    mean: NDArray[np.float32] = np.mean([lane.curves[:epochs] for lane in lanes], axis=0).astype(np.float32)
+    return mean
 
 
 def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:

@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from jaxsweep.hyperparameters import HYPERPARAMETERS
-from jaxsweep.objective import direction
+from jaxsweep.metrics import direction
 from jaxsweep.views import short
 
 Row = Mapping[str, Any]

@@ -1,5 +1,6 @@
 """The data sets that scikit-learn ships, by name."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ def load_dataset(name: str) -> Dataset:
     if row.task == "classification":
         labels = np.asarray(loaded.target_names)
         target = [label.item() for label in labels[target]]
-    return Dataset.from_arrays(
+    data = Dataset.from_arrays(
         loaded.data,
         target,
         task=row.task,
@@ -61,3 +62,4 @@ def load_dataset(name: str) -> Dataset:
         name=name,
         feature_names=[str(feature) for feature in loaded.feature_names],
     )
+    return replace(data, origin={"name": name})

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,7 @@ class Dataset:
         image_shape: height and width where the columns are the pixels of an image, row by row.
         validation: the user's own validation part, if any.
         test: the user's own test part, if any.
+        origin: where the data can be read again, by the keys of a sweep file's [data]; None for data in memory.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Dataset:
     image_shape: tuple[int, int] | None = None
     validation: Part | None = None
     test: Part | None = None
+    origin: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         _check_inputs(self)

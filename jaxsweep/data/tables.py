@@ -48,7 +48,11 @@ def read_table(
     typed = typed_cells(cells) if isinstance(cells, list) else target_cells(table.names[goal], cells)
     encoded = encode_target(typed, table.names[goal], task)
     inputs = tuple(make_column(table.names[number], table.cells[number]) for number in keep)
-    return Dataset(Path(path).stem, encoded.task, inputs, encoded.values, encoded.classes, table.names[goal])
+    origin = {"path": str(Path(path).resolve()), "target": target, "task": task, "header": header}
+    return Dataset(
+        Path(path).stem, encoded.task, inputs, encoded.values, encoded.classes, table.names[goal],
+        origin={**origin, "drop": tuple(dropped)},
+    )  # fmt: skip
 
 
 def read_raw(path: str | Path, header: bool | None = None) -> Table:
