@@ -30,8 +30,9 @@ $(READY): requirements.lock pyproject.toml
 sweep: $(READY)  ## train the default sweep, 256 configs on digits, and print its table; it is kept in runs/
 	$(BIN)/python -m jaxsweep run
 
+# Most of a test is compilation, on one core: two processes, each with whole files, take less time than one.
 test: $(READY)  ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## check style (ruff), format (ruff) and types (mypy --strict)
 	$(BIN)/ruff check .

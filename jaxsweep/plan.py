@@ -38,8 +38,8 @@ class Costs:
     """
 
     workers: int = 2
-    rate: float = 45e9
-    bandwidth: float = 8e9
+    rate: float = 60e9
+    bandwidth: float = 20e9
     cached: float = 35e9
     cache_bytes: float = 1e6
     call: float = 1.5e-6

@@ -219,7 +219,7 @@ def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
         total = total + lane.h["l1"] * sum(jnp.sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
     if "l2" in lane.h:
         kernels = [params[name]["kernel"] for name in program.net.layers]
-        total = total + lane.h["l2"] / 2 * sum(jnp.sum(jnp.square(kernel)) for kernel in kernels)
+        total = total + lane.h["l2"] / 2 * sum(jnp.vdot(kernel, kernel) for kernel in kernels)
     return total
 
 

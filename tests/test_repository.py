@@ -128,7 +128,7 @@ def test_imports_go_the_way_of_the_layers() -> None:
 def test_half_of_the_package_does_without_jax() -> None:
     layer = layers()
     names = [name for name in MODULES if layer[name.partition(".")[0]] <= layer["plan"]]
-    names += ["export", "views", "cli", "cli.parser", "cli.lists", "cli.models"]
+    names += ["trials", "export", "store", "views", "cli", "cli.parser", "cli.lists", "cli.models"]
     code = "; ".join(f"import jaxsweep.{name}" for name in names) + "; import sys; sys.exit('jax' in sys.modules)"
     assert "plan" in names
     subprocess.run([sys.executable, "-c", code], check=True)
