@@ -243,20 +243,20 @@ class Engine:
         if group.program.net.padded:
             true = [layer_widths(config, self.sizes.outputs) for config in configs]
             widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
-        fields: dict[str, Any] = dict(
-            key=keys,
-            fold=np.array([job.fold for job in jobs], np.int32),
-            rows=rows,
-            batch_size=batch,
-            epoch_steps=steps.astype(np.int32),
-            epochs=epochs,
-            init=indices["init"],
-            schedule=indices["schedule"],
-            loss=indices["loss"],
-            monitor=indices["monitor"],
-            widths=widths,
-            h=h,
-        )
+        fields: dict[str, Any] = {
+            "key": keys,
+            "fold": np.array([job.fold for job in jobs], np.int32),
+            "rows": rows,
+            "batch_size": batch,
+            "epoch_steps": steps.astype(np.int32),
+            "epochs": epochs,
+            "init": indices["init"],
+            "schedule": indices["schedule"],
+            "loss": indices["loss"],
+            "monitor": indices["monitor"],
+            "widths": widths,
+            "h": h,
+        }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
 

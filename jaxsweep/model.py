@@ -7,6 +7,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,6 @@ from jax.extend.random import threefry2x32_p
 from jax.typing import ArrayLike
 
 from jaxsweep import randomness
-from jaxsweep.randomness import Stream
 
 Params = dict[str, dict[str, Array]]
 
@@ -56,7 +56,7 @@ class Architecture(NamedTuple):
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """Return the padded shape of each kernel, (inputs, outputs)."""
         sizes = (self.features, *self.widths, self.outputs)
-        return tuple(zip(sizes[:-1], sizes[1:], strict=True))
+        return tuple(pairwise(sizes))
 
     @property
     def normalized(self) -> bool:
@@ -293,7 +293,7 @@ def _true_shapes(net: Architecture, widths: Array | None) -> list[tuple[ArrayLik
     if widths is None:
         return list(net.shapes)
     sizes: list[ArrayLike] = [net.features, *(widths[layer] for layer in range(len(net.widths))), net.outputs]
-    return list(zip(sizes[:-1], sizes[1:], strict=True))
+    return list(pairwise(sizes))
 
 
 def _inside(shape: tuple[int, int], rows: ArrayLike, columns: ArrayLike) -> Array:
@@ -318,10 +318,10 @@ class _Draws:
     def uniform(self, indices: list[Array], low: ArrayLike, high: ArrayLike) -> list[Array]:
         """Return numbers in [low, high) as `jax.random.uniform` gives them at these indices of each layer's draw."""
         flat = jnp.concatenate([index.ravel() for index in indices]).astype(jnp.uint32)
+        owners = list(zip(self.keys, indices, strict=True))
         words = [
-            jnp.concatenate([jnp.broadcast_to(key[half], (index.size,)) for key, index in zip(self.keys, indices, strict=True)])
-            for half in (0, 1)
-        ]  # fmt: skip
+            jnp.concatenate([jnp.broadcast_to(key[half], (index.size,)) for key, index in owners]) for half in (0, 1)
+        ]
         first, second = threefry2x32_p.bind(words[0], words[1], jnp.zeros_like(flat), flat)
         numbers = _to_unit(first, second, self.dtype)
         span = jnp.asarray(high, self.dtype) - jnp.asarray(low, self.dtype)
@@ -402,7 +402,8 @@ def _orthogonal(net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, Ar
     talls = [jnp.asarray(rows) >= columns for rows, columns in true]
     short = [jnp.minimum(rows, columns) for rows, columns in true]
     long = [jnp.maximum(rows, columns) for rows, columns in true]
-    indices = [_positions((side, min(shape)), columns) for side, shape, columns in zip(sides, net.shapes, short, strict=True)]  # fmt: skip
+    shapes = zip(sides, net.shapes, short, strict=True)
+    indices = [_positions((side, min(shape)), columns) for side, shape, columns in shapes]
     kernels = []
     for layer, matrix in enumerate(_normal(draws, indices)):
         shape = net.shapes[layer]

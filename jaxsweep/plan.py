@@ -131,7 +131,8 @@ def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]
 def parameters(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
     """Return the number of kernel and bias entries, for widths [..., depth]."""
     first, rest = _kernel_sizes(widths, sizes)
-    return first + rest + widths.sum(axis=-1) + sizes.outputs
+    total: NDArray[np.float64] = first + rest + widths.sum(axis=-1) + sizes.outputs
+    return total
 
 
 def _kernel_sizes(widths: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -205,6 +206,7 @@ def make_plan(
     lanes = len(configs) * lanes_each
     run = sum(bucket.seconds for bucket in buckets)
     compilation = costs.compilation * len(buckets)
+    largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
     padded_flops = useful_flops = 0.0
     for bucket in buckets:
         useful = sum(
@@ -215,7 +217,7 @@ def make_plan(
     return Plan(
         buckets=buckets,
         predicted_seconds=run + compilation / min(costs.workers, max(len(buckets), 1)),
-        predicted_bytes=data_bytes(sizes, costs) + sum(sorted((b.bytes for b in buckets), reverse=True)[: costs.workers]),
+        predicted_bytes=data_bytes(sizes, costs) + sum(largest[: costs.workers]),
         compile_seconds=compilation,
         padding_waste=padded_flops / max(useful_flops, 1) - 1,
         lane_steps=int(steps.sum()) * lanes_each,

@@ -357,11 +357,12 @@ def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: flo
             "val_r2": metrics.r2_score(y, outputs[:, 0]),
         }
     predicted = outputs.argmax(axis=1)
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
     result = {
         "val_accuracy": metrics.accuracy_score(y, predicted),
-        "val_balanced_accuracy": metrics.recall_score(y, predicted, average="macro", labels=np.unique(y), zero_division=0),
-        "val_f1": metrics.f1_score(y, predicted, average="macro", zero_division=0),
-    }  # fmt: skip
+        "val_balanced_accuracy": metrics.recall_score(y, predicted, labels=np.unique(y), **macro),
+        "val_f1": metrics.f1_score(y, predicted, **macro),
+    }
     if data.n_outputs == 2:
         result["val_auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0])
     return result

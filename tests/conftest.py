@@ -2,6 +2,9 @@ import os
 
 # Two workers train side by side; hypothesis and scikit-learn must not start threads of their own beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The suite compiles hundreds of small programs and runs each for a moment: XLA need not optimize them. `make test`
+# runs test_engine.py, where bits are compared, as users run it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from collections.abc import Iterator
 

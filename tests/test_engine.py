@@ -56,7 +56,7 @@ def subject(crowd: list[dict[str, Any]]) -> tuple[dict[str, Any], scope.Scope, L
 def test_a_crowd_changes_no_bit(subject: Any, crowd: list[dict[str, Any]], place: str) -> None:
     config, what, alone = subject
     at = 0 if place == "first" else 99
-    configs = crowd[:at] + [config] + crowd[at + 1 :]
+    configs = [*crowd[:at], config, *crowd[at + 1 :]]
     trials = [1000 + i for i in range(100)]
     trials[at] = 7
     lanes = run_lanes(three_classes(), configs, tile=8, trials=trials, what=what)

@@ -1,0 +1,99 @@
+"""Quality of the counter-based draws: uniform, and independent between lanes, steps, layers, rows and units."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from jaxsweep import randomness
+from jaxsweep.randomness import Stream, lane_key, stream
+
+SIGNIFICANT = 1e-6  # of a fixed draw: a failure is no bad luck
+
+
+def _uniforms(key: jax.Array, *words: int) -> np.ndarray:
+    return np.asarray(randomness.uniform(stream(key, *words), (64, 64)))
+
+
+def test_uniform_numbers_are_uniform() -> None:
+    draws = np.concatenate([_uniforms(lane_key(0, lane, 0, 0), Stream.DROPOUT, 3).ravel() for lane in range(30)])
+    assert stats.kstest(draws, "uniform").pvalue > SIGNIFICANT
+    assert draws.min() > 0
+    assert draws.max() < 1
+    bits = np.asarray(randomness.bits(stream(lane_key(0, 1, 0, 0), 1), (256, 256))).ravel()
+    ones = ((bits[:, None] >> np.arange(32, dtype=np.uint32)) & 1).mean(axis=0)
+    np.testing.assert_allclose(ones, 0.5, atol=5 * 0.5 / 256)
+
+
+def test_normal_numbers_are_normal() -> None:
+    draws = np.asarray(randomness.normal(stream(lane_key(0, 1, 0, 0), Stream.NOISE, 7), (300, 300))).ravel()
+    assert stats.kstest(draws, "norm").pvalue > SIGNIFICANT
+
+
+NEIGHBOURS: dict[str, Callable[[int], np.ndarray]] = {
+    "seeds": lambda i: _uniforms(lane_key(i, 0, 0, 0), Stream.DROPOUT, 0, 1),
+    "trials": lambda i: _uniforms(lane_key(0, i, 0, 0), Stream.DROPOUT, 0, 1),
+    "replicates": lambda i: _uniforms(lane_key(0, 0, i, 0), Stream.DROPOUT, 0, 1),
+    "folds": lambda i: _uniforms(lane_key(0, 0, 0, i), Stream.DROPOUT, 0, 1),
+    "streams": lambda i: _uniforms(lane_key(0, 0, 0, 0), i + 1, 0, 1),
+    "steps": lambda i: _uniforms(lane_key(0, 0, 0, 0), Stream.DROPOUT, i, 1),
+    "layers": lambda i: _uniforms(lane_key(0, 0, 0, 0), Stream.DROPOUT, 0, i),
+    "rows": lambda i: np.asarray(randomness.uniform(stream(lane_key(0, 0, 0, 0), 1), (40, 4096)))[i],
+    "units": lambda i: np.asarray(randomness.uniform(stream(lane_key(0, 0, 0, 0), 1), (4096, 40)))[:, i],
+}
+
+
+@pytest.mark.parametrize("what", NEIGHBOURS)
+def test_neighbours_are_independent(what: str) -> None:
+    """The correlations between 40 draws of 4,096 numbers are those of independent ones, each and in sum."""
+    draws = np.stack([np.asarray(NEIGHBOURS[what](i)).ravel() for i in range(40)])
+    pairs = np.corrcoef(draws)[np.triu_indices(40, k=1)] * np.sqrt(draws.shape[1])
+    assert np.abs(pairs).max() < 5.2
+    assert stats.chi2.sf((pairs**2).sum(), len(pairs)) > SIGNIFICANT
+
+
+def test_masks_have_their_rate() -> None:
+    for rate in (0.0, 0.1, 0.5, 0.9):
+        masks = randomness.keep(stream(lane_key(0, 5, 0, 0), Stream.DROPOUT, 1), (400, 400), rate)
+        assert abs(float(masks.mean()) - (1 - rate)) < 5 * 0.5 / 400
+
+
+def test_elements_do_not_depend_on_the_shape() -> None:
+    state = stream(lane_key(0, 1, 0, 0), 1)
+    large = randomness.bits(state, (20, 30))
+    np.testing.assert_array_equal(large[:7, :11], randomness.bits(state, (7, 11)))
+
+
+@given(size=st.integers(1, 3000), seed=st.integers(0, 2**31), epoch=st.integers(0, 10**6))
+def test_permutations_are_permutations(size: int, seed: int, epoch: int) -> None:
+    order = np.asarray(_permutation(seed, epoch, size))
+    assert sorted(order[:size].tolist()) == list(range(size))
+    assert not order[size:].any()
+
+
+@jax.jit
+def _permutation(seed: int, epoch: int, size: int) -> jax.Array:
+    return randomness.permutation(stream(lane_key(seed, 0, 0, 0), Stream.SHUFFLE, epoch), size, 3000)
+
+
+@pytest.mark.parametrize("size", [4, 10, 23, 100])
+def test_every_place_and_every_neighbour_is_equally_likely(size: int) -> None:
+    key, epochs = lane_key(0, 0, 0, 0), 20_000
+    draw = jax.jit(jax.vmap(lambda e: randomness.permutation(stream(key, Stream.SHUFFLE, e), size, size)))
+    orders = np.asarray(draw(jnp.arange(epochs)))
+    counts = np.stack([np.bincount(orders[:, place], minlength=size) for place in range(size)])
+    statistic = ((counts - epochs / size) ** 2 / (epochs / size)).sum()
+    assert stats.chi2.sf(statistic, (size - 1) ** 2) > SIGNIFICANT
+    follows = np.bincount((orders[:, 1:] - orders[:, :-1]).ravel() % size, minlength=size)[1:]
+    assert stats.chisquare(follows).pvalue > SIGNIFICANT
+
+
+def test_a_lane_key_depends_on_its_identity_alone() -> None:
+    many = randomness.lane_keys(0, np.arange(50), np.arange(50) % 3, np.arange(50) % 2)
+    np.testing.assert_array_equal(many[17], lane_key(0, 17, 17 % 3, 17 % 2))
+    assert len(np.unique(np.asarray(many), axis=0)) == 50
