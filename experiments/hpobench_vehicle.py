@@ -30,6 +30,7 @@ import jaxsweep as js
 
 AXES = ("alpha", "batch_size", "depth", "learning_rate_init", "width")  # of `score`, whose last axis is 5 seeds
 SPLIT = (0.6, 0.3, 0.1)
+FOLDED_SPLIT = (0.9, 0.0, 0.1)  # three folds of it train on 60 % and validate on 30 %, three times
 OBJECTIVE = "val_balanced_accuracy"
 EPOCHS = 243
 QUICK_EPOCHS = 5
@@ -93,6 +94,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder of vehicle.csv")
     parser.add_argument("--cells", type=int, default=200, help="how many cells to train (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the cells and of the sweep (default: 0)")
+    parser.add_argument(
+        "--folds", type=int, default=0, help="3: the mean of three splits of the same proportions (default: one split)"
+    )
     parser.add_argument("--out", type=Path, help="a new run directory, to keep everything")
     parser.add_argument(
         "--quick", type=int, metavar="N", help=f"N cells of {QUICK_EPOCHS} epochs: shows that it runs, not how well"
@@ -103,8 +107,9 @@ def main() -> None:
     cells = draw(arguments.tables / "hpobench_vehicle.npz", count, arguments.seed, epochs)
     data = js.read_table(arguments.data / "vehicle.csv", target="Class")
     result = js.sweep(
-        data, configs=cells.configs, objective=OBJECTIVE, split=SPLIT, seed=arguments.seed, keep=0, out=arguments.out
-    )
+        data, configs=cells.configs, objective=OBJECTIVE, split=FOLDED_SPLIT if arguments.folds else SPLIT,
+        folds=arguments.folds, seed=arguments.seed, keep=0, out=arguments.out,
+    )  # fmt: skip
 
     if len(result.trials) < count:
         raise SystemExit(f"interrupted: {len(result.trials)} of {count} cells are trained, too few to compare")

@@ -131,9 +131,10 @@ def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
         ),
     }
     schedule = table[config["schedule"]]()
-    if warmup == 0:
-        return schedule
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), schedule], [warmup])
+    if warmup > 0:
+        schedule = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), schedule], [warmup])
+    # Optax counts steps in int32, which JAX divides in float32 even where everything else is float64.
+    return lambda step: schedule(jnp.asarray(step, jnp.result_type(float)))
 
 
 def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
