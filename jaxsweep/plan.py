@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from jaxsweep.hyperparameters import Config, layer_widths
 
+# Tiles are chosen for this many workers, however many there are: which shapes a trial is computed in, and so
+# its last bits, must not depend on the machine's number of cores.
+NOMINAL_WORKERS = 4
+IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
 TILES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -241,19 +245,20 @@ def _bucket(
     counts = np.array(list(groups.values())) * lanes_each
     wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
     mean_steps = float(np.mean(steps[members]))
+    stops = any(configs[i]["patience"] for i in members)
 
-    def seconds(tile: int) -> float:
+    def seconds(tile: int, workers: int) -> float:
         tiles = np.ceil(counts / tile).sum()
-        waves = max(np.ceil(tiles / costs.workers), tiles / costs.workers)
-        return float(waves * mean_steps * step_seconds(wide, batches, tile, sizes, costs)[0])
+        step = step_seconds(wide, batches, tile, sizes, costs)[0]
+        return float(np.ceil(tiles / workers) * mean_steps * step * (1 + stops * IDLE * np.log2(tile)))
 
-    best = tile or min(TILES, key=seconds)
+    best = tile or min(TILES, key=lambda tile: seconds(tile, NOMINAL_WORKERS))
     useful = np.array([kernel_flops(np.array(shapes[i][0], np.int64), sizes) * shapes[i][1] for i in members])
     padded = float(kernel_flops(wide, sizes)[0]) * batch
     waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
     return Bucket(
         widths, batch, members, len(members) * lanes_each, best, waste,
-        tile_bytes(widths, batch, best, sizes, costs), seconds(best),
+        tile_bytes(widths, batch, best, sizes, costs), seconds(best, costs.workers),
     )  # fmt: skip
 
 
@@ -265,7 +270,10 @@ def uniform_key(config: Config) -> tuple[str, str, str]:
 def _merge(
     widths: NDArray[np.int64], batch: NDArray[np.int64], steps: NDArray[np.float64], sizes: Sizes, costs: Costs
 ) -> list[list[int]]:
-    """Return groups of members, merged pair by pair as long as that saves more compilation than it costs to pad."""
+    """Return groups of members, merged pair by pair as long as that saves more compilation than it costs to pad.
+
+    Both are counted in seconds of one worker, since workers share both.
+    """
     keys = np.concatenate([widths, batch[:, None]], axis=1)
     if len(np.unique(keys, axis=0)) > 300:  # the pairs of very many shapes: begin with a fine geometric grid
         keys = np.ceil(2 ** (np.ceil(np.log2(keys) * 8) / 8) - 1e-9).astype(np.int64)
@@ -276,7 +284,7 @@ def _merge(
     load = np.array([steps[g].sum() for g in groups])
 
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
-        return load * _lane_step(tops[:, :-1], tops[:, -1], sizes, costs) / costs.workers
+        return load * _lane_step(tops[:, :-1], tops[:, -1], sizes, costs)
 
     own = cost(tops, load)
     alive = list(range(len(groups)))
@@ -286,7 +294,7 @@ def _merge(
         others = np.array([j for j in alive if j != i], dtype=np.int64)
         if len(others):
             merged = cost(np.maximum(tops[others], tops[i]), load[others] + load[i])
-            gain = costs.compilation / min(2, costs.workers) - (merged - own[others] - own[i])
+            gain = costs.compilation - (merged - own[others] - own[i])
             saving[i, others] = gain
             saving[others, i] = gain
 

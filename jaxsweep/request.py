@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config
 from jaxsweep.space import Space
+
+if TYPE_CHECKING:
+    from jaxsweep.data import Dataset
 
 DEFAULT_TRIALS = 256
 KEEP_WEIGHTS = ("last", "best")
@@ -68,3 +71,18 @@ def _at_least(name: str, value: int | None, low: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
+
+
+def open_source(source: Source) -> "Dataset":
+    """Return the dataset that a source names: a built-in one, or a table on disk."""
+    from jaxsweep.data import load_dataset, read_table
+
+    if source.name is not None:
+        return load_dataset(source.name)
+    if source.path is None:
+        raise RequestError("no data: name a built-in set or the path of a table")
+    if source.target is None:
+        raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
+    return read_table(
+        source.path, target=source.target, task=source.task, header=source.header, drop=source.drop
+    )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
-from jaxsweep.request import Request
+from jaxsweep.request import Request, open_source
 from jaxsweep.trials import LaneRecord, Trial
 
 if TYPE_CHECKING:
@@ -157,8 +157,6 @@ class StoredRun:
         Raises:
             RequestError: data that were in memory, are gone, or are not the same any more.
         """
-        from jaxsweep.sweep import open_source
-
         source = self.request.source
         if source.name is None and source.path is None:
             raise RequestError(f"{self.path} was trained on data in memory, which cannot be read again")

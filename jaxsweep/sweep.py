@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxsweep import scope, search
-from jaxsweep.data import Dataset, Prepared, load_dataset, prepare, read_table
+from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.engine import Engine, LaneResult, Usage, default_workers, sizes_of
-from jaxsweep.errors import RequestError
 from jaxsweep.export import Model
 from jaxsweep.hyperparameters import Config, resolve
 from jaxsweep.keeper import Keeper
@@ -28,19 +27,6 @@ from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
 
 SLAB = 50_000  # most configs that are asked for at once
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
-
-
-def open_source(source: Source) -> Dataset:
-    """Return the dataset that a source names: a built-in one, or a table on disk."""
-    if source.name is not None:
-        return load_dataset(source.name)
-    if source.path is None:
-        raise RequestError("no data: name a built-in set or the path of a table")
-    if source.target is None:
-        raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
-    return read_table(
-        source.path, target=source.target, task=source.task, header=source.header, drop=source.drop
-    )  # fmt: skip
 
 
 @dataclass

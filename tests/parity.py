@@ -51,11 +51,12 @@ def run_lanes(
     costs: Costs | None = None,
     trials: Sequence[int] | None = None,
     what: scope.Scope | None = None,
+    workers: int | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
-    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best)
+    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best, workers)
     lanes_each = replicates * len(data.train)
     made = make_plan(full, trainer.sizes, lanes_each, costs, tile)
     lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))

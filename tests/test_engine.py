@@ -128,6 +128,11 @@ def test_unused_hyperparameters_are_not_in_the_program() -> None:
     assert plain.values("optimizer") == ("adam",)
 
 
+def test_the_number_of_workers_changes_no_bit(crowd: list[dict[str, Any]]) -> None:
+    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers) for workers in (1, 3))
+    assert all(same(a, b) for a, b in zip(one, two, strict=True))
+
+
 def test_an_error_in_a_worker_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise MemoryError("no room")

@@ -66,6 +66,14 @@ def test_one_shape_is_one_program_whatever_the_values() -> None:
     assert plan.to_json()["buckets"][0]["lanes"] == 99
 
 
+def test_shapes_do_not_depend_on_the_number_of_cores() -> None:
+    configs = _resolved([{"width": width, "epochs": 50} for width in (16, 20, 64, 90, 128)] * 9)
+    few, many = (make_plan(configs, SIZES, costs=Costs(workers=workers)) for workers in (1, 64))
+    shapes = [[(b.widths, b.batch_size, b.tile, b.members) for b in plan.buckets] for plan in (few, many)]
+    assert sorted(shapes[0]) == sorted(shapes[1])
+    assert many.predicted_seconds < few.predicted_seconds
+
+
 def test_more_work_is_predicted_to_cost_more() -> None:
     one = make_plan(_resolved([{"epochs": 10}] * 64), SIZES)
     two = make_plan(_resolved([{"epochs": 20}] * 64), SIZES)

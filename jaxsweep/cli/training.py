@@ -15,9 +15,9 @@ from jaxsweep.data import Dataset, datasets
 from jaxsweep.distributions import Constant
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.plan import Plan
-from jaxsweep.request import Request
+from jaxsweep.request import Request, open_source
 from jaxsweep.result import Result
-from jaxsweep.sweep import execute, open_source
+from jaxsweep.sweep import execute
 from jaxsweep.sweep import plan as plan_request
 from jaxsweep.views import duration, make_progress
 
