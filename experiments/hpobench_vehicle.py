@@ -18,15 +18,21 @@ HPO, NeurIPS Datasets and Benchmarks 2021.
 """
 
 import argparse
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.neural_network import MLPClassifier
 
 import jaxsweep as js
+from jaxsweep.data import prepare
 
 AXES = ("alpha", "batch_size", "depth", "learning_rate_init", "width")  # of `score`, whose last axis is 5 seeds
 SPLIT = (0.6, 0.3, 0.1)
@@ -86,6 +92,43 @@ def ranked(scores: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([-1.0 if score is None else score for score in scores])
 
 
+def scikit_learn(data: js.Dataset, config: Mapping[str, Any], seed: int) -> float:
+    """Return the validation balanced accuracy of scikit-learn's own network on the rows of the sweep's split."""
+    rows = prepare(data, split=SPLIT, seed=seed)
+    x, y, train, val = rows.x[0], rows.y[0], rows.train[0], rows.val[0]
+    network = MLPClassifier(
+        (config["width"],) * config["depth"],
+        alpha=config["l2"] * config["batch_size"],
+        batch_size=config["batch_size"],
+        learning_rate_init=config["learning_rate"],
+        max_iter=config["epochs"],
+        n_iter_no_change=config["patience"],
+        tol=config["min_delta"],
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops after `epochs` is asked for
+        network.fit(x[train], y[train])
+    return float(balanced_accuracy_score(y[val], network.predict(x[val])))
+
+
+def compare_with_scikit_learn(
+    count: int, data: js.Dataset, cells: Cells, scores: NDArray[np.float64], seed: int
+) -> None:
+    """Print the three rank correlations between table, sweep and scikit-learn on the `count` cheapest cells."""
+    cost = [c["width"] ** 2 * c["depth"] / c["batch_size"] + c["width"] for c in cells.configs]
+    cheap = np.argsort(cost, kind="stable")[:count]
+    own = Parallel(n_jobs=-1)(delayed(scikit_learn)(data, cells.configs[k], seed) for k in cheap)
+    table = cells.scores.mean(axis=1)[cheap]
+    print(f"on the {count} cheapest cells, scikit-learn run again on the rows of this sweep:")
+    for name, a, b in (
+        ("table and sweep", table, scores[cheap]),
+        ("table and scikit-learn", table, own),
+        ("sweep and scikit-learn", scores[cheap], own),
+    ):
+        print(f"  {name:24s} {stats.spearmanr(a, b).statistic:.3f}")
+
+
 def main() -> None:
     """Train the cells in one sweep, and print how they agree with the table and what that took."""
     shared = Path(__file__).resolve().parents[2] / "shared"
@@ -96,6 +139,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the cells and of the sweep (default: 0)")
     parser.add_argument(
         "--folds", type=int, default=0, help="3: the mean of three splits of the same proportions (default: one split)"
+    )
+    parser.add_argument(
+        "--sklearn", type=int, default=0, metavar="N", help="also run scikit-learn itself on the N cheapest cells"
     )
     parser.add_argument("--out", type=Path, help="a new run directory, to keep everything")
     parser.add_argument(
@@ -129,6 +175,9 @@ def main() -> None:
     print(f"lane occupancy   {summary['lane_occupancy']:.3f}")
     print(f"padding waste    {summary['padding_waste']:.3f}")
     print(f"iterations       {summary['iterations']}")
+    if arguments.sklearn:
+        scores = ranked([trial.score for trial in result.trials])
+        compare_with_scikit_learn(arguments.sklearn, data, cells, scores, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,15 @@ class LaneResult:
 
 @dataclass
 class Usage:
-    """What the engine did: `compiling` and `training` are intervals (start, end) of time."""
+    """What the engine did.
+
+    `compiling` and `training` are intervals (start, end) of time; `programs` holds the keys of the training programs
+    that were used, whether they were compiled for this sweep or were there already.
+    """
 
     compiling: list[tuple[float, float]] = field(default_factory=list)
     training: list[tuple[float, float]] = field(default_factory=list)
-    programs: int = 0
+    programs: set[Any] = field(default_factory=set)
     lane_steps: int = 0
     useful_steps: int = 0
 
@@ -211,10 +215,10 @@ class Engine:
         lanes = self.lanes([], group, group.bucket.tile)
         began = time.perf_counter()
         compiled, seconds = programs.compiled(group.program, self.data, self.test, group.choices, lanes)
-        if seconds:
-            with self._guard:
+        with self._guard:
+            self.usage.programs.add(programs.key_of(group.program, self.data, self.test, group.choices, lanes))
+            if seconds:
                 self.usage.compiling.append((began, time.perf_counter()))
-                self.usage.programs += 1
         return compiled
 
     def lanes(self, jobs: Sequence[Job], group: "_Group", tile: int) -> Lane:

@@ -6,7 +6,7 @@ saves compilations; which is dearer is computed here. No device array is touched
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,6 @@ class Plan:
     padding_waste: float
     lane_steps: int
     lanes: int = 0
-    padded: dict[int, bool] = field(default_factory=dict)
 
     @property
     def programs(self) -> int:
@@ -223,7 +222,7 @@ def make_plan(
         predicted_seconds=run + compilation / min(costs.workers, max(len(buckets), 1)),
         predicted_bytes=data_bytes(sizes, costs) + sum(largest[: costs.workers]),
         compile_seconds=compilation,
-        padding_waste=padded_flops / max(useful_flops, 1) - 1,
+        padding_waste=float(padded_flops / max(useful_flops, 1) - 1),
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
     )  # fmt: skip

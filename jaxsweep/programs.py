@@ -109,13 +109,6 @@ def clear() -> None:
         _locks.clear()
 
 
-def is_compiling(key: Any) -> bool:
-    """Return whether some thread is compiling the programs of `key` right now."""
-    with _guard:
-        lock = _locks.get(key)
-    return lock is not None and lock.locked()
-
-
 def signature(tree: Any) -> Any:
     """Return shapes and types of a tree of arrays, as a hashable key."""
     leaves, structure = jax.tree.flatten(tree)

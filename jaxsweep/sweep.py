@@ -284,7 +284,7 @@ class _Loop:
         now.seconds = time.perf_counter() - self.began
         now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
         now.busy = usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0
-        now.programs = usage.programs
+        now.programs = len(usage.programs)
         share = now.finished / max(now.requested, 1)
         now.left = now.seconds * (1 - share) / share if share > 0 else None
         return now
@@ -304,7 +304,7 @@ class _Loop:
                 "train": trained,
                 "host": max(0.0, total - trained - compiled),
             },
-            "programs": usage.programs,
+            "programs": len(usage.programs),
             "lane_occupancy": usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0,
             "padding_waste": waste,
             "iterations": usage.useful_steps,
