@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,11 @@ class Usage:
     programs: set[Any] = field(default_factory=set)
     lane_steps: int = 0
     useful_steps: int = 0
+
+    @property
+    def occupancy(self) -> float:
+        """Return the share of the lane-steps run that were useful, 0 before the first."""
+        return self.useful_steps / self.lane_steps if self.lane_steps else 0.0
 
     def seconds(self) -> tuple[float, float]:
         """Return seconds in which something trained, and further seconds in which something was only compiled."""
@@ -143,7 +148,7 @@ class Engine:
         trials: Sequence[int],
         replicates: int = 1,
         wanted: Callable[[LaneResult], bool] = lambda _: False,
-    ) -> Iterator[LaneResult]:
+    ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
         Args:
@@ -332,17 +337,9 @@ class _Pool:
             self.groups = [group for group in self.groups if group.jobs]
             if not self.groups:
                 return None
-            seen: set[int] = set()
-            for group in self.groups:
-                bucket = id(group.bucket)
-                if bucket in seen:
-                    continue
-                seen.add(bucket)
-                busy = [g for g in self.groups if g.bucket is group.bucket and g.workers]
-                if not busy:
-                    group.workers += 1
-                    return group
-            group = min(self.groups, key=lambda group: group.workers)
+            busy = {id(group.bucket) for group in self.groups if group.workers}
+            idle = [group for group in self.groups if id(group.bucket) not in busy]
+            group = idle[0] if idle else min(self.groups, key=lambda group: group.workers)
             group.workers += 1
             return group
 

@@ -1,10 +1,8 @@
 """Which weights are worth keeping: those of the best K trials."""
 
 import heapq
-import shutil
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from jaxsweep.engine import LaneResult, Weights
 from jaxsweep.export import Model
@@ -54,9 +52,3 @@ class Keeper:
         for number in dropped:
             self.models.pop(number, None)
         return self.models.get(trial.id), dropped
-
-    @staticmethod
-    def remove_folder(path: Path) -> None:
-        """Remove the exported network of a trial that is among the best no more."""
-        if path.exists():
-            shutil.rmtree(path)

@@ -51,6 +51,11 @@ class Request:
     keep_weights: str = "last"
     source: Source = Source()
 
+    @property
+    def keep_best(self) -> bool:
+        """Return whether the best epoch of a trial counts instead of the last."""
+        return self.keep_weights == "best"
+
     def __post_init__(self) -> None:
         if (self.space is None) == (self.configs is None):
             raise RequestError("a sweep needs either a space or a list of configs, and not both")

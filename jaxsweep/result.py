@@ -121,7 +121,8 @@ class Result:
         ranked = best_first(self.trials, self.objective)[:10]
         if not ranked:
             return f"<p>jaxsweep: none of {len(self.trials)} trials finished.</p>"
-        varied = [k for k in ranked[0].config if len({repr(t.config[k]) for t in self.trials}) > 1]
+        configs = [trial.config for trial in self.trials]
+        varied = [name for name in configs[0] if len({repr(config[name]) for config in configs}) > 1]
         frame = self.to_pandas().set_index("trial").loc[[trial.id for trial in ranked]]
         frame = frame[["status", "score", "epochs_done", *varied]]
         head = f"<p>jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first</p>"
@@ -134,6 +135,6 @@ def retrain(data: Prepared, trial: Trial, request: Request, objective: str) -> M
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
     again = train_alone(
         data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
-        keep_best=request.keep_weights == "best",
+        keep_best=request.keep_best,
     )  # fmt: skip
     return Model.of(data, trial.config, again.params, again.stats)

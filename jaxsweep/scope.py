@@ -40,16 +40,16 @@ def of_space(space: Space, defaults: Mapping[str, Any]) -> Scope:
     values = {name: {defaults[name]} for name in CATEGORICAL}
     names = set(used([defaults]))
     for name, entry in space.entries.items():
-        possible = _possible(entry)
+        values_of = possible(entry)
         if name in CATEGORICAL:
             kept = values[name] if entry.when else set()  # where its condition fails, the default applies
-            values[name] = kept | set(possible or HYPERPARAMETERS[name].choices)
-        elif possible is None or any(value != HYPERPARAMETERS[name].neutral for value in possible):
+            values[name] = kept | set(values_of or HYPERPARAMETERS[name].choices)
+        elif values_of is None or any(value != HYPERPARAMETERS[name].neutral for value in values_of):
             names.add(name)
     return _scope(values, frozenset(names))
 
 
-def _possible(entry: Distribution) -> tuple[Any, ...] | None:
+def possible(entry: Distribution) -> tuple[Any, ...] | None:
     """Return the values that an entry can take, or None for a range."""
     if isinstance(entry, Choice):
         return tuple(entry.values)

@@ -6,6 +6,7 @@ finished survives a kill at any instant.
 """
 
 import json
+import shutil
 import sqlite3
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -96,6 +97,10 @@ class Store:
     def model_path(self, trial: int) -> Path:
         """Return the folder of a trial's exported network."""
         return self.path / MODELS / str(trial)
+
+    def remove_model(self, trial: int) -> None:
+        """Remove the exported network of a trial that is among the best no more."""
+        shutil.rmtree(self.model_path(trial))
 
     def close(self) -> None:
         """Close the database, leaving no journal files behind."""

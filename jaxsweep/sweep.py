@@ -20,7 +20,7 @@ from jaxsweep.progress import Progress, Snapshot
 from jaxsweep.request import DEFAULT_TRIALS, Request, Source
 from jaxsweep.result import Result
 from jaxsweep.scope import Scope
-from jaxsweep.space import Choice, Constant, Distribution, Int, Space
+from jaxsweep.space import Distribution, Int, LogUniform, Space, Uniform
 from jaxsweep.store import Store
 from jaxsweep.sweepfile import to_toml
 from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
@@ -44,18 +44,18 @@ class Setup:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def rows(self) -> int:
-        """Return the rows of the smallest training part, the largest legal batch."""
-        return min(len(part) for part in self.data.train)
-
-    @property
     def lanes_each(self) -> int:
         """Return the lanes of one trial."""
         return self.request.replicates * len(self.data.train)
 
     def resolved(self, config: Mapping[str, Any]) -> Config:
         """Return a config with every hyperparameter."""
-        return resolve(config, self.data.task, self.rows, self.data.image_shape is not None)
+        return resolve_for(self.data, config)
+
+
+def resolve_for(data: Prepared, config: Mapping[str, Any]) -> Config:
+    """Return a config with every hyperparameter, checked against the data; the smallest split bounds batches."""
+    return resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
 
 
 def set_up(dataset: Dataset, request: Request) -> Setup:
@@ -68,15 +68,14 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)
     check_objective(objective, data.task, data.n_outputs)
-    rows, image = min(len(part) for part in data.train), data.image_shape is not None
-    defaults = resolve({}, data.task, rows, image)
+    defaults = resolve_for(data, {})
     if request.configs is not None:
-        resolved = [resolve(config, data.task, rows, image) for config in request.configs]
+        resolved = [resolve_for(data, config) for config in request.configs]
         searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
         what = scope.of_configs(resolved)
     else:
         assert request.space is not None
-        _check_space(request.space, data, rows)
+        _check_space(request.space, data)
         what = scope.of_space(request.space, defaults)
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
@@ -86,33 +85,34 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     return Setup(request, data, objective, columns, defaults, what, searcher, trials, notes)
 
 
-def _check_space(space: Space, data: Prepared, rows: int) -> None:
+def _check_space(space: Space, data: Prepared) -> None:
     """Raise RequestError if an end or a value of an entry is not legal for these data."""
     for name, entry in space.entries.items():
         for value in _ends(entry):
-            resolve({name: value}, data.task, rows, data.image_shape is not None)
+            resolve_for(data, {name: value})
 
 
 def _ends(entry: Distribution) -> Sequence[Any]:
-    if isinstance(entry, Choice):
-        return tuple(entry.values)
-    if isinstance(entry, Constant):
-        return (entry.value,)
-    assert isinstance(entry, (Int,)) or hasattr(entry, "low")
-    return (entry.low, entry.high)  # type: ignore[attr-defined]
+    """Return the values of an entry, or the two ends of its range, which stand for all between them."""
+    values = scope.possible(entry)
+    if values is not None:
+        return values
+    assert isinstance(entry, (Int, Uniform, LogUniform))
+    return entry.low, entry.high
 
 
 def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]:
     """Return how many trials to run, and what the user should know about that."""
     total = searcher.total
     if request.trials is None:
-        return (DEFAULT_TRIALS if total is None or request.search == "sobol" else total), []
+        return (DEFAULT_TRIALS if total is None else total), []
     if total is None or request.trials == total:
         return request.trials, []
     if request.trials > total:
         return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
-    note = searcher.remainder(request.trials) if hasattr(searcher, "remainder") else None
-    return request.trials, [note or f"{total - request.trials} of {total} configs are not tried"]
+    return request.trials, [
+        searcher.remainder(request.trials) or f"{total - request.trials} of {total} configs are not tried"
+    ]
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
@@ -176,10 +176,8 @@ class _Loop:
     def __init__(self, setup: Setup, store: Store | None, progress: Progress) -> None:
         self.setup, self.store, self.progress = setup, store, progress
         request = setup.request
-        self.engine = Engine(
-            setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_weights == "best"
-        )
-        self.keeper = Keeper(request.keep, setup.columns, request.keep_weights == "best", setup.lanes_each == 1)
+        self.engine = Engine(setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best)
+        self.keeper = Keeper(request.keep, setup.columns, request.keep_best, setup.lanes_each == 1)
         self.trials: list[Trial] = []
         self.curves: dict[int, Any] = {}
         self.plans: list[Plan] = []
@@ -228,10 +226,9 @@ class _Loop:
             for lane in lanes:
                 self._take(lane, resolved)
         finally:
-            lanes.close()  # type: ignore[attr-defined]
+            lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
-        told = [np.nan if scores.get(number) is None else scores[number] for number in ids]
-        self.setup.searcher.tell(configs, told)  # type: ignore[arg-type]
+        self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         return True
 
     def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
@@ -245,7 +242,7 @@ class _Loop:
         del self.pending[job.trial]
         lanes.sort(key=lambda record: (record.replicate, record.fold))
         own = {k: v for k, v in configs[job.position].items() if v != self.setup.defaults[k]}
-        keep_best = self.setup.request.keep_weights == "best"
+        keep_best = self.setup.request.keep_best
         trial = make_trial(job.trial, own, self.setup.defaults, lanes, self.setup.columns, keep_best)
         self.trials.append(trial)
         self.curves[trial.id] = mean_curve(lanes)
@@ -264,13 +261,12 @@ class _Loop:
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_config = trial.own
-        make = lambda weights: Model.of(self.setup.data, trial.config, *weights)  # noqa: E731
-        added, dropped = self.keeper.settle(trial, make)
+        added, dropped = self.keeper.settle(trial, lambda weights: Model.of(self.setup.data, trial.config, *weights))
         if self.store is not None:
             if added is not None:
                 added.save(self.store.model_path(trial.id))
             for number in dropped:
-                self.keeper.remove_folder(self.store.model_path(number))
+                self.store.remove_model(number)
 
     def _flush(self) -> None:
         if self.store is not None and self.unsaved:
@@ -283,7 +279,7 @@ class _Loop:
         now.finished = len(self.trials)
         now.seconds = time.perf_counter() - self.began
         now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
-        now.busy = usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0
+        now.busy = usage.occupancy
         now.programs = len(usage.programs)
         share = now.finished / max(now.requested, 1)
         now.left = now.seconds * (1 - share) / share if share > 0 else None
@@ -305,7 +301,7 @@ class _Loop:
                 "host": max(0.0, total - trained - compiled),
             },
             "programs": len(usage.programs),
-            "lane_occupancy": usage.useful_steps / usage.lane_steps if usage.lane_steps else 0.0,
+            "lane_occupancy": usage.occupancy,
             "padding_waste": waste,
             "iterations": usage.useful_steps,
         }

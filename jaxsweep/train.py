@@ -196,7 +196,8 @@ def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, t
 
 def mixup_share(key: Array, alpha: Array) -> Array:
     """Return a number from Beta(alpha, alpha), or 1 (no mixing) for alpha = 0."""
-    drawn = jax.random.beta(jax.random.wrap_key_data(key), jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
+    safe = jnp.where(alpha > 0, alpha, 1)
+    drawn = jax.random.beta(jax.random.wrap_key_data(key), safe, safe)
     return jnp.where(alpha > 0, drawn, 1.0)
 
 

@@ -39,13 +39,14 @@ class Trial:
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of the table that `show` and `to_pandas` give."""
+        config = self.config
         return {
             "trial": self.id,
             "status": self.status,
             "score": np.nan if self.score is None else self.score,
             "epochs_done": self.epochs_done,
             **self.metrics,
-            **{name: self.config[name] for name in HYPERPARAMETERS},
+            **{name: config[name] for name in HYPERPARAMETERS},
         }
 
 

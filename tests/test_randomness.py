@@ -12,6 +12,7 @@ from scipy import stats
 
 from jaxsweep import randomness
 from jaxsweep.randomness import Stream, lane_key, stream
+from jaxsweep.train import mixup_share
 
 SIGNIFICANT = 1e-6  # of a fixed draw: a failure is no bad luck
 
@@ -97,3 +98,11 @@ def test_a_lane_key_depends_on_its_identity_alone() -> None:
     many = randomness.lane_keys(0, np.arange(50), np.arange(50) % 3, np.arange(50) % 2)
     np.testing.assert_array_equal(many[17], lane_key(0, 17, 17 % 3, 17 % 2))
     assert len(np.unique(np.asarray(many), axis=0)) == 50
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 0.4, 3.0])
+def test_mixup_shares_are_those_of_the_plain_draw(alpha: float) -> None:
+    key = stream(lane_key(0, 1, 0, 0), Stream.MIXUP, 7)
+    plain = jax.random.beta(jax.random.wrap_key_data(key), alpha, alpha)
+    assert float(mixup_share(key, jnp.asarray(alpha))) == pytest.approx(float(plain), rel=1e-6)
+    assert float(mixup_share(key, jnp.asarray(0.0))) == 1.0
