@@ -106,9 +106,14 @@ class Distribution(ABC):
         """Return the possible values in words, as error messages show them."""
 
 
+@dataclass(frozen=True, repr=False)
 class _Range(Distribution):
     low: float
     high: float
+    when: When = None
+
+    def __repr__(self) -> str:
+        return self._repr(repr(self.low), repr(self.high))
 
     def codes_from_values(self, values: Sequence[Any]) -> Codes:
         for value in values:
@@ -128,16 +133,8 @@ class _Range(Distribution):
         return np.where(u <= 0, self.low, np.where(u >= 1, self.high, inside))
 
 
-@dataclass(frozen=True, repr=False)
 class Uniform(_Range):
     """Any number in [low, high], each as likely as the others."""
-
-    low: float
-    high: float
-    when: When = None
-
-    def __repr__(self) -> str:
-        return self._repr(repr(self.low), repr(self.high))
 
     def codes_from_unit(self, u: FloatArray) -> Codes:
         span = self.high - self.low
@@ -148,16 +145,8 @@ class Uniform(_Range):
         return np.clip((codes - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
-@dataclass(frozen=True, repr=False)
 class LogUniform(_Range):
     """Any number in [low, high], low > 0, each order of magnitude as likely as the others."""
-
-    low: float
-    high: float
-    when: When = None
-
-    def __repr__(self) -> str:
-        return self._repr(repr(self.low), repr(self.high))
 
     def codes_from_unit(self, u: FloatArray) -> Codes:
         low, high = np.log(self.low), np.log(self.high)

@@ -4,8 +4,8 @@ import heapq
 import threading
 from collections.abc import Callable
 
-from jaxsweep.engine import LaneResult, Weights
 from jaxsweep.export import Model
+from jaxsweep.lanes import LaneResult, Weights
 from jaxsweep.trials import Columns, Trial, lane_score
 
 

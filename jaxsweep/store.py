@@ -198,10 +198,11 @@ def load(path: Path | str) -> StoredRun:
     except (tomllib.TOMLDecodeError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
     run = table.get("run", {})
+    request = sweepfile.from_table(table)
     return StoredRun(
         path=path,
-        request=sweepfile.from_table(table),
-        objective=str(run.get("objective", "")),
+        request=request,
+        objective=str(request.objective),
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
         trials=[_trial(*row) for row in rows],

@@ -10,10 +10,11 @@ import numpy as np
 
 from jaxsweep import scope, search
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.engine import Engine, LaneResult, Usage, default_workers, sizes_of
+from jaxsweep.engine import Engine, default_workers
 from jaxsweep.export import Model
 from jaxsweep.hyperparameters import Config, resolve
 from jaxsweep.keeper import Keeper
+from jaxsweep.lanes import LaneResult, sizes_of
 from jaxsweep.metrics import check_objective, default_objective, direction
 from jaxsweep.plan import Costs, Plan, make_plan
 from jaxsweep.progress import Progress, Snapshot
@@ -24,6 +25,7 @@ from jaxsweep.space import Distribution, Int, LogUniform, Space, Uniform
 from jaxsweep.store import Store
 from jaxsweep.sweepfile import to_toml
 from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
+from jaxsweep.usage import Usage
 
 SLAB = 50_000  # most configs that are asked for at once
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
@@ -41,6 +43,7 @@ class Setup:
     scope: Scope
     searcher: search.Searcher
     trials: int
+    listed: Sequence[Config] | None  # the configs of a request that lists them, resolved
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -48,9 +51,12 @@ class Setup:
         """Return the lanes of one trial."""
         return self.request.replicates * len(self.data.train)
 
-    def resolved(self, config: Mapping[str, Any]) -> Config:
-        """Return a config with every hyperparameter."""
-        return resolve_for(self.data, config)
+    def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
+        """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
+        asked = self.searcher.ask(min(self.searcher.batch or most, count, most))
+        if self.listed is not None:
+            return asked, self.listed[first : first + len(asked)]
+        return asked, [resolve_for(self.data, config) for config in asked]
 
 
 def resolve_for(data: Prepared, config: Mapping[str, Any]) -> Config:
@@ -69,10 +75,11 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     objective = request.objective or default_objective(data.task)
     check_objective(objective, data.task, data.n_outputs)
     defaults = resolve_for(data, {})
+    listed = None
     if request.configs is not None:
-        resolved = [resolve_for(data, config) for config in request.configs]
+        listed = [resolve_for(data, config) for config in request.configs]
         searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
-        what = scope.of_configs(resolved)
+        what = scope.of_configs(listed)
     else:
         assert request.space is not None
         _check_space(request.space, data)
@@ -82,7 +89,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         )
     trials, notes = _count(request, searcher)
     columns = Columns.of(data.task, data.n_outputs, objective, data.x_test.shape[1] > 0)
-    return Setup(request, data, objective, columns, defaults, what, searcher, trials, notes)
+    return Setup(request, data, objective, columns, defaults, what, searcher, trials, listed, notes)
 
 
 def _check_space(space: Space, data: Prepared) -> None:
@@ -118,8 +125,7 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 def plan(dataset: Dataset, request: Request) -> Plan:
     """Return the plan of the sweep's first batch; nothing is compiled."""
     setup = set_up(dataset, request)
-    configs = setup.searcher.ask(min(setup.searcher.batch or setup.trials, setup.trials))
-    return _plan(setup, [setup.resolved(config) for config in configs])
+    return _plan(setup, setup.ask(0, setup.trials, setup.trials)[1])
 
 
 def _plan(setup: Setup, configs: Sequence[Config]) -> Plan:
@@ -163,8 +169,7 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     from importlib.metadata import version
 
     packages = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy")
-    run = {"objective": setup.objective, "task": setup.data.task, "trials": setup.trials,
-           "fingerprint": dataset.fingerprint}  # fmt: skip
+    run = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
     if command:
         run["command"] = command
     return {"run": run, "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}}}
@@ -214,10 +219,9 @@ class _Loop:
     def _batch(self) -> bool:
         """Ask for one batch, train it and tell its scores; return whether there was one."""
         first = len(self.trials)
-        configs = self.setup.searcher.ask(min(self.setup.searcher.batch or SLAB, self.setup.trials - first, SLAB))
+        configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
-        resolved = [self.setup.resolved(config) for config in configs]
         plan = _plan(self.setup, resolved)
         self.plans.append(plan)
         ids = range(first, first + len(configs))

@@ -14,8 +14,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep import augment, objective, optim, randomness
+from jaxsweep.initial import initial_stats, initialize
 from jaxsweep.metrics import direction, metric_names
-from jaxsweep.model import Architecture, Mode, Params, forward, initial_stats, initialize, select, true_kernels
+from jaxsweep.model import Architecture, Mode, Params, forward, select, true_kernels
 from jaxsweep.objective import LOSSES, LossParameters
 from jaxsweep.randomness import Stream
 

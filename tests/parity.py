@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxsweep import engine, scope
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.engine import LaneResult
 from jaxsweep.hyperparameters import resolve
+from jaxsweep.lanes import LaneResult
 from jaxsweep.plan import Costs, make_plan
 from jaxsweep.solo import Solo, train
 from jaxsweep.trials import Columns

@@ -9,8 +9,8 @@ from parity import BASE, run_lanes, three_classes
 
 from jaxsweep import programs, scope
 from jaxsweep.data import load_dataset, prepare
-from jaxsweep.engine import LaneResult
 from jaxsweep.hyperparameters import HYPERPARAMETERS, resolve
+from jaxsweep.lanes import LaneResult
 from jaxsweep.solo import train
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_space import NESTED, spaces
+from random_spaces import NESTED, spaces
 
 from jaxsweep.errors import RequestError
 from jaxsweep.search import SEARCHERS, Searcher, make, options

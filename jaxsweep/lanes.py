@@ -1,0 +1,174 @@
+"""Lanes before and after training: who they are, the constants that they train with, and what they end with.
+
+`Supply` holds what the tiles of a sweep have in common: the data on the device, and how the constants of a lane
+follow from its config and its identity.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep import optim, randomness
+from jaxsweep.data import Prepared
+from jaxsweep.hyperparameters import Config, layer_widths
+from jaxsweep.plan import Bucket, Sizes
+from jaxsweep.programs import TestData
+from jaxsweep.scope import Scope
+from jaxsweep.train import COMPLETED, DIVERGED, STOPPED, Choices, Data, Lane, Program
+
+STATUS = {COMPLETED: "completed", STOPPED: "stopped", DIVERGED: "diverged"}
+
+Weights = tuple[dict[str, dict[str, NDArray[Any]]], dict[str, dict[str, NDArray[Any]]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A lane before it has trained: which config, under which identity."""
+
+    position: int  # of the config in the list given to `run`
+    trial: int
+    replicate: int
+    fold: int
+
+
+@dataclass
+class LaneResult:
+    """A lane that has ended. `curves` is float [epochs, 1 + metrics]; `test` float [metrics] or None."""
+
+    job: Job
+    status: str
+    epochs: int
+    steps: int
+    curves: NDArray[np.float64]
+    test: NDArray[np.float64] | None
+    seconds: float
+    weights: Weights | None = None
+
+
+class Group:
+    """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
+
+    def __init__(
+        self, program: Program, bucket: Bucket, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
+    ) -> None:
+        self.program, self.bucket, self.choices, self.jobs, self.configs = program, bucket, choices, jobs, configs
+        self.workers = 0  # how many are at it; the pool's to change
+        self._lock = threading.Lock()
+
+    def pop(self, count: int) -> list[Job]:
+        """Take up to `count` lanes from the queue."""
+        with self._lock:
+            return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+
+
+def sizes_of(data: Prepared) -> Sizes:
+    """Return the shapes of prepared data."""
+    return Sizes(
+        rows=max(len(part) for part in data.train),
+        val_rows=max(len(part) for part in data.val),
+        test_rows=data.x_test.shape[1],
+        features=data.x.shape[2],
+        outputs=data.n_outputs,
+        splits=len(data.train),
+    )
+
+
+class Supply:
+    """What every tile of a sweep trains on.
+
+    Args:
+        data: the prepared data; put on the device once.
+        scope: what the sweep can use.
+        seed: the sweep's seed.
+    """
+
+    def __init__(self, data: Prepared, scope: Scope, seed: int) -> None:
+        self.prepared, self.scope, self.seed = data, scope, seed
+        self.sizes = sizes_of(data)
+        self.data, self.test = _device_data(data)
+
+    def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
+        """Return the constants of `jobs` as arrays [tile, ...]; slots beyond them hold zeros that never train."""
+        dtype = np.dtype(jnp.result_type(float))
+        configs = [group.configs[job.position] for job in jobs]
+        rows = np.array([len(self.prepared.train[job.fold]) for job in jobs], np.int32)
+        batch = np.array([config["batch_size"] for config in configs], np.int32)
+        batch = np.minimum(batch, rows)
+        steps = -(-rows // np.maximum(batch, 1))
+        epochs = np.array([config["epochs"] for config in configs], np.int32)
+        keys = np.zeros((len(jobs), 2), np.uint32)
+        if jobs:
+            keys = self._keys(jobs, tile)
+        indices = {
+            name: np.array([self.scope.values(name).index(config[name]) for config in configs], np.int32)
+            for name in ("init", "schedule", "loss", "monitor")
+        }
+        h = {name: np.array([config[name] for config in configs], dtype) for name in self.scope.traced}
+        if "warmup" in h:
+            h["warmup"] = np.array(
+                [optim.warmup_steps(w, int(t)) for w, t in zip(h["warmup"].tolist(), epochs * steps, strict=True)],
+                dtype,
+            )
+        widths = None
+        if group.program.net.padded:
+            true = [layer_widths(config, self.sizes.outputs) for config in configs]
+            widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
+        fields: dict[str, Any] = {
+            "key": keys,
+            "fold": np.array([job.fold for job in jobs], np.int32),
+            "rows": rows,
+            "batch_size": batch,
+            "epoch_steps": steps.astype(np.int32),
+            "epochs": epochs,
+            "init": indices["init"],
+            "schedule": indices["schedule"],
+            "loss": indices["loss"],
+            "monitor": indices["monitor"],
+            "widths": widths,
+            "h": h,
+        }
+        lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
+        return lanes
+
+    def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
+        ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
+        return np.asarray(randomness.lane_keys(self.seed, *ids))[: len(jobs)]
+
+
+_IDENTITY = ("trial", "replicate", "fold")
+
+
+def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros((tile - len(array), *array.shape[1:]), array.dtype)])
+
+
+def _device_data(data: Prepared) -> tuple[Data, TestData | None]:
+    dtype = np.dtype(jnp.result_type(float))
+    target = np.int32 if data.task == "classification" else dtype
+
+    def block(source: NDArray[Any], parts: Sequence[NDArray[np.int32]], kind: Any) -> Any:
+        longest = max(len(part) for part in parts)
+        out = np.zeros((len(parts), longest, *source.shape[2:]), kind)
+        for split, part in enumerate(parts):
+            out[split, : len(part)] = source[split][part]
+        return jnp.asarray(out)
+
+    scale = jnp.asarray(data.target_scale, dtype)
+    train_data = Data(
+        x=block(data.x, data.train, dtype),
+        y=block(data.y, data.train, target),
+        x_val=block(data.x, data.val, dtype),
+        y_val=block(data.y, data.val, target),
+        val_rows=jnp.array([len(part) for part in data.val], jnp.int32),
+        target_scale=scale,
+    )
+    if data.x_test.shape[1] == 0:
+        return train_data, None
+    return train_data, TestData(jnp.asarray(data.x_test, dtype), jnp.asarray(data.y_test, target), scale)

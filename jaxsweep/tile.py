@@ -1,0 +1,135 @@
+"""A tile: the slots of one worker, the networks in them, and what those have shown so far."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep import programs, train
+from jaxsweep.hyperparameters import layer_widths
+from jaxsweep.lanes import STATUS, Group, Job, LaneResult, Supply, Weights
+from jaxsweep.programs import Compiled
+from jaxsweep.train import RUNNING
+from jaxsweep.usage import Usage
+
+CALL_SECONDS = 0.15  # how long one call of a program should last: long for the machine, short for a person's Ctrl-C
+
+
+class Tile:
+    """One worker's tile: its slots, their state on the device, and what its lanes have shown so far."""
+
+    def __init__(
+        self, supply: Supply, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
+    ) -> None:  # fmt: skip
+        self.supply, self.usage, self.stop, self.group, self.compiled = supply, usage, stop, group, compiled
+        self.size = group.bucket.tile
+        self.jobs: list[Job | None] = [None] * self.size
+        self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
+        self.seconds = np.zeros(self.size)
+        self.lanes = supply.lanes([], group, self.size)
+        self.state = jax.tree.map(jnp.copy, compiled.empty)  # a copy: `advance` takes its argument's memory
+        self.epoch_seconds = 0.0
+
+    def run(self, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+        """Train lanes of the group until none wait or run."""
+        while not self.stop.is_set():
+            free = self.jobs.count(None)
+            if self.group.jobs and (free == self.size or free >= max(1, self.size // 4)):
+                self._fill(free)
+            if all(job is None for job in self.jobs):
+                return
+            history = self._advance()
+            self._collect(history, wanted, done)
+
+    def _fill(self, free: int) -> None:
+        jobs = self.group.pop(free)
+        if not jobs:
+            return
+        began = time.perf_counter()
+        slots = [slot for slot, job in enumerate(self.jobs) if job is None][: len(jobs)]
+        new = self.supply.lanes(jobs, self.group, self.size)
+        fresh = np.zeros(self.size, bool)
+        fresh[slots] = True
+
+        def place(old: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+            old = np.array(old)
+            old[slots] = values[: len(slots)]
+            return old
+
+        self.lanes = jax.tree.map(place, self.lanes, new)
+        for slot, job in zip(slots, jobs, strict=True):
+            self.jobs[slot], self.curves[slot], self.seconds[slot] = job, [], 0.0
+        self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
+        jax.block_until_ready(self.state.status)
+        self.usage.trained((began, time.perf_counter()))
+
+    def _advance(self) -> NDArray[Any]:
+        running = [slot for slot, job in enumerate(self.jobs) if job is not None]
+        steps = int(max(self.lanes.epoch_steps[slot] for slot in running))
+        chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
+        began = time.perf_counter()
+        state, history, epochs = self.compiled.advance(
+            self.supply.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
+        )
+        self.state = state
+        count = int(epochs)
+        ended = time.perf_counter()
+        self.epoch_seconds = (ended - began) / max(count, 1)
+        for slot in running:
+            self.seconds[slot] += (ended - began) / len(running)
+        self.usage.trained((began, ended), count * steps * self.size)
+        return np.asarray(history)[:count]
+
+    def _collect(self, history: NDArray[Any], wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+        status, steps = np.asarray(self.state.status), np.asarray(self.state.step)
+        epochs = np.asarray(self.state.epoch)
+        ended = []
+        for slot, job in enumerate(self.jobs):
+            if job is not None:
+                self.curves[slot].append(history[:, slot])
+                if status[slot] != RUNNING:
+                    ended.append(slot)
+        if not ended:
+            return
+        test = None
+        if self.compiled.score_test is not None:
+            scores = self.compiled.score_test(self.supply.test, self.group.choices, self.lanes, self.state)
+            test = np.asarray(scores, np.float64)
+        for slot in ended:
+            job = self.jobs[slot]
+            assert job is not None
+            curve = np.concatenate(self.curves[slot])[: epochs[slot]].astype(np.float64)
+            result = LaneResult(
+                job, STATUS[int(status[slot])], int(epochs[slot]), int(steps[slot]), curve,
+                None if test is None else test[slot], float(self.seconds[slot]),
+            )  # fmt: skip
+            if wanted(result):
+                result.weights = self._weights(slot, job)
+            self.jobs[slot], self.curves[slot] = None, []
+            self.usage.ended(result.steps)
+            done.put(result)
+
+    def _weights(self, slot: int, job: Job) -> Weights:
+        """Return one lane's parameters and running statistics, cut to their true shapes."""
+        config, net = self.group.configs[job.position], self.group.program.net
+        sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
+        params, stats = jax.tree.map(lambda a: np.array(a[slot]), train.final_weights(self.group.program, self.state))
+        for layer, name in enumerate(net.layers):
+            rows, columns = sizes[layer], sizes[layer + 1]
+            params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
+            norm = f"norm_{layer}"
+            if norm in params:
+                if config["norm"] == "none":
+                    del params[norm], stats[norm]
+                    continue
+                params[norm] = {key: value[:columns] for key, value in params[norm].items()}
+                stats[norm] = {key: value[:columns] for key, value in stats[norm].items()}
+                if config["norm"] == "layer":
+                    del stats[norm]
+        return params, stats
