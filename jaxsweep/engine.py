@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsweep import programs
+from jaxsweep import cache, programs
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths
 from jaxsweep.lanes import Group, Job, LaneResult, Supply
@@ -45,6 +45,7 @@ class Engine:
         self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
         workers: int | None = None,
     ) -> None:  # fmt: skip
+        cache.enable()
         self.supply, self.scope, self.keep_best = Supply(data, scope, seed), scope, keep_best
         self.objective = objective.removeprefix("val_")
         self.workers = workers or default_workers()

@@ -131,10 +131,24 @@ def _matmul(x: Array, kernel: Array) -> Array:
 
 
 def _matmul_back(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    # JAX would compute the transpose of x.T @ gradient and then transpose it, and XLA would fuse that transposition
-    # into every pass of the optimizer: strided reads, several times slower for wide layers.
     x, kernel = kept
-    return gradient @ kernel.T, x.T @ gradient
+    return gradient @ kernel.T, _kernel_gradient(x, gradient)
+
+
+def _kernel_gradient(x: Array, gradient: Array) -> Array:
+    """Return x.T @ gradient, [inputs, outputs], for x [batch, inputs] and gradient [batch, outputs].
+
+    JAX's own derivative would give the transpose of this, transposed again, and XLA would fuse that transposition into
+    every pass of the optimizer: strided reads, several times slower for wide layers. On a CPU, XLA's fast kernels want
+    the summed axis last on the left, so the cheaper of the two sides is transposed for them beforehand.
+    """
+    if jax.default_backend() != "cpu":
+        return x.T @ gradient
+    fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
+    (batch, inputs), outputs = x.shape, gradient.shape[1]
+    if outputs * (batch + inputs) < batch * inputs:
+        return fixed(fixed(gradient.T) @ x).T
+    return fixed(x.T) @ gradient
 
 
 _matmul.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _matmul_back)
@@ -155,19 +169,16 @@ def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> di
 def activate(net: Architecture, mode: Mode, z: Array) -> Array:
     """Return the activation that `mode` chooses, applied to `z`."""
     functions = [ACTIVATIONS[name] for name in net.activations]
-    if len(functions) == 1:
-        return functions[0](z, mode.negative_slope)
     slope = jnp.asarray(mode.negative_slope, z.dtype)
-    return _switch_activation(functions, mode.activation, slope, z)
+    return _activation(functions, mode.activation, slope, z)
 
 
-def _switch_activation(
-    functions: list[Callable[[Array, ArrayLike], Array]], index: Array, slope: Array, z: Array
-) -> Array:
-    """Return functions[index](z, slope) with a derivative that keeps z alone.
+def _activation(functions: list[Callable[[Array, ArrayLike], Array]], index: Array, slope: Array, z: Array) -> Array:
+    """Return functions[index](z, slope) with a derivative that keeps z alone and multiplies.
 
     Differentiating a `switch` keeps what any branch needs, as zeros for the others. All that the backward pass of an
-    activation needs is z, so it switches again.
+    activation needs is z, so it switches again. And where a derivative is a choice, as of relu, the gradient is
+    multiplied by it: LLVM makes a masked store of a choice in place, which is slow on some processors.
     """
 
     @jax.custom_vjp
@@ -179,10 +190,11 @@ def _switch_activation(
 
     def back(kept: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
         index, slope, z = kept
-        pullbacks = [
-            lambda z, slope, g, f=function: jax.vjp(lambda z: f(z, slope), z)[1](g)[0] for function in functions
+        derivatives = [
+            lambda z, slope, g, f=function: g * jax.jvp(lambda z: f(z, slope), (z,), (jnp.ones_like(z),))[1]
+            for function in functions
         ]
-        return None, jnp.zeros_like(slope), select(index, pullbacks, z, slope, gradient)
+        return None, jnp.zeros_like(slope), select(index, derivatives, z, slope, gradient)
 
     apply.defvjp(go, back)
     return apply(index, slope, z)

@@ -4,6 +4,7 @@ A bucket is compiled once, for the largest widths and batch size among its membe
 saves compilations; which is dearer is computed here. No device array is touched.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config, layer_widths
+from jaxsweep.scope import CATEGORICAL
 
 # Tiles are chosen for this many workers, however many there are: which shapes a trial is computed in, and so
 # its last bits, must not depend on the machine's number of cores.
@@ -35,20 +38,34 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Costs:
-    """The cost model of a device; the defaults are those of one core of a server CPU, in float32.
+    """The cost model of a device; the defaults were fitted on a server CPU of 2 cores, in float32.
 
-    `rate` is FLOP/s in matrix products, `bandwidth` bytes/s to and from memory and `cached` from the cache of
-    `cache_bytes`; `call` is the time of one operation however small, `compilation` that of one program.
+    They are nominal: whatever a machine is, it plans with the same numbers, since the shapes of a plan decide the last
+    bits of a result. How much slower or faster a machine is scales what is predicted, by `slower`.
     """
 
     workers: int = 2
-    rate: float = 60e9
-    bandwidth: float = 20e9
-    cached: float = 35e9
-    cache_bytes: float = 1e6
-    call: float = 1.5e-6
-    compilation: float = 2.5
+    rate: float = 75e9  # FLOP/s of one worker in small matrix products
+    cached: float = 35e9  # bytes/s of one worker from its caches ...
+    bandwidth: float = 10.5e9  # ... and from memory
+    cache_from: float = 4e6  # a tile's state begins to leave the cache at this many bytes ...
+    cache_to: float = 20e6  # ... and has left it at this many
+    call: float = 0.5e-6  # one operation, however small
+    draw: float = 50e-9  # one initial weight
+    shuffle: float = 20e-9  # one row in one epoch
+    lane: float = 150e-6  # what the host does for one lane
+    compilation: float = 3.0  # a program without layers, in seconds of one worker ...
+    compilation_layer: float = 0.8  # ... for each layer
+    compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
     item_bytes: int = 4
+    process_bytes: float = 550e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
+    program_bytes: float = 25e6
+    memory: float = math.inf  # bytes that a sweep may use
+    slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one
+
+    def compiling(self, depth: int, choices: int) -> float:
+        """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
+        return self.compilation + self.compilation_layer * (depth + 1) + self.compilation_choice * choices
 
 
 @dataclass
@@ -66,7 +83,9 @@ class Bucket:
     tile: int
     padding_waste: float
     bytes: int
-    seconds: float
+    seconds: float  # of one worker, on the nominal machine
+    tile_seconds: float
+    compile_seconds: float
 
     @property
     def depth(self) -> int:
@@ -84,7 +103,8 @@ class Plan:
     compile_seconds: float
     padding_waste: float
     lane_steps: int
-    lanes: int = 0
+    lanes: int
+    workers: int  # that may train at a time
 
     @property
     def programs(self) -> int:
@@ -151,19 +171,29 @@ def step_seconds(
 ) -> NDArray[np.float64]:
     """Return the predicted seconds of one training step of a full tile on one worker.
 
-    Three parts: the fixed cost of every operation, arithmetic, and the traffic of weights, gradients and optimizer
-    state, which is cheap as long as a tile's state stays in cache.
+    Four parts: the fixed cost of every operation, arithmetic, the traffic of weights, gradients and optimizer state,
+    which is cheap as long as a tile's state stays in cache, and that of activations.
     """
     depth = widths.shape[-1]
     calls = costs.call * (30 + 14 * (depth + 1))
-    flops = kernel_flops(widths, sizes) * np.maximum(batch, 4)
+    flops = kernel_flops(widths, sizes) * batch
     size = parameters(widths, sizes) * costs.item_bytes
-    traffic = 10 * size
     state = tile * 4 * size
-    share = np.minimum(1, costs.cache_bytes / np.maximum(state, 1))  # of the traffic that the cache serves
-    seconds = share * traffic / costs.cached + (1 - share) * traffic / costs.bandwidth
+    share = np.clip((costs.cache_to - state) / (costs.cache_to - costs.cache_from), 0, 1)  # that the cache serves
+    traffic = 10 * size * (share / costs.cached + (1 - share) / costs.bandwidth)
     elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
-    total: NDArray[np.float64] = calls + tile * (flops / costs.rate + seconds + elements / costs.cached)
+    total: NDArray[np.float64] = calls + tile * (flops / costs.rate + traffic + elements / costs.cached)
+    return total
+
+
+def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
+    """Return the predicted seconds of what a full tile does once an epoch: it shuffles and evaluates."""
+    first, rest = _kernel_sizes(widths, sizes)
+    arithmetic = 2 * (first + rest) * sizes.val_rows / costs.rate
+    elements = sizes.val_rows * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
+    total: NDArray[np.float64] = 120 * costs.call + tile * (
+        arithmetic + elements + costs.shuffle * sizes.rows + 10 * costs.call
+    )
     return total
 
 
@@ -191,7 +221,7 @@ def make_plan(
         configs: resolved configs.
         sizes: the shapes of the data.
         lanes_each: lanes that each config stands for, replicates x folds.
-        costs: the device; by default one of two CPU cores.
+        costs: the device; by default the nominal one.
         tile: lanes in a tile; by default the planner's choice.
     """
     costs = costs or Costs()
@@ -207,9 +237,10 @@ def make_plan(
             buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = len(configs) * lanes_each
-    run = sum(bucket.seconds for bucket in buckets)
-    compilation = costs.compilation * len(buckets)
-    largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
+    worked = sum(bucket.seconds + bucket.compile_seconds for bucket in buckets)
+    workers, memory = _fitting(buckets, sizes, costs)
+    # Workers share everything but the last tiles and a lone compilation, which no other can help with.
+    longest = max((bucket.compile_seconds + bucket.tile_seconds for bucket in buckets), default=0.0)
     padded_flops = useful_flops = 0.0
     for bucket in buckets:
         useful = sum(
@@ -219,13 +250,32 @@ def make_plan(
         padded_flops += useful * (1 + bucket.padding_waste)
     return Plan(
         buckets=buckets,
-        predicted_seconds=run + compilation / min(costs.workers, max(len(buckets), 1)),
-        predicted_bytes=data_bytes(sizes, costs) + sum(largest[: costs.workers]),
-        compile_seconds=compilation,
+        predicted_seconds=costs.slower * max(worked / workers, longest),
+        predicted_bytes=memory,
+        compile_seconds=costs.slower * sum(bucket.compile_seconds for bucket in buckets),
         padding_waste=float(padded_flops / max(useful_flops, 1) - 1),
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
+        workers=workers,
     )  # fmt: skip
+
+
+def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int, int]:
+    """Return how many workers may train at a time so that their tiles fit into memory, and the bytes that takes.
+
+    Raises:
+        RequestError: not even one tile of the largest bucket fits.
+    """
+    largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
+    fixed = int(costs.process_bytes + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
+    for workers in range(costs.workers, 0, -1):
+        total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
+        if total <= costs.memory:
+            return workers, total
+    raise RequestError(
+        f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
+        " are available: narrower or shallower networks, or smaller batches, would fit"
+    )
 
 
 def _bucket(
@@ -244,21 +294,35 @@ def _bucket(
     counts = np.array(list(groups.values())) * lanes_each
     wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
     mean_steps = float(np.mean(steps[members]))
+    mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
+    beginning = costs.lane + costs.draw * float(parameters(wide, sizes)[0])
 
-    def seconds(tile: int, workers: int) -> float:
-        tiles = np.ceil(counts / tile).sum()
+    def tile_seconds(tile: int) -> float:
         step = step_seconds(wide, batches, tile, sizes, costs)[0]
-        return float(np.ceil(tiles / workers) * mean_steps * step * (1 + stops * IDLE * np.log2(tile)))
+        training = mean_steps * step + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
+        return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
-    best = tile or min(TILES, key=lambda tile: seconds(tile, NOMINAL_WORKERS))
+    def worked(tile: int) -> float:
+        return float(np.ceil(counts / tile).sum()) * tile_seconds(tile)
+
+    def elapsed(tile: int) -> float:
+        return float(np.ceil(np.ceil(counts / tile).sum() / NOMINAL_WORKERS)) * tile_seconds(tile)
+
+    fitting = [t for t in TILES if tile_bytes(widths, batch, t, sizes, costs) <= costs.memory / 4] or TILES[:1]
+    best = tile or min(fitting, key=elapsed)
     useful = np.array([kernel_flops(np.array(shapes[i][0], np.int64), sizes) * shapes[i][1] for i in members])
     padded = float(kernel_flops(wide, sizes)[0]) * batch
     waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
     return Bucket(
-        widths, batch, members, len(members) * lanes_each, best, waste,
-        tile_bytes(widths, batch, best, sizes, costs), seconds(best, costs.workers),
+        widths, batch, members, len(members) * lanes_each, best, waste, tile_bytes(widths, batch, best, sizes, costs),
+        worked(best), tile_seconds(best), costs.compiling(len(widths), _choices(configs, members)),
     )  # fmt: skip
+
+
+def _choices(configs: Sequence[Config], members: Sequence[int]) -> int:
+    """Return how many pieces of code a program holds beyond one of each kind."""
+    return sum(len({configs[i][name] for i in members}) - 1 for name in CATEGORICAL)
 
 
 def uniform_key(config: Config) -> tuple[str, str, str]:
@@ -285,6 +349,7 @@ def _merge(
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
         return load * _lane_step(tops[:, :-1], tops[:, -1], sizes, costs)
 
+    compilation = costs.compiling(widths.shape[1], 0)
     own = cost(tops, load)
     alive = list(range(len(groups)))
     saving = np.full((len(groups), len(groups)), -np.inf)
@@ -293,7 +358,7 @@ def _merge(
         others = np.array([j for j in alive if j != i], dtype=np.int64)
         if len(others):
             merged = cost(np.maximum(tops[others], tops[i]), load[others] + load[i])
-            gain = costs.compilation - (merged - own[others] - own[i])
+            gain = compilation - (merged - own[others] - own[i])
             saving[i, others] = gain
             saving[others, i] = gain
 

@@ -8,13 +8,14 @@ that a `switch` on them stays a branch.
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsweep import train
+from jaxsweep import cache, train
 from jaxsweep.train import RUNNING, Choices, Data, Lane, Program, State
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
@@ -144,13 +145,17 @@ def _compile(program: Program, data: Data, test: TestData | None, choices: Choic
     empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
     fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
     number = jax.ShapeDtypeStruct((), jnp.int32)
-    start_it = jax.jit(start, static_argnums=0).lower(program, choices, lanes, fresh, shape).compile()
-    advance_it = (
-        jax.jit(advance, static_argnums=0, donate_argnums=4)
-        .lower(program, data, choices, lanes, shape, number, number)
-        .compile()
-    )
-    score_it = None
-    if test is not None:
-        score_it = jax.jit(score_test, static_argnums=0).lower(program, test, choices, lanes, shape).compile()
-    return Compiled(start_it, advance_it, score_it, empty)
+    # The longest first: XLA compiles it on another core while the others are traced here.
+    with ThreadPoolExecutor(2) as pool:
+        advance_it = pool.submit(
+            jax.jit(advance, static_argnums=0, donate_argnums=4)
+            .lower(program, data, choices, lanes, shape, number, number)
+            .compile
+        )
+        start_it = pool.submit(jax.jit(start, static_argnums=0).lower(program, choices, lanes, fresh, shape).compile)
+        score_it = None
+        if test is not None:
+            score_it = jax.jit(score_test, static_argnums=0).lower(program, test, choices, lanes, shape).compile()
+        result = Compiled(start_it.result(), advance_it.result(), score_it, empty)
+    cache.seal()
+    return result

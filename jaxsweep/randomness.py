@@ -100,33 +100,46 @@ def permutation(state: Array, size: ArrayLike, length: int) -> Array:
     size = jnp.asarray(size, jnp.int32)
     left = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.int32)  # a; any a x b >= size would do
     left = jnp.maximum(left, 1)
-    right = (size + left - 1) // left  # b
-    index = jnp.arange(length, dtype=jnp.int32)
-    start = jnp.where(index < size, index, 0)
-
-    def outside(value: Array) -> Array:
-        return (index < size) & (value >= size)
+    right = jax.lax.div(size + left - 1, left)  # b
+    # Numbers from size on are where a walk goes on: there are fewer than `left`, and each is walked to its end once.
+    # A walk that comes back to where it began has no end, and nothing outside it leads there.
+    beyond = size + jnp.arange(math.isqrt(length) + 2, dtype=jnp.int32)
 
     def walk(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        value, moves = carry
-        value = jnp.where(moves, _feistel(state, value, left, right), value)
-        return value, outside(value)
+        value, outside = carry
+        value = jnp.where(outside, _feistel(state, value, left, right), value)
+        return value, outside & (value >= size) & (value != beyond)
 
-    value, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (start, index < size))
-    return jnp.where(index < size, value, 0)
+    exits, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (beyond, beyond < left * right))
+    index = jnp.arange(length, dtype=jnp.int32)
+    value = _feistel(state, jnp.where(index < size, index, 0), left, right)
+    walked = exits.at[jnp.clip(value - size, 0, len(beyond) - 1)].get(mode="promise_in_bounds")
+    return jnp.where(index < size, jnp.where(value < size, value, walked), 0)
 
 
 def _feistel(state: Array, value: Array, left: Array, right: Array) -> Array:
-    """Return one pass of the network over 0 .. left x right - 1."""
-    low, high = value % left, value // left
-    modulus_low, modulus_high = left, right
-    for number in range(FEISTEL_ROUNDS):
-        salt = state[number % 2] + jnp.uint32(_GOLDEN) * jnp.uint32(number + 1)
-        noise = mix(high.astype(jnp.uint32) * jnp.uint32(_ODD) ^ salt)
-        # A number below the modulus (< 2^16) by multiplication: the modulo instruction is not vectorized.
-        shift = ((noise >> 16) * modulus_low.astype(jnp.uint32) >> 16).astype(jnp.int32)
-        total = low + shift
-        total = jnp.where(total >= modulus_low, total - modulus_low, total)
-        low, high = high, total
-        modulus_low, modulus_high = modulus_high, modulus_low
-    return high * left + low if FEISTEL_ROUNDS % 2 else low + high * left
+    """Return one pass of the network over 0 .. left x right - 1.
+
+    The rounds are a loop, not ten copies of the code: they would take longer to compile than to run.
+    """
+
+    def both_rounds(number: ArrayLike, halves: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = halves
+        first = jnp.asarray(2 * number, jnp.uint32)
+        low = _moved(low, left, high, state[0] + jnp.uint32(_GOLDEN) * (first + 1))
+        return low, _moved(high, right, low, state[1] + jnp.uint32(_GOLDEN) * (first + 2))
+
+    wide = jnp.broadcast_to(
+        left, value.shape
+    )  # of numbers that are not negative, rem and div are % and //, and cheaper
+    halves = jax.lax.rem(value, wide), jax.lax.div(value, wide)
+    low, high = jax.lax.fori_loop(0, FEISTEL_ROUNDS // 2, both_rounds, halves)
+    return low + high * left
+
+
+def _moved(half: Array, modulus: Array, other: Array, salt: Array) -> Array:
+    """Return `half`, moved within 0 .. modulus - 1 by what the other half says."""
+    noise = mix(other.astype(jnp.uint32) * jnp.uint32(_ODD) ^ salt)
+    # A number below the modulus (< 2^16) by multiplication: the modulo instruction is not vectorized.
+    total = half + ((noise >> 16) * modulus.astype(jnp.uint32) >> 16).astype(jnp.int32)
+    return jnp.where(total >= modulus, total - modulus, total)

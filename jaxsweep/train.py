@@ -168,7 +168,8 @@ def _batch(program: Program, data: Data, lane: Lane, order: Array, number: Array
     start = number * lane.batch_size
     picked = jax.lax.dynamic_slice_in_dim(order, start, program.batch)
     rows = jnp.arange(program.batch) < jnp.minimum(lane.batch_size, lane.rows - start)
-    x, y = data.x[lane.fold, picked], data.y[lane.fold, picked]
+    split: Any = 0 if data.x.shape[0] == 1 else lane.fold
+    x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
     if program.task == "classification":
         return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows
     return x, y[:, None], rows

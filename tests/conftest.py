@@ -4,6 +4,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The suite compiles hundreds of small programs and runs each for a moment: XLA need not optimize them. `make test`
 # runs test_engine.py, where bits are compared, as users run it.
+os.environ.setdefault("JAXSWEEP_CACHE", "off")  # tests count what is compiled
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from collections.abc import Iterator

@@ -58,7 +58,7 @@ def run_lanes(
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
     trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best, workers)
     lanes_each = replicates * len(data.train)
-    made = make_plan(full, trainer.sizes, lanes_each, costs, tile)
+    made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile)
     lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))
     assert len(lanes) == len(configs) * lanes_each
     return sorted(lanes, key=lambda lane: (lane.job.position, lane.job.replicate, lane.job.fold))

@@ -50,7 +50,7 @@ def test_every_config_is_in_one_bucket_that_holds_it(configs: list[dict[str, Any
 def test_dear_compilation_pads_and_cheap_compilation_does_not() -> None:
     configs = _resolved([{"width": width, "epochs": 50} for width in (16, 20, 64, 90, 128)] * 20)
     assert make_plan(configs, SIZES, costs=Costs(compilation=1e6)).programs == 1
-    exact = make_plan(configs, SIZES, costs=Costs(compilation=0.0))
+    exact = make_plan(configs, SIZES, costs=Costs(compilation=0.0, compilation_layer=0.0))
     assert exact.programs == 5
     assert exact.padding_waste == 0
 

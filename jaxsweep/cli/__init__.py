@@ -25,6 +25,7 @@ _COMMANDS = {
     "export": "runs",
     "solo": "runs",
     "predict": "models",
+    "bench": "bench",
     "doctor": "checks",
     "hyperparameters": "lists",
     "datasets": "lists",

@@ -139,6 +139,19 @@ def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
     predict.add_argument("model", metavar="MODEL_DIR", help="a folder that `export` wrote")
     predict.add_argument("table", metavar="FILE.csv", help="a CSV or Parquet file")
     predict.add_argument("--out", metavar="FILE.csv", help="default: stdout")
+    bench = _add(
+        commands, "bench", "measure throughput on this machine, side by side with what else is installed",
+        "Sections: contenders (everyone on the same work), mixtures (configs that differ in everything), shapes\n"
+        "(other widths and depths), starts (new processes), many (20,000 tiny trials).\n\n"
+        "example:\n  jaxsweep bench contenders --configs 128",
+    )  # fmt: skip
+    bench.add_argument("sections", nargs="*", metavar="SECTION", help="default: all")
+    bench.add_argument("--device", choices=("cpu", "gpu", "tpu"), default="cpu", help="where JAX runs (default: cpu)")
+    bench.add_argument(
+        "--configs", metavar="N", type=_integer, default=512, help="configs of the first race (default: 512)"
+    )
+    bench.add_argument("--repeats", metavar="N", type=_integer, default=5, help="rounds of a race (default: 5)")
+    bench.add_argument("--format", choices=("table", "json", "markdown"), default="table", help="default: table")
     for name, text in (
         ("doctor", "check versions, devices, known compiler bugs and a small training"),
         ("hyperparameters", "list the hyperparameters"),

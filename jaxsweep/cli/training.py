@@ -139,7 +139,8 @@ def _print_plan(planned: Plan) -> None:
     rows = [
         (
             str(bucket.depth), " ".join(map(str, bucket.widths)) or "linear", str(bucket.batch_size), str(bucket.lanes),
-            str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes), f"{bucket.seconds:.2g} s",
+            str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes),
+            f"{bucket.seconds + bucket.compile_seconds:.2g} s",
         )
         for bucket in planned.buckets
     ]  # fmt: skip

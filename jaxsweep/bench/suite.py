@@ -1,0 +1,264 @@
+"""The sections of `bench`: what is raced, and the tables that come of it."""
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jaxsweep.bench import work
+from jaxsweep.bench.child import SGEMM, SWEEP
+from jaxsweep.bench.contenders import CONTENDERS, load
+from jaxsweep.bench.race import ONE_THREAD, Crew, Entry, Timing, cold, race
+from jaxsweep.hyperparameters import Config
+from jaxsweep.lanes import sizes_of
+
+SHAPES = ((16, 2), (32, 2), (64, 2), (128, 2), (256, 2), (64, 1), (64, 3), (64, 4))  # (width, depth)
+SLOW = {"jit": 0.25, "scikit-learn": 0.125, "PyTorch": 0.0625}  # share of the configs that a contender is timed on
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `bench` was asked for. `configs` in the first race, `repeats` rounds; device cpu, gpu or tpu."""
+
+    device: str = "cpu"
+    configs: int = 512
+    repeats: int = 5
+    sections: tuple[str, ...] = ()
+
+
+@dataclass
+class Section:
+    """A table, with a sentence on what it shows, and the same in numbers."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    note: str = ""
+    data: Any = None
+
+
+@dataclass
+class Bench:
+    """The machine, and how contenders are started on it."""
+
+    options: Options
+    cores: int
+    sgemm: float = 0.0  # FLOP/s
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment of processes that use the device."""
+        return {"JAX_PLATFORMS": {"gpu": "cuda"}.get(self.options.device, self.options.device)}
+
+    @contextmanager
+    def crews(self, names: Sequence[str]) -> Iterator[dict[str, Crew]]:
+        """Start the processes of contenders, and end them afterwards."""
+        with ExitStack() as stack:
+            crews = {}
+            for name in names:
+                contender = CONTENDERS.get(name)
+                alone = contender is not None and contender.one_core
+                environment = ONE_THREAD if alone else self.environment
+                crews[name] = stack.enter_context(Crew(name, work.DATA, self.cores if alone else 1, environment))
+            yield crews
+
+    def timed_on(self, name: str, count: int) -> int:
+        """Return how many of `count` configs a contender is timed on: a slow one trains fewer of the same kind."""
+        least = self.cores if name in CONTENDERS and CONTENDERS[name].one_core else 1
+        return max(least, int(count * SLOW.get(name, 1.0)))
+
+
+def run(options: Options, say: Callable[[str], None]) -> tuple[list[Section], float]:
+    """Run the chosen sections, all by default; return their tables, and the machine's FLOP/s in matrix products."""
+    bench = Bench(options, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    say("matrix products")
+    with bench.crews([SGEMM]) as crews:
+        bench.sgemm = crews[SGEMM].train([])["flops"]
+    sections = []
+    for name in options.sections or tuple(SECTIONS):
+        say(name)
+        sections.append(SECTIONS[name](bench))
+    return sections, bench.sgemm
+
+
+def machine(sgemm: float, device: str) -> list[str]:
+    """Return lines that say where and with what this was measured."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    versions = []
+    for package in ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "torch"):
+        try:
+            versions.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            versions.append(f"{package} not installed")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        f"{date.today().isoformat()}; {model}, {cores} cores; device {device}; Python {platform.python_version()}",
+        ", ".join(versions),
+        f"float32 matrix products of this machine, measured in this run: {sgemm / 1e9:.0f} GFLOP/s",
+    ]
+
+
+# --- sections ----------------------------------------------------------------------------------------------------
+
+
+def _installed() -> list[str]:
+    return [SWEEP, *(name for name, contender in CONTENDERS.items() if contender.installed)]
+
+
+def contenders(bench: Bench) -> Section:
+    """The same work through everyone."""
+    configs = work.uniform(bench.options.configs)
+    sizes = sizes_of(load(work.DATA))
+    names = _installed()
+    with bench.crews(names) as crews:
+        entries = [Entry(name, crews[name], work.uniform(bench.timed_on(name, len(configs)))) for name in names]
+        timings = race(entries, bench.options.repeats)
+    section = Section(
+        "contenders",
+        f"{work.DATA}, {work.describe(configs)}, warm",
+        ("contender", "configs/s", "spread", "jaxsweep is", "GFLOP/s", "of sgemm", "first", "memory", "accuracy"),
+        note="spread: (slowest - fastest) / median of "
+        f"{bench.options.repeats} rounds; first: seconds of the first call beyond a later one, mostly compilation; "
+        "memory: peak of all its processes; accuracy: mean on the validation rows, a check that all train the same.",
+        data={},
+    )
+    for name, timing in timings.items():
+        rate = work.flops(work.uniform(timing.count), sizes) / timing.median
+        section.rows.append(
+            (name, f"{timing.rate:.0f}", f"{timing.spread:.0%}", f"{timings[SWEEP].rate / timing.rate:.1f}x",
+             f"{rate / 1e9:.1f}", f"{rate / bench.sgemm:.0%}", f"{timing.first - timing.median:.1f} s",
+             f"{timing.answer['peak_bytes'] / 2**20:.0f} MiB", f"{timing.answer['accuracy']:.3f}")
+        )  # fmt: skip
+        section.data[name] = {"configs_per_second": timing.rate, "of_sgemm": rate / bench.sgemm, **_numbers(timing)}
+    return section
+
+
+def _numbers(timing: Timing) -> dict[str, Any]:
+    return {"seconds": timing.seconds, "first": timing.first, "peak_bytes": timing.answer["peak_bytes"]}
+
+
+def shapes(bench: Bench) -> Section:
+    """The first race for other widths and depths."""
+    sizes = sizes_of(load(work.DATA))
+    names = [name for name in _installed() if name != "jit"]
+    section = Section(
+        "shapes",
+        f"{work.DATA}, other widths and depths, batch 64, 10 epochs, warm",
+        ("width", "depth", "configs/s", "of sgemm", *(f"x {name}" for name in names[1:]), "spread"),
+        data=[],
+    )
+    with bench.crews(names) as crews:
+        for width, depth in SHAPES:
+            count = max(32, int(bench.options.configs * min(1.0, (64 / width) ** 1.5) / max(depth / 2, 1)))
+            timings = race(
+                [Entry(n, crews[n], work.uniform(bench.timed_on(n, count), width, depth)) for n in names],
+                bench.options.repeats,
+            )
+            own = timings[SWEEP]
+            rate = work.flops(work.uniform(own.count, width, depth), sizes) / own.median
+            ratios = [own.rate / timings[name].rate for name in names[1:]]
+            section.rows.append(
+                (str(width), str(depth), f"{own.rate:.0f}", f"{rate / bench.sgemm:.0%}",
+                 *(f"{ratio:.1f}" for ratio in ratios), f"{max(t.spread for t in timings.values()):.0%}")
+            )  # fmt: skip
+            section.data.append({"width": width, "depth": depth, **{n: _numbers(t) for n, t in timings.items()}})
+    return section
+
+
+def mixtures(bench: Bench) -> Section:
+    """What it costs that configs differ in more than the learning rate."""
+    count = bench.options.configs
+    kinds: dict[str, list[Config]] = {
+        "uniform": work.uniform(count),
+        "mixed": work.mixed(count),
+        "dropout and L2": work.regularized(count),
+        "epochs 1 to 100": work.ragged(count),
+    }
+    with bench.crews([SWEEP]) as crews:
+        timings = race([Entry(name, crews[SWEEP], configs) for name, configs in kinds.items()], bench.options.repeats)
+    base = timings["uniform"]
+    steps = {name: sum(config["epochs"] for config in configs) for name, configs in kinds.items()}
+    section = Section(
+        "mixtures",
+        f"{work.DATA}, {count} configs, MLP 64-64, batch 64: what differences cost, warm",
+        ("work", "seconds", "a lane-step, x uniform", "spread", "occupancy", "programs"),
+        note="mixed: 4 optimizers, 4 activations, 3 initializers, 3 schedules. Epochs are drawn log-uniformly.",
+        data={},
+    )
+    for name, timing in timings.items():
+        ratio = (timing.median / steps[name]) / (base.median / steps["uniform"])
+        summary = timing.answer["summary"]
+        section.rows.append(
+            (name, f"{timing.median:.2f}", f"{ratio:.2f}", f"{timing.spread:.0%}",
+             f"{summary['lane_occupancy']:.2f}", str(summary["programs"]))
+        )  # fmt: skip
+        section.data[name] = {"ratio": ratio, "occupancy": summary["lane_occupancy"], **_numbers(timing)}
+    return section
+
+
+def starts(bench: Bench) -> Section:
+    """New processes, with an empty and with a filled compile cache."""
+    count, repeats = bench.options.configs, bench.options.repeats
+    section = Section(
+        "starts",
+        f"{work.DATA}, {count} configs in a new process, seconds from its start",
+        ("work", "empty cache", "filled cache"),
+        data={},
+    )
+    for name, configs in {"uniform": work.uniform(count), "mixed": work.mixed(count)}.items():
+        empty = sorted(cold(work.DATA, configs, bench.environment) for _ in range(repeats))
+        with tempfile.TemporaryDirectory() as cache:
+            cold(work.DATA, configs, bench.environment, cache)
+            filled = sorted(cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats))
+        section.rows.append((name, _median_and_spread(empty), _median_and_spread(filled)))
+        section.data[name] = {"empty": empty, "filled": filled}
+    return section
+
+
+def _median_and_spread(times: Sequence[float]) -> str:
+    median = times[len(times) // 2]
+    return f"{median:.2f} ({(times[-1] - times[0]) / median:.0%})"
+
+
+def many(bench: Bench) -> Section:
+    """20,000 tiny trials, recorded; and how much time the host keeps everyone waiting."""
+    section = Section(
+        "many",
+        "iris, one hidden layer of 16, batch 64, everything recorded in a run directory",
+        ("trials", "epochs", "seconds", "of which compiling", "trials/s", "host alone", "memory"),
+        note="host alone: share of the time, compilation apart, in which nothing trains.",
+        data=[],
+    )
+    for count, epochs in ((20_000, 5), (100_000, 5), (2_000, 200), (200, 3_000)):
+        with Crew(SWEEP, "iris", 1, bench.environment) as crew, tempfile.TemporaryDirectory() as folder:
+            answer = crew.train(work.small(count, epochs), out=str(Path(folder) / "run"))
+        seconds = answer["summary"]["seconds"]
+        waiting = seconds["host"] / (seconds["total"] - seconds["compile"])
+        section.rows.append(
+            (f"{count:,}", str(epochs), f"{answer['seconds']:.1f}", f"{seconds['compile']:.1f}",
+             f"{count / answer['seconds']:.0f}", f"{waiting:.1%}", f"{answer['peak_bytes'] / 2**20:.0f} MiB")
+        )  # fmt: skip
+        section.data.append({"trials": count, "epochs": epochs, "host": waiting, **answer})
+    return section
+
+
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "contenders": contenders,
+    "mixtures": mixtures,
+    "shapes": shapes,
+    "starts": starts,
+    "many": many,
+}
