@@ -22,15 +22,37 @@ Params = dict[str, dict[str, Array]]
 NORM_MOMENTUM = 0.9  # of batch norm's running statistics; Flax's 0.99 is too slow for trainings of a few epochs
 NORM_EPSILON = 1e-5
 
-ACTIVATIONS: dict[str, Callable[[Array, ArrayLike], Array]] = {
-    "relu": lambda z, slope: nn.relu(z),
-    "leaky_relu": lambda z, slope: jnp.where(z >= 0, z, slope * z),
-    "tanh": lambda z, slope: jnp.tanh(z),
-    "sigmoid": lambda z, slope: nn.sigmoid(z),
-    "elu": lambda z, slope: nn.elu(z),
-    "gelu": lambda z, slope: nn.gelu(z),
-    "silu": lambda z, slope: nn.silu(z),
-    "softplus": lambda z, slope: nn.softplus(z),
+
+class Activation(NamedTuple):
+    """An activation of z with its derivative; `slope` is the hyperparameter negative_slope."""
+
+    value: Callable[[Array, ArrayLike], Array]  # (z, slope)
+    derivative: Callable[
+        [Array, Array, ArrayLike], Array
+    ]  # (z, value(z), slope): from the value, where that is cheaper
+
+
+def _gelu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
+    return jax.jvp(nn.gelu, (z,), (jnp.ones_like(z),))[1]
+
+
+def _silu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
+    share = nn.sigmoid(z)
+    return share + y * (1 - share)
+
+
+ACTIVATIONS = {
+    "relu": Activation(lambda z, slope: nn.relu(z), lambda z, y, slope: jnp.where(y > 0, 1.0, 0.0).astype(z.dtype)),
+    "leaky_relu": Activation(
+        lambda z, slope: jnp.where(z >= 0, z, slope * z),
+        lambda z, y, slope: jnp.where(z >= 0, jnp.ones_like(z), slope),
+    ),
+    "tanh": Activation(lambda z, slope: jnp.tanh(z), lambda z, y, slope: 1 - y * y),
+    "sigmoid": Activation(lambda z, slope: nn.sigmoid(z), lambda z, y, slope: y * (1 - y)),
+    "elu": Activation(lambda z, slope: nn.elu(z), lambda z, y, slope: jnp.where(z > 0, jnp.ones_like(z), y + 1)),
+    "gelu": Activation(lambda z, slope: nn.gelu(z), _gelu_derivative),
+    "silu": Activation(lambda z, slope: nn.silu(z), _silu_derivative),
+    "softplus": Activation(lambda z, slope: nn.softplus(z), lambda z, y, slope: nn.sigmoid(z)),
 }
 
 
@@ -111,7 +133,7 @@ def forward(
             x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
         if mode.dropout is not None and dropout_key is not None:
             mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
-            x = jnp.where(mask, x / (1 - mode.dropout), 0)
+            x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
     return _dense(net.outputs, params["output"], x), new_stats
 
 
@@ -168,33 +190,31 @@ def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> di
 
 def activate(net: Architecture, mode: Mode, z: Array) -> Array:
     """Return the activation that `mode` chooses, applied to `z`."""
-    functions = [ACTIVATIONS[name] for name in net.activations]
-    slope = jnp.asarray(mode.negative_slope, z.dtype)
-    return _activation(functions, mode.activation, slope, z)
+    chosen = [ACTIVATIONS[name] for name in net.activations]
+    return _activation(chosen, mode.activation, jnp.asarray(mode.negative_slope, z.dtype), z)
 
 
-def _activation(functions: list[Callable[[Array, ArrayLike], Array]], index: Array, slope: Array, z: Array) -> Array:
-    """Return functions[index](z, slope) with a derivative that keeps z alone and multiplies.
+def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) -> Array:
+    """Return chosen[index](z) with a derivative that keeps z and the value alone, and multiplies.
 
-    Differentiating a `switch` keeps what any branch needs, as zeros for the others. All that the backward pass of an
-    activation needs is z, so it switches again. And where a derivative is a choice, as of relu, the gradient is
-    multiplied by it: LLVM makes a masked store of a choice in place, which is slow on some processors.
+    Differentiating a `switch` keeps what any branch needs, as zeros for the others; so the backward pass switches
+    again. And where a derivative is a choice, as of relu, the gradient is multiplied by it: LLVM makes a masked store
+    of a choice in place, which is slow on some processors.
     """
+    values = [activation.value for activation in chosen]
+    derivatives = [lambda z, y, slope, g, f=activation.derivative: g * f(z, y, slope) for activation in chosen]
 
     @jax.custom_vjp
     def apply(index: Array, slope: Array, z: Array) -> Array:
-        return select(index, functions, z, slope)
+        return select(index, values, z, slope)
 
-    def go(index: Array, slope: Array, z: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        return apply(index, slope, z), (index, slope, z)
+    def go(index: Array, slope: Array, z: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+        y = apply(index, slope, z)
+        return y, (index, slope, z, y)
 
-    def back(kept: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
-        index, slope, z = kept
-        derivatives = [
-            lambda z, slope, g, f=function: g * jax.jvp(lambda z: f(z, slope), (z,), (jnp.ones_like(z),))[1]
-            for function in functions
-        ]
-        return None, jnp.zeros_like(slope), select(index, derivatives, z, slope, gradient)
+    def back(kept: tuple[Array, Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
+        index, slope, z, y = kept
+        return None, jnp.zeros_like(slope), select(index, derivatives, z, y, slope, gradient)
 
     apply.defvjp(go, back)
     return apply(index, slope, z)

@@ -70,6 +70,7 @@ def bits(state: Array, shape: tuple[int, ...]) -> Array:
     rows, units = shape
     row = mix(state[0] + jnp.arange(rows, dtype=jnp.uint32) * jnp.uint32(_GOLDEN))
     unit = mix(state[1] + jnp.arange(units, dtype=jnp.uint32) * jnp.uint32(_ODD))
+    row, unit = jax.lax.optimization_barrier((row, unit))  # or XLA would hash them anew for each element
     return mix(row[:, None] ^ unit[None, :])
 
 
@@ -86,8 +87,9 @@ def normal(state: Array, shape: tuple[int, ...]) -> Array:
 
 
 def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
-    """Return a dropout mask, bool [rows, units], true with probability 1 - rate."""
-    return uniform(state, shape) >= rate
+    """Return a dropout mask, bool [rows, units], true with probability 1 - rate: where `uniform` is at least `rate`."""
+    least = jnp.ceil(jnp.asarray(rate) * 2.0**24 - 0.5).astype(jnp.int32)
+    return (bits(state, shape) >> 8).astype(jnp.int32) >= least
 
 
 def permutation(state: Array, size: ArrayLike, length: int) -> Array:

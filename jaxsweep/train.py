@@ -192,7 +192,7 @@ def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, t
     if "input_dropout" in h:
         rate = h["input_dropout"]
         mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
-        x = jnp.where(mask, x / (1 - rate), 0)
+        x = jnp.where(mask, x * (1 / (1 - rate)), 0)
     return x, targets
 
 
@@ -219,11 +219,16 @@ def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     total: ArrayLike = 0.0
     if "l1" in lane.h:
         # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
-        total = total + lane.h["l1"] * sum(jnp.sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
+        total = total + lane.h["l1"] * sum(_sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
     if "l2" in lane.h:
         kernels = [params[name]["kernel"] for name in program.net.layers]
-        total = total + lane.h["l2"] / 2 * sum(jnp.vdot(kernel, kernel) for kernel in kernels)
+        total = total + lane.h["l2"] / 2 * sum(_sum(kernel * kernel) for kernel in kernels)
     return total
+
+
+def _sum(matrix: Array) -> Array:
+    """Return the sum of a matrix by columns first, many at a time; XLA adds up a whole matrix one by one."""
+    return jnp.sum(jax.lax.optimization_barrier(jnp.sum(matrix, axis=0)))
 
 
 # --- evaluation --------------------------------------------------------------------------------------------------
