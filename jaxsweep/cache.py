@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from jaxsweep import machine
+
 VARIABLE = "JAXSWEEP_CACHE"
 LIMIT = 256 * 2**20  # bytes of all entries; beyond them the oldest go
 WORTH_KEEPING = 0.1  # seconds of compilation
@@ -41,10 +43,7 @@ def folder() -> Path | None:
 def _machine() -> str:
     """Return a hash of what compiled code depends on beside what JAX asks for: the processor and the versions."""
     facts = [platform.machine(), platform.system(), version("jax"), version("jaxlib"), os.environ.get("XLA_FLAGS", "")]
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        facts += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    facts += machine.instruction_set()
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 

@@ -5,7 +5,6 @@ collects the lanes that have ended, and puts new ones in their slots. A lane's n
 alone, so that which worker trains it, beside whom and when, changes nothing.
 """
 
-import os
 import queue
 import threading
 import time
@@ -13,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxsweep import cache, programs
+from jaxsweep.calibrate import default_workers
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths
 from jaxsweep.lanes import Group, Job, LaneResult, Supply
@@ -89,7 +88,7 @@ class Engine:
         pool = _Pool(groups)
         threads = [
             threading.Thread(target=self._work, args=(pool, wanted, done), daemon=True, name=f"jaxsweep-{i}")
-            for i in range(self.workers)
+            for i in range(min(self.workers, plan.workers))
         ]
         for thread in threads:
             thread.start()
@@ -104,6 +103,7 @@ class Engine:
             for thread in threads:
                 thread.join()
             self.stop.clear()
+            cache.seal()
 
     def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
         groups = []
@@ -147,13 +147,6 @@ class Engine:
         compiled, seconds = programs.compiled(*shapes)
         self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)
         return compiled
-
-
-def default_workers() -> int:
-    """Return how many threads train: one for each core on a CPU, one on other devices."""
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pool:

@@ -17,11 +17,8 @@ from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config, layer_widths
 from jaxsweep.scope import CATEGORICAL
 
-# Tiles are chosen for this many workers, however many there are: which shapes a trial is computed in, and so
-# its last bits, must not depend on the machine's number of cores.
-NOMINAL_WORKERS = 4
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
-TILES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TILES = tuple(2**power for power in range(15))
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,13 @@ class Sizes:
 class Costs:
     """The cost model of a device; the defaults were fitted on a server CPU of 2 cores, in float32.
 
-    They are nominal: whatever a machine is, it plans with the same numbers, since the shapes of a plan decide the last
-    bits of a result. How much slower or faster a machine is scales what is predicted, by `slower`.
+    They are nominal: every machine plans with the same numbers, `nominal_workers` among them, since the shapes of a
+    plan decide the last bits of results. How much slower or faster a machine is scales what is predicted alone.
     """
 
-    workers: int = 2
+    workers: int = 2  # threads that train
+    nominal_workers: int = 4  # that tiles are chosen for
+    widest: int = 256  # most lanes of a tile
     rate: float = 75e9  # FLOP/s of one worker in small matrix products
     cached: float = 35e9  # bytes/s of one worker from its caches ...
     bandwidth: float = 10.5e9  # ... and from memory
@@ -61,7 +60,8 @@ class Costs:
     process_bytes: float = 550e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
     program_bytes: float = 25e6
     memory: float = math.inf  # bytes that a sweep may use
-    slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one
+    slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...
+    slower_compiling: float = 1.0  # ... and for compiling
 
     def compiling(self, depth: int, choices: int) -> float:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
@@ -237,10 +237,15 @@ def make_plan(
             buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = len(configs) * lanes_each
-    worked = sum(bucket.seconds + bucket.compile_seconds for bucket in buckets)
+    running = costs.slower * sum(bucket.seconds for bucket in buckets)
+    compiling = costs.slower_compiling * sum(bucket.compile_seconds for bucket in buckets)
     workers, memory = _fitting(buckets, sizes, costs)
     # Workers share everything but the last tiles and a lone compilation, which no other can help with.
-    longest = max((bucket.compile_seconds + bucket.tile_seconds for bucket in buckets), default=0.0)
+    longest = max(
+        costs.slower_compiling * bucket.compile_seconds
+        + costs.slower * max(bucket.tile_seconds, bucket.seconds / workers)
+        for bucket in buckets
+    )
     padded_flops = useful_flops = 0.0
     for bucket in buckets:
         useful = sum(
@@ -250,9 +255,9 @@ def make_plan(
         padded_flops += useful * (1 + bucket.padding_waste)
     return Plan(
         buckets=buckets,
-        predicted_seconds=costs.slower * max(worked / workers, longest),
+        predicted_seconds=max((running + compiling) / workers, longest),
         predicted_bytes=memory,
-        compile_seconds=costs.slower * sum(bucket.compile_seconds for bucket in buckets),
+        compile_seconds=compiling,
         padding_waste=float(padded_flops / max(useful_flops, 1) - 1),
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
@@ -307,9 +312,10 @@ def _bucket(
         return float(np.ceil(counts / tile).sum()) * tile_seconds(tile)
 
     def elapsed(tile: int) -> float:
-        return float(np.ceil(np.ceil(counts / tile).sum() / NOMINAL_WORKERS)) * tile_seconds(tile)
+        return float(np.ceil(np.ceil(counts / tile).sum() / costs.nominal_workers)) * tile_seconds(tile)
 
-    fitting = [t for t in TILES if tile_bytes(widths, batch, t, sizes, costs) <= costs.memory / 4] or TILES[:1]
+    room = costs.memory / (2 * costs.nominal_workers)
+    fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
     best = tile or min(fitting, key=elapsed)
     useful = np.array([kernel_flops(np.array(shapes[i][0], np.int64), sizes) * shapes[i][1] for i in members])
     padded = float(kernel_flops(wide, sizes)[0]) * batch

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep import scope, search
+from jaxsweep import machine, scope, search
+from jaxsweep.calibrate import device_costs
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.engine import Engine, default_workers
+from jaxsweep.engine import Engine
 from jaxsweep.export import Model
 from jaxsweep.hyperparameters import Config, resolve
 from jaxsweep.keeper import Keeper
@@ -125,11 +126,11 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 def plan(dataset: Dataset, request: Request) -> Plan:
     """Return the plan of the sweep's first batch; nothing is compiled."""
     setup = set_up(dataset, request)
-    return _plan(setup, setup.ask(0, setup.trials, setup.trials)[1])
+    return _plan(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
 
 
-def _plan(setup: Setup, configs: Sequence[Config]) -> Plan:
-    return make_plan(configs, sizes_of(setup.data), setup.lanes_each, Costs(workers=default_workers()))
+def _plan(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
+    return make_plan(configs, sizes_of(setup.data), setup.lanes_each, costs)
 
 
 def execute(
@@ -213,7 +214,7 @@ class _Loop:
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
         )  # fmt: skip
         if self.store:
-            self.store.conclude(result.summary())
+            self.store.conclude({**result.summary(), "prediction": result.numbers["prediction"]})
         return result
 
     def _batch(self) -> bool:
@@ -222,7 +223,7 @@ class _Loop:
         configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
-        plan = _plan(self.setup, resolved)
+        plan = _plan(self.setup, resolved, device_costs())
         self.plans.append(plan)
         ids = range(first, first + len(configs))
         lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
@@ -298,6 +299,11 @@ class _Loop:
         waste = sum(plan.padding_waste * plan.lane_steps for plan in self.plans) / max(steps, 1)
         return {
             "requested": self.setup.trials,
+            "prediction": {
+                "seconds": sum(plan.predicted_seconds for plan in self.plans),
+                "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),
+                "peak_bytes": machine.peak_memory(),
+            },
             "seconds": {
                 "total": total,
                 "compile": compiled,

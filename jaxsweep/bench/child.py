@@ -7,13 +7,13 @@ stdin ends. Between requests it only waits, so that the processes of several con
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxsweep import machine
 from jaxsweep.hyperparameters import Config
 
 SWEEP = "jaxsweep"
@@ -32,7 +32,7 @@ def serve(name: str, data: str) -> None:
         began = time.perf_counter()
         answer = carry_out(request)
         answer.setdefault("seconds", time.perf_counter() - began)
-        answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        answer["peak_bytes"] = machine.peak_memory()
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -46,7 +46,11 @@ def _sweep(data: str) -> Callable[[Any], Answer]:
         keep = 10 if out else 0
         result = js.sweep(dataset, configs=request["configs"], keep=keep, progress=False, out=out)
         scores = [trial.score for trial in result.trials if trial.score is not None]
-        return {"accuracy": sum(scores) / max(len(scores), 1), "summary": result.summary()}
+        return {
+            "accuracy": sum(scores) / max(len(scores), 1),
+            "summary": result.summary(),
+            "prediction": result.numbers["prediction"],
+        }
 
     return carry_out
 

@@ -43,9 +43,7 @@ class Child:
 
     def close(self) -> None:
         """Let the process end."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()  # closes its stdin, and what it has printed
 
 
 class Crew:

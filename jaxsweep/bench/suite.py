@@ -1,6 +1,5 @@
 """The sections of `bench`: what is raced, and the tables that come of it."""
 
-import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from jaxsweep import machine
 from jaxsweep.bench import work
 from jaxsweep.bench.child import SGEMM, SWEEP
 from jaxsweep.bench.contenders import CONTENDERS, load
@@ -77,7 +77,7 @@ class Bench:
 
 def run(options: Options, say: Callable[[str], None]) -> tuple[list[Section], float]:
     """Run the chosen sections, all by default; return their tables, and the machine's FLOP/s in matrix products."""
-    bench = Bench(options, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    bench = Bench(options, machine.cores())
     say("matrix products")
     with bench.crews([SGEMM]) as crews:
         bench.sgemm = crews[SGEMM].train([])["flops"]
@@ -88,24 +88,17 @@ def run(options: Options, say: Callable[[str], None]) -> tuple[list[Section], fl
     return sections, bench.sgemm
 
 
-def machine(sgemm: float, device: str) -> list[str]:
+def setting(sgemm: float, device: str) -> list[str]:
     """Return lines that say where and with what this was measured."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
     versions = []
     for package in ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "torch"):
         try:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             versions.append(f"{package} not installed")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    where = f"{machine.processor()}, {machine.cores()} cores; device {device}"
     return [
-        f"{date.today().isoformat()}; {model}, {cores} cores; device {device}; Python {platform.python_version()}",
+        f"{date.today().isoformat()}; {where}; Python {platform.python_version()}",
         ", ".join(versions),
         f"float32 matrix products of this machine, measured in this run: {sgemm / 1e9:.0f} GFLOP/s",
     ]

@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 
-from jaxsweep.bench.suite import SECTIONS, Options, Section, machine, run
+from jaxsweep.bench.suite import SECTIONS, Options, Section, run, setting
 from jaxsweep.cli import tables
 from jaxsweep.errors import RequestError, suggestion
 
@@ -18,7 +18,7 @@ def bench(arguments: Namespace) -> int:
             raise RequestError(f"--{name} {getattr(arguments, name)} is not legal: it must be at least 1")
     options = Options(arguments.device, arguments.configs, arguments.repeats, tuple(arguments.sections))
     sections, sgemm = run(options, lambda name: tables.say(f"bench: {name} ..."))
-    lines = machine(sgemm, options.device)
+    lines = setting(sgemm, options.device)
     if arguments.format == "json":
         tables.print_json({"machine": lines, "sgemm": sgemm, **{section.name: section.data for section in sections}})
     elif arguments.format == "markdown":

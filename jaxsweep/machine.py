@@ -1,0 +1,53 @@
+"""What this machine is: its cores, its memory, its processor. No JAX."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def instruction_set() -> list[str]:
+    """Return lines that differ between processors for which code is compiled differently."""
+    return sorted({line for line in _cpuinfo() if line.startswith(("flags", "Features", "model name"))})
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def memory_available() -> float:
+    """Return the bytes that this process can still take, infinity where nothing says."""
+    limits = [float("inf")]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = [line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable")]
+        limits += [float(line.split()[1]) * 1024 for line in lines]
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        if Path(limit).exists() and Path(used).exists() and (text := Path(limit).read_text().strip()) != "max":
+            limits.append(float(text) - float(Path(used).read_text()))
+    return min(limits)
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process has had in memory so far, 0 where nothing says."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

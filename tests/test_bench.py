@@ -1,0 +1,53 @@
+"""`bench`: the work, and a run of each contender."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxsweep.bench import work
+from jaxsweep.bench.contenders import CONTENDERS, load
+from jaxsweep.cli import main
+from jaxsweep.lanes import sizes_of
+
+
+def test_the_kinds_of_work_differ_in_what_they_say() -> None:
+    assert {config["learning_rate"] for config in work.uniform(3)} == {1e-4, 1e-3, 1e-2}
+    mixed = work.mixed(200)
+    assert [len({config[name] for config in mixed}) for name in ("optimizer", "activation", "init", "schedule")] == [
+        4, 4, 3, 3
+    ]  # fmt: skip
+    assert all(0 < config["dropout"] < 0.5 and config["l2"] > 0 for config in work.regularized(20))
+    epochs = [config["epochs"] for config in work.ragged(500)]
+    assert (min(epochs), max(epochs) > 80) == (1, True)
+    assert np.median(epochs) == pytest.approx(10, rel=0.3)
+
+
+def test_flops_are_those_of_the_matrix_products() -> None:
+    sizes = sizes_of(load("iris"))  # 90 training and 30 validation rows, 4 features, 3 classes
+    forward = 2 * (4 * 16 + 16 * 3)
+    step = forward + 2 * (4 * 16 + 16 * 3) + 2 * 16 * 3  # the inputs need no gradient
+    assert work.flops(work.small(2, 5), sizes) == 2 * 5 * (90 * step + 30 * forward)
+
+
+@pytest.mark.parametrize("name", list(CONTENDERS))
+def test_every_contender_learns(name: str) -> None:
+    contender = CONTENDERS[name]
+    if not contender.installed:
+        pytest.skip(f"{contender.package} is not installed")
+    configs = [{**config, "learning_rate": 0.01} for config in work.uniform(2, width=16, depth=1, epochs=3)]
+    assert contender.make(load("digits"))(configs) > 0.8
+
+
+def test_the_command_prints_numbers(capsys: Any) -> None:
+    assert main(["bench", "mixtures", "--configs", "4", "--repeats", "1", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["sgemm"] > 1e8
+    assert set(found["mixtures"]) == {"uniform", "mixed", "dropout and L2", "epochs 1 to 100"}
+    assert found["mixtures"]["uniform"]["ratio"] == 1.0
+
+
+def test_an_unknown_section_is_refused(capsys: Any) -> None:
+    assert main(["bench", "contender"]) == 2
+    assert "did you mean 'contenders'" in capsys.readouterr().err

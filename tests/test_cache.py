@@ -1,0 +1,113 @@
+"""Compiled programs on disk: private, sealed, and never in the way."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxsweep import cache
+
+SCRIPT = """
+import jaxsweep as js
+result = js.sweep(js.load_dataset("iris"), configs=[{"width": 8, "epochs": 2, "learning_rate": 0.1}], progress=False)
+print(result.summary()["seconds"]["compile"], result.best.score)
+"""
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache in a new folder, as if this process had not asked for one yet."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(cache, "_asked", False)
+    monkeypatch.setattr(cache, "_folder", None)
+    before = jax.config.values["jax_compilation_cache_dir"]
+    yield tmp_path
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def entry(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / f"{name}-cache"
+    path.write_bytes(content)
+    return path
+
+
+def test_the_folder_is_private_and_named_after_the_machine(fresh: Path) -> None:
+    cache.enable()
+    folder = cache.folder()
+    assert folder is not None
+    assert folder.parent == fresh
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert jax.config.values["jax_compilation_cache_dir"] == str(folder)
+
+
+def test_only_sealed_and_unchanged_entries_stay(fresh: Path) -> None:
+    cache.enable()
+    folder = cache.folder()
+    assert folder is not None
+    good, changed = entry(folder, "good", b"a program"), entry(folder, "changed", b"a program too")
+    cache.seal()
+    changed.write_bytes(b"a program toO")
+    foreign = entry(folder, "foreign", b"nobody knows from where")
+    cache._clean(folder)
+    assert [path.exists() for path in (good, changed, foreign)] == [True, False, False]
+
+
+def test_the_oldest_go_beyond_the_limit(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.enable()
+    folder = cache.folder()
+    assert folder is not None
+    old, new = entry(folder, "old", b"x" * 60), entry(folder, "new", b"x" * 60)
+    os.utime(old, (1, 1))
+    cache.seal()
+    monkeypatch.setattr(cache, "LIMIT", 100)
+    cache._clean(folder)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_warning(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / "file").touch()
+    monkeypatch.setenv(cache.VARIABLE, str(fresh / "file"))
+    with pytest.warns(RuntimeWarning, match="compiled programs are not kept"):
+        cache.enable()
+
+
+def test_off_is_off(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.VARIABLE, "off")
+    cache.enable()
+    assert cache.folder() is None
+    assert jax.config.values["jax_compilation_cache_dir"] is None
+
+
+def test_the_cache_of_the_user_is_left_alone(fresh: Path) -> None:
+    jax.config.update("jax_compilation_cache_dir", str(fresh / "own"))
+    cache.enable()
+    assert jax.config.values["jax_compilation_cache_dir"] == str(fresh / "own")
+
+
+def test_a_second_process_compiles_next_to_nothing_and_damage_does_not_matter(tmp_path: Path) -> None:
+    environment = {**os.environ, cache.VARIABLE: str(tmp_path)}
+
+    def run() -> tuple[float, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        seconds, score = done.stdout.split()
+        return float(seconds), score
+
+    _, score = run()
+    entries = sorted(tmp_path.rglob("*-cache"))
+    made = {path: path.stat().st_mtime_ns for path in entries}
+    assert entries
+    assert run()[1] == score
+    assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*-cache"))} == made
+    for path in entries:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    entry(entries[0].parent, "jit_foreign", b"\x00" * 1000)
+    assert run()[1] == score
+    assert all(path.stat().st_mtime_ns != made[path] for path in entries)
