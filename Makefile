@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sweep test lint format clean
+.PHONY: help setup sweep test bench lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +34,9 @@ sweep: $(READY)  ## train the default sweep, 256 configs on digits, and print it
 test: $(READY)  ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_engine.py
 	XLA_FLAGS= $(BIN)/python -m pytest tests/test_engine.py
+
+bench: $(READY)  ## measure throughput on this machine (about 20 minutes; with the extra `torch`, PyTorch too)
+	$(BIN)/python -m jaxsweep bench
 
 lint: $(READY)  ## check style (ruff), format (ruff) and types (mypy --strict)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ finished survives a kill at any instant.
 """
 
 import json
+import math
 import shutil
 import sqlite3
 import tomllib
@@ -109,7 +110,7 @@ class Store:
 
 def _json(values: dict[str, Any]) -> str:
     """Return JSON in which what is not a number is null."""
-    return json.dumps({k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()})
+    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()})
 
 
 @dataclass

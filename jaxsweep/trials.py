@@ -1,5 +1,6 @@
 """Trials: what a config came to, from one lane or the mean of several."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,16 +119,16 @@ def make_trial(
     whole = len(finished) == len(scores)
     metrics = dict.fromkeys(columns.metrics, float("nan"))
     if whole:
-        ends = np.array([lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes])
-        metrics.update(zip(columns.curves, ends.mean(axis=0).tolist(), strict=True))
+        ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
+        metrics.update(zip(columns.curves, _mean(ends).tolist(), strict=True))
         tests = [lane.test for lane in lanes if lane.test is not None]
         if tests:
-            metrics.update(zip(columns.test, np.mean(tests, axis=0).tolist(), strict=True))
+            metrics.update(zip(columns.test, _mean(tests).tolist(), strict=True))
     return Trial(
         id=number,
         status=status,
-        score=float(np.mean(finished)) if whole else None,
-        spread=float(np.std(finished)) if whole else 0.0,
+        score=statistics.fmean(finished) if whole else None,
+        spread=statistics.pstdev(finished) if whole and len(finished) > 1 else 0.0,
         epochs_done=max(len(lane.curves) for lane in lanes),
         seconds=sum(lane.seconds for lane in lanes),
         metrics=metrics,
@@ -136,11 +137,16 @@ def make_trial(
     )
 
 
+def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean of arrays; of one, which is what most trials have, it is that one."""
+    mean: NDArray[np.float64] = arrays[0] if len(arrays) == 1 else np.mean(arrays, axis=0)
+    return mean
+
+
 def mean_curve(lanes: Sequence[LaneRecord]) -> NDArray[np.float32]:
     """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
     epochs = min(len(lane.curves) for lane in lanes)
-    mean: NDArray[np.float32] = np.mean([lane.curves[:epochs] for lane in lanes], axis=0).astype(np.float32)
-    return mean
+    return _mean([lane.curves[:epochs] for lane in lanes]).astype(np.float32)
 
 
 def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:

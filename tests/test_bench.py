@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -46,6 +47,13 @@ def test_the_command_prints_numbers(capsys: Any) -> None:
     assert found["sgemm"] > 1e8
     assert set(found["mixtures"]) == {"uniform", "mixed", "dropout and L2", "epochs 1 to 100"}
     assert found["mixtures"]["uniform"]["ratio"] == 1.0
+
+
+def test_a_device_that_is_not_there_is_refused(capsys: Any) -> None:
+    if jax.default_backend() != "cpu":
+        pytest.skip("there is another device")
+    assert main(["bench", "contenders", "--device", "tpu"]) == 2
+    assert "--device tpu: JAX finds none here" in capsys.readouterr().err
 
 
 def test_an_unknown_section_is_refused(capsys: Any) -> None:

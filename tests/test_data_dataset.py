@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxsweep.data import Dataset, datasets, load_dataset, prepare
+from jaxsweep.data import Dataset, builtin, datasets, load_dataset, prepare
 from jaxsweep.errors import RequestError
 
 X = np.arange(12.0).reshape(6, 2)
@@ -22,6 +22,13 @@ def test_the_list_of_built_in_data_sets_is_true(row):
     found = (data.name, data.task, data.rows, len(data.inputs), data.classes and len(data.classes), data.image_shape)
     assert found == (row.name, row.task, row.rows, row.features, row.classes, row.image_shape)
     assert len({column.name for column in data.inputs}) == row.features
+
+
+def test_digits_read_from_their_file_are_those_that_scikit_learn_loads() -> None:
+    (x, target, names), (expected, labels, features) = builtin._read_digits(), builtin._load(datasets()[0])
+    np.testing.assert_array_equal(x, expected)
+    assert target == labels
+    assert names == features
 
 
 def test_built_in_labels():

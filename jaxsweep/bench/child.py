@@ -1,6 +1,7 @@
 """One process that trains for one contender: `python -m jaxsweep.bench.child NAME DATA`.
 
-It reads one JSON object a line from stdin, {"configs": [...], "out": DIR or null}, trains, and answers with one: the
+It reads one JSON object a line from stdin, {"configs": [...]}, of a sweep with "out": DIR to record it there and
+"calibrate": true to measure the machine first, trains, and answers with one: the
 seconds that took, the mean validation accuracy, its peak memory so far and, of a sweep, the summary. It ends when
 stdin ends. Between requests it only waits, so that the processes of several contenders do not disturb each other.
 """
@@ -42,6 +43,10 @@ def _sweep(data: str) -> Callable[[Any], Answer]:
     dataset = js.load_dataset(data)
 
     def carry_out(request: Any) -> Answer:
+        if request.get("calibrate"):
+            from jaxsweep.calibrate import device_costs
+
+            device_costs(measure=True)
         out = Path(request["out"]) if request.get("out") else None
         keep = 10 if out else 0
         result = js.sweep(dataset, configs=request["configs"], keep=keep, progress=False, out=out)

@@ -33,11 +33,11 @@ class Child:
         print(json.dumps(request), file=self.process.stdin, flush=True)
 
     def receive(self) -> dict[str, Any]:
-        """Wait for an answer; raise RuntimeError if the process has died."""
+        """Wait for an answer; raise ChildProcessError if the process has died."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the process that trains with {self.name} ended with {self.process.wait()}")
+            raise ChildProcessError(f"the process that trains with {self.name} ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

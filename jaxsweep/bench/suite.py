@@ -1,6 +1,9 @@
 """The sections of `bench`: what is raced, and the tables that come of it."""
 
+import os
 import platform
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,11 +18,12 @@ from jaxsweep.bench import work
 from jaxsweep.bench.child import SGEMM, SWEEP
 from jaxsweep.bench.contenders import CONTENDERS, load
 from jaxsweep.bench.race import ONE_THREAD, Crew, Entry, Timing, cold, race
+from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config
 from jaxsweep.lanes import sizes_of
 
 SHAPES = ((16, 2), (32, 2), (64, 2), (128, 2), (256, 2), (64, 1), (64, 3), (64, 4))  # (width, depth)
-SLOW = {"jit": 0.25, "scikit-learn": 0.125, "PyTorch": 0.0625}  # share of the configs that a contender is timed on
+SLOW = {"jit": 128, "scikit-learn": 64, "PyTorch": 32}  # configs that a slow contender is timed on instead of 512
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,19 @@ class Bench:
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment of processes that use the device."""
-        return {"JAX_PLATFORMS": {"gpu": "cuda"}.get(self.options.device, self.options.device)}
+        platforms = {"gpu": "cuda"}.get(self.options.device, self.options.device)
+        # Processes take turns on the device: none may take all of its memory at once.
+        return {"JAX_PLATFORMS": platforms, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+    def check_device(self) -> None:
+        """Raise RequestError if JAX finds no such device here; another process looks, so that this one holds none."""
+        look = [sys.executable, "-c", "import jax; jax.devices()"]
+        found = subprocess.run(look, env={**os.environ, **self.environment}, capture_output=True, text=True)
+        if found.returncode:
+            reason = found.stderr.strip().splitlines()[-1:]
+            raise RequestError(
+                f"--device {self.options.device}: JAX finds none here ({' '.join(reason)}); cpu is always there"
+            )
 
     @contextmanager
     def crews(self, names: Sequence[str]) -> Iterator[dict[str, Crew]]:
@@ -71,13 +87,13 @@ class Bench:
 
     def timed_on(self, name: str, count: int) -> int:
         """Return how many of `count` configs a contender is timed on: a slow one trains fewer of the same kind."""
-        least = self.cores if name in CONTENDERS and CONTENDERS[name].one_core else 1
-        return max(least, int(count * SLOW.get(name, 1.0)))
+        return count if name not in SLOW else max(self.cores, min(SLOW[name], SLOW[name] * count // 512))
 
 
 def run(options: Options, say: Callable[[str], None]) -> tuple[list[Section], float]:
     """Run the chosen sections, all by default; return their tables, and the machine's FLOP/s in matrix products."""
     bench = Bench(options, machine.cores())
+    bench.check_device()
     say("matrix products")
     with bench.crews([SGEMM]) as crews:
         bench.sgemm = crews[SGEMM].train([])["flops"]
@@ -248,10 +264,34 @@ def many(bench: Bench) -> Section:
     return section
 
 
+def predictions(bench: Bench) -> Section:
+    """What plans say of time and memory, and what came of it, each sweep in a new process."""
+    section = Section(
+        "predictions",
+        "ten sweeps, each in a new process with an empty compile cache: predicted and measured",
+        ("sweep", "seconds", "predicted", "off by", "peak MiB", "predicted MiB", "mem. off by", "programs"),
+        data={},
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        for name, (data, configs) in work.different().items():
+            with Crew(SWEEP, data, 1, {**bench.environment, "JAXSWEEP_CACHE": cache}) as crew:
+                answer = crew.train(configs, calibrate=True)
+            said, took = answer["prediction"], answer["summary"]["seconds"]["total"]
+            section.rows.append(
+                (f"{data}, {len(configs)} x {name}", f"{took:.1f}", f"{said['seconds']:.1f}",
+                 f"{said['seconds'] / took - 1:+.0%}", f"{said['peak_bytes'] / 2**20:.0f}",
+                 f"{said['bytes'] / 2**20:.0f}", f"{said['bytes'] / said['peak_bytes'] - 1:+.0%}",
+                 str(answer["summary"]["programs"]))
+            )  # fmt: skip
+            section.data[name] = {"seconds": took, **said}
+    return section
+
+
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "contenders": contenders,
     "mixtures": mixtures,
     "shapes": shapes,
     "starts": starts,
     "many": many,
+    "predictions": predictions,
 }

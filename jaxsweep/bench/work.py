@@ -52,6 +52,29 @@ def small(count: int, epochs: int = 5) -> list[Config]:
     return uniform(count, 16, 1, epochs)
 
 
+def different() -> dict[str, tuple[str, list[Config]]]:
+    """Return ten sweeps that have little in common, each with its data set, to compare predictions with."""
+
+    def like(configs: Sequence[Config], **changes: Any) -> list[Config]:
+        return [{**config, **changes} for config in configs]
+
+    return {
+        "64-64": ("digits", uniform(256)),
+        "mixed 64-64": ("digits", mixed(256)),
+        "64-64, epochs 1 to 100": ("digits", ragged(96)),
+        "16, tiny trials": ("iris", small(4000)),
+        "256-256": ("digits", uniform(48, 256, 2)),
+        "1024-1024, 2 epochs": ("digits", uniform(6, 1024, 2, 2)),
+        "32-32-32-32, dropout and L2": ("digits", like(regularized(256), width=32, depth=4)),
+        "64-64, batch 4": ("digits", like(uniform(32), batch_size=4)),
+        "128, full batch, 300 epochs": ("diabetes", like(uniform(200, 128, 1, 300), batch_size="full")),
+        "widths 8 to 200": (
+            "breast_cancer",
+            [{**c, "width": 8 + 3 * i, "epochs": 40} for i, c in enumerate(uniform(64))],
+        ),
+    }
+
+
 def flops(configs: Sequence[Config], sizes: Sizes) -> float:
     """Return the FLOPs of matrix products that these trainings need, validation after each epoch included."""
     total = 0.0

@@ -142,7 +142,8 @@ def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
     bench = _add(
         commands, "bench", "measure throughput on this machine, side by side with what else is installed",
         "Sections: contenders (everyone on the same work), mixtures (configs that differ in everything), shapes\n"
-        "(other widths and depths), starts (new processes), many (20,000 tiny trials).\n\n"
+        "(other widths and depths), starts (new processes), many (20,000 tiny trials), predictions (of time and\n"
+        "memory, with what came of them).\n\n"
         "example:\n  jaxsweep bench contenders --configs 128",
     )  # fmt: skip
     bench.add_argument("sections", nargs="*", metavar="SECTION", help="default: all")

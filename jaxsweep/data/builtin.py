@@ -1,6 +1,9 @@
 """The data sets that scikit-learn ships, by name."""
 
+import gzip
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,19 +50,33 @@ def load_dataset(name: str) -> Dataset:
         raise RequestError(
             f"there is no built-in data set {name!r}{suggestion(str(name), [row.name for row in _ROWS])}"
         )
+    x, target, features = _read_digits() if name == "digits" else _load(row)
+    data = Dataset.from_arrays(
+        x, target, task=row.task, image_shape=row.image_shape, name=name, feature_names=features
+    )  # fmt: skip
+    return replace(data, origin={"name": name})
+
+
+def _load(row: BuiltIn) -> tuple[Any, Any, list[str]]:
+    """Return inputs, targets and the names of the features, as scikit-learn loads them."""
     from sklearn import datasets as shipped
 
-    loaded: Any = getattr(shipped, f"load_{name}")()
+    loaded: Any = getattr(shipped, f"load_{row.name}")()
     target = loaded.target
     if row.task == "classification":
         labels = np.asarray(loaded.target_names)
         target = [label.item() for label in labels[target]]
-    data = Dataset.from_arrays(
-        loaded.data,
-        target,
-        task=row.task,
-        image_shape=row.image_shape,
-        name=name,
-        feature_names=[str(feature) for feature in loaded.feature_names],
-    )
-    return replace(data, origin={"name": name})
+    return loaded.data, target, [str(feature) for feature in loaded.feature_names]
+
+
+def _read_digits() -> tuple[Any, Any, list[str]]:
+    """Return the same for digits, the default data, from the file itself: importing scikit-learn takes a second."""
+    package = find_spec("sklearn")
+    folders = package.submodule_search_locations if package else None
+    path = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
+    if path is None or not path.exists():
+        return _load(_ROWS[0])
+    with gzip.open(path, "rt") as file:
+        table = np.loadtxt(file, delimiter=",")
+    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
+    return table[:, :-1], table[:, -1].astype(int).tolist(), names
