@@ -178,6 +178,8 @@ def test_the_lock_holds_exactly_one_version_of_all_that_is_required() -> None:
     names = [re.sub(r"[-_.]+", "-", pin.partition("==")[0]).lower() for pin in pins]
     assert len(names) == len(set(names))
     for requirement in map(Requirement, requires("jaxsweep") or []):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}) and requirement.name == "torch":
+            continue  # gigabytes, and only for `bench` to compare with: its extra is not in the lock
         assert requirement.name.lower() in names
         assert requirement.specifier.contains(pins[names.index(requirement.name.lower())].partition("==")[2])
 
