@@ -85,7 +85,9 @@ def plan(
     split: Sequence[float] = (0.6, 0.2, 0.2),
     **options: Any,
 ) -> Plan:
-    """Return how `sweep` would bucket these configs, with predicted memory and time; nothing is compiled.
+    """Return how `sweep` would bucket these configs, with predicted memory and time; nothing of them is compiled.
+
+    The first call on a machine measures it, in about a second.
 
     For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
     `sweep`.

@@ -2,8 +2,9 @@
 
 What a plan decides follows from nominal costs, one set for CPUs and one for accelerators, and from nothing that is
 measured: buckets and tiles decide the last bits of results, which must not depend on how busy a machine was when
-somebody measured it. What a plan predicts is scaled by two factors that are measured here, in about a second: how much
-longer than the nominal machine this one takes to run and to compile. They are kept beside the compiled programs.
+somebody measured it. (Only tiles that would not fit into the memory that is free are smaller.) What a plan predicts is
+scaled by two factors that are measured here, in about a second: how much longer than the nominal machine this one takes
+to run and to compile. They are kept beside the compiled programs.
 """
 
 import json

@@ -83,9 +83,9 @@ class Bucket:
     tile: int
     padding_waste: float
     bytes: int
-    seconds: float  # of one worker, on the nominal machine
-    tile_seconds: float
-    compile_seconds: float
+    seconds: float  # of one worker, for all its lanes ...
+    tile_seconds: float  # ... for one tile ...
+    compile_seconds: float  # ... and for compiling
 
     @property
     def depth(self) -> int:
@@ -151,6 +151,13 @@ def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]
     return flops
 
 
+def forward_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return multiply-adds x 2 of one example's forward pass, for widths [..., depth]."""
+    first, rest = _kernel_sizes(widths, sizes)
+    flops: NDArray[np.float64] = 2.0 * (first + rest)
+    return flops
+
+
 def parameters(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
     """Return the number of kernel and bias entries, for widths [..., depth]."""
     first, rest = _kernel_sizes(widths, sizes)
@@ -188,8 +195,7 @@ def step_seconds(
 
 def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
     """Return the predicted seconds of what a full tile does once an epoch: it shuffles and evaluates."""
-    first, rest = _kernel_sizes(widths, sizes)
-    arithmetic = 2 * (first + rest) * sizes.val_rows / costs.rate
+    arithmetic = forward_flops(widths, sizes) * sizes.val_rows / costs.rate
     elements = sizes.val_rows * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
     total: NDArray[np.float64] = 120 * costs.call + tile * (
         arithmetic + elements + costs.shuffle * sizes.rows + 10 * costs.call
@@ -237,15 +243,11 @@ def make_plan(
             buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = len(configs) * lanes_each
-    running = costs.slower * sum(bucket.seconds for bucket in buckets)
-    compiling = costs.slower_compiling * sum(bucket.compile_seconds for bucket in buckets)
+    running = sum(bucket.seconds for bucket in buckets)
+    compiling = sum(bucket.compile_seconds for bucket in buckets)
     workers, memory = _fitting(buckets, sizes, costs)
     # Workers share everything but the last tiles and a lone compilation, which no other can help with.
-    longest = max(
-        costs.slower_compiling * bucket.compile_seconds
-        + costs.slower * max(bucket.tile_seconds, bucket.seconds / workers)
-        for bucket in buckets
-    )
+    longest = max(b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
     padded_flops = useful_flops = 0.0
     for bucket in buckets:
         useful = sum(
@@ -308,11 +310,11 @@ def _bucket(
         training = mean_steps * step + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
         return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
-    def worked(tile: int) -> float:
-        return float(np.ceil(counts / tile).sum()) * tile_seconds(tile)
+    def tiles(tile: int) -> float:
+        return float(np.ceil(counts / tile).sum())
 
     def elapsed(tile: int) -> float:
-        return float(np.ceil(np.ceil(counts / tile).sum() / costs.nominal_workers)) * tile_seconds(tile)
+        return float(np.ceil(tiles(tile) / costs.nominal_workers)) * tile_seconds(tile)
 
     room = costs.memory / (2 * costs.nominal_workers)
     fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
@@ -322,7 +324,8 @@ def _bucket(
     waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
     return Bucket(
         widths, batch, members, len(members) * lanes_each, best, waste, tile_bytes(widths, batch, best, sizes, costs),
-        worked(best), tile_seconds(best), costs.compiling(len(widths), _choices(configs, members)),
+        costs.slower * tiles(best) * tile_seconds(best), costs.slower * tile_seconds(best),
+        costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)),
     )  # fmt: skip
 
 

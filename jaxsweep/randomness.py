@@ -76,9 +76,12 @@ def bits(state: Array, shape: tuple[int, ...]) -> Array:
 
 def uniform(state: Array, shape: tuple[int, ...]) -> Array:
     """Return numbers strictly between 0 and 1, [rows, units], of 24-bit resolution in any float type."""
-    dtype = jnp.result_type(float)
-    top = (bits(state, shape) >> 8).astype(jnp.int32).astype(dtype)
-    return (top + 0.5) * 2.0**-24
+    return (_top(state, shape).astype(jnp.result_type(float)) + 0.5) * 2.0**-24
+
+
+def _top(state: Array, shape: tuple[int, ...]) -> Array:
+    """Return random integers of 24 bits, int32 [rows, units]."""
+    return (bits(state, shape) >> 8).astype(jnp.int32)
 
 
 def normal(state: Array, shape: tuple[int, ...]) -> Array:
@@ -89,7 +92,7 @@ def normal(state: Array, shape: tuple[int, ...]) -> Array:
 def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
     """Return a dropout mask, bool [rows, units], true with probability 1 - rate: where `uniform` is at least `rate`."""
     least = jnp.ceil(jnp.asarray(rate) * 2.0**24 - 0.5).astype(jnp.int32)
-    return (bits(state, shape) >> 8).astype(jnp.int32) >= least
+    return _top(state, shape) >= least
 
 
 def permutation(state: Array, size: ArrayLike, length: int) -> Array:
@@ -131,9 +134,8 @@ def _feistel(state: Array, value: Array, left: Array, right: Array) -> Array:
         low = _moved(low, left, high, state[0] + jnp.uint32(_GOLDEN) * (first + 1))
         return low, _moved(high, right, low, state[1] + jnp.uint32(_GOLDEN) * (first + 2))
 
-    wide = jnp.broadcast_to(
-        left, value.shape
-    )  # of numbers that are not negative, rem and div are % and //, and cheaper
+    # Of numbers that are not negative, rem and div are % and //, and cheaper.
+    wide = jnp.broadcast_to(left, value.shape)
     halves = jax.lax.rem(value, wide), jax.lax.div(value, wide)
     low, high = jax.lax.fori_loop(0, FEISTEL_ROUNDS // 2, both_rounds, halves)
     return low + high * left

@@ -124,7 +124,7 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep's first batch; nothing is compiled."""
+    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
     setup = set_up(dataset, request)
     return _plan(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
 
@@ -183,6 +183,7 @@ class _Loop:
         self.setup, self.store, self.progress = setup, store, progress
         request = setup.request
         self.engine = Engine(setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best)
+        self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.columns, request.keep_best, setup.lanes_each == 1)
         self.trials: list[Trial] = []
         self.curves: dict[int, Any] = {}
@@ -223,7 +224,7 @@ class _Loop:
         configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
-        plan = _plan(self.setup, resolved, device_costs())
+        plan = _plan(self.setup, resolved, self.costs)
         self.plans.append(plan)
         ids = range(first, first + len(configs))
         lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)

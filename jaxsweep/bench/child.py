@@ -1,9 +1,9 @@
 """One process that trains for one contender: `python -m jaxsweep.bench.child NAME DATA`.
 
 It reads one JSON object a line from stdin, {"configs": [...]}, of a sweep with "out": DIR to record it there and
-"calibrate": true to measure the machine first, trains, and answers with one: the
-seconds that took, the mean validation accuracy, its peak memory so far and, of a sweep, the summary. It ends when
-stdin ends. Between requests it only waits, so that the processes of several contenders do not disturb each other.
+"calibrate": true to measure the machine first, trains, and answers with one: the seconds that took, the mean validation
+accuracy, its peak memory so far and, of a sweep, the summary and what was predicted. It ends when stdin ends. Between
+requests it only waits, so that the processes of several contenders do not disturb each other.
 """
 
 import json

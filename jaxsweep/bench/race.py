@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxsweep.bench.child import SWEEP
 from jaxsweep.hyperparameters import Config
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -128,7 +129,7 @@ def race(entries: Sequence[Entry], repeats: int) -> dict[str, Timing]:
 def cold(data: str, configs: Sequence[Config], environment: Mapping[str, str], cache: str | None = None) -> float:
     """Return the seconds of a sweep in a new process, from its start, with an empty compile cache or with `cache`."""
     with tempfile.TemporaryDirectory() as empty:
-        child = Child("jaxsweep", data, {**environment, "JAXSWEEP_CACHE": cache or empty})
+        child = Child(SWEEP, data, {**environment, "JAXSWEEP_CACHE": cache or empty})
         child.send({"configs": list(configs)})
         child.receive()
         seconds = time.perf_counter() - child.began

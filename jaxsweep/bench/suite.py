@@ -228,18 +228,14 @@ def starts(bench: Bench) -> Section:
         data={},
     )
     for name, configs in {"uniform": work.uniform(count), "mixed": work.mixed(count)}.items():
-        empty = sorted(cold(work.DATA, configs, bench.environment) for _ in range(repeats))
+        empty = [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]
         with tempfile.TemporaryDirectory() as cache:
-            cold(work.DATA, configs, bench.environment, cache)
-            filled = sorted(cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats))
-        section.rows.append((name, _median_and_spread(empty), _median_and_spread(filled)))
+            first = cold(work.DATA, configs, bench.environment, cache)
+            filled = [cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats)]
+        timings = [Timing(count, first, times) for times in (empty, filled)]
+        section.rows.append((name, *(f"{timing.median:.2f} ({timing.spread:.0%})" for timing in timings)))
         section.data[name] = {"empty": empty, "filled": filled}
     return section
-
-
-def _median_and_spread(times: Sequence[float]) -> str:
-    median = times[len(times) // 2]
-    return f"{median:.2f} ({(times[-1] - times[0]) / median:.0%})"
 
 
 def many(bench: Bench) -> Section:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.hyperparameters import Config
-from jaxsweep.plan import Sizes, kernel_flops
+from jaxsweep.plan import Sizes, forward_flops, kernel_flops
 
 SEED = 0
 DATA = "digits"
@@ -80,9 +80,8 @@ def flops(configs: Sequence[Config], sizes: Sizes) -> float:
     total = 0.0
     for config in configs:
         widths = np.full(config["depth"], config["width"], np.int64)
-        ends = np.array([sizes.features, *widths, sizes.outputs], np.float64)
-        forward = 2.0 * float(np.sum(ends[:-1] * ends[1:]))
-        total += config["epochs"] * (sizes.rows * float(kernel_flops(widths, sizes)) + sizes.val_rows * forward)
+        training, validation = float(kernel_flops(widths, sizes)), float(forward_flops(widths, sizes))
+        total += config["epochs"] * (sizes.rows * training + sizes.val_rows * validation)
     return total
 
 
