@@ -154,7 +154,16 @@ def _matmul(x: Array, kernel: Array) -> Array:
 
 def _matmul_back(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = kept
-    return gradient @ kernel.T, _kernel_gradient(x, gradient)
+    return _input_gradient(kernel, gradient), _kernel_gradient(x, gradient)
+
+
+def _input_gradient(kernel: Array, gradient: Array) -> Array:
+    """Return gradient @ kernel.T, [batch, inputs], without a transposed copy of a kernel larger than the batch."""
+    (inputs, outputs), batch = kernel.shape, gradient.shape[0]
+    if jax.default_backend() != "cpu" or inputs * outputs <= batch * (inputs + outputs):
+        return gradient @ kernel.T
+    fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
+    return fixed(kernel @ fixed(gradient.T)).T
 
 
 def _kernel_gradient(x: Array, gradient: Array) -> Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from jaxsweep import inplace
 from jaxsweep.model import Params, select
 
 Hypers = Mapping[str, Array]  # traced hyperparameters of one lane by name; absent: nobody uses it
@@ -33,10 +34,10 @@ def _sgd(h: Hypers) -> optax.GradientTransformation:
     plain = optax.trace(h["momentum"])
     if "nesterov" not in h:
         return plain
-    ahead = optax.trace(h["momentum"], nesterov=True)
 
     def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        (straight, new), (nesterov, _) = plain.update(grads, state), ahead.update(grads, state)
+        straight, new = plain.update(grads, state)
+        nesterov, _ = plain.update(grads, new)  # Nesterov's momentum is the trace a step ahead
         return jax.tree.map(lambda a, b: jnp.where(h["nesterov"] > 0, b, a), straight, nesterov), new
 
     return optax.GradientTransformation(plain.init, update)
@@ -107,29 +108,29 @@ def apply(
 
         def step(grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
             own, skeleton = _pack(jax.eval_shape(transformation.init, params))
+            old, structure = jax.tree.flatten(slots[: len(own)])
 
-            def update(grads: Params, slots: Slots) -> tuple[Params, Slots]:
-                state = _unpack(slots[: len(own)], skeleton, now.step)
+            def update(old: list[Array]) -> tuple[list[Array], list[Array]]:
+                state = _unpack(jax.tree.unflatten(structure, old), skeleton, now.step)
                 direction, state = transformation.update(grads, state, params)
-                return direction, _pack(state)[0] + slots[len(own) :]
+                return jax.tree.leaves(direction), jax.tree.leaves(_pack(state)[0])
 
-            # Parameters change once the whole backward pass has read them, and slots once the new parameters have read
-            # the old slots. Only with this order made explicit does XLA write every array in place; without it, it
-            # copies all of them in every step.
+            # Parameters change once the whole backward pass has read them, and slots that parameters do not read back
+            # once the new parameters have read the old ones. Only with this order made explicit does XLA write every
+            # array in place; without it, it copies all of them in every step.
             ready = now.active & _after(grads[_first(grads)]["kernel"])
-            direction = update(grads, slots)[0]
+            directions, new, early = inplace.staged(update, old, lambda new, old: jnp.where(ready, new, old))
             moved = jax.tree_util.tree_map_with_path(
                 lambda path, p, d: jnp.where(ready, p - now.learning_rate * _decayed(path, p, d, h), p),
                 params,
-                direction,
+                jax.tree.unflatten(jax.tree.structure(params), directions),
             )
-            waits = jax.lax.optimization_barrier(jax.tree.map(lambda p: now.active & _after(p), moved))
-            new_slots = update(grads, slots)[1]
-            kept = tuple(
-                jax.tree.map(lambda wait, new, old: jnp.where(wait, new, old), waits, new, old)
-                for new, old in zip(new_slots, slots, strict=True)
-            )
-            return moved, kept
+            waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
+            kept = [
+                after if first else jnp.where(waits[i % len(waits)], after, before)
+                for i, (after, before, first) in enumerate(zip(new, old, early, strict=True))
+            ]
+            return moved, (*jax.tree.unflatten(structure, kept), *slots[len(own) :])
 
         return step
 

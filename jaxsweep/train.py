@@ -22,6 +22,7 @@ from jaxsweep.randomness import Stream
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
+TALL = 128  # rows of a matrix whose sum XLA would not take in one go
 
 
 class Program(NamedTuple):
@@ -226,9 +227,23 @@ def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     return total
 
 
+@jax.custom_vjp
 def _sum(matrix: Array) -> Array:
-    """Return the sum of a matrix by columns first, many at a time; XLA adds up a whole matrix one by one."""
-    return jnp.sum(jax.lax.optimization_barrier(jnp.sum(matrix, axis=0)))
+    """Return the sum of a matrix, by columns first, many at a time; XLA adds up a whole matrix one by one.
+
+    The rows of a tall matrix are first added up in eights, in so many words: for a long sum XLA would write the
+    elements to memory beforehand. So would JAX's own derivative, hence a plainer one.
+    """
+    eights = matrix.shape[0] // 8 if matrix.shape[0] > TALL else 0
+    columns = jnp.sum(matrix[8 * eights :], axis=0)
+    if eights:
+        head = matrix[: 8 * eights].reshape(eights, 8, -1)
+        added = jax.lax.optimization_barrier(sum(head[:, row] for row in range(8)))
+        columns = columns + jnp.sum(added, axis=0)
+    return jnp.sum(jax.lax.optimization_barrier(columns))
+
+
+_sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadcast_to(g, matrix.shape),))
 
 
 # --- evaluation --------------------------------------------------------------------------------------------------
