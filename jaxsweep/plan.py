@@ -46,7 +46,7 @@ class Costs:
     widest: int = 256  # most lanes of a tile
     rate: float = 75e9  # FLOP/s of one worker in small matrix products
     cached: float = 35e9  # bytes/s of one worker from its caches ...
-    bandwidth: float = 10.5e9  # ... and from memory
+    bandwidth: float = 12e9  # ... and from memory
     cache_from: float = 4e6  # a tile's state begins to leave the cache at this many bytes ...
     cache_to: float = 20e6  # ... and has left it at this many
     call: float = 0.5e-6  # one operation, however small
@@ -187,7 +187,7 @@ def step_seconds(
     size = parameters(widths, sizes) * costs.item_bytes
     state = tile * 4 * size
     share = np.clip((costs.cache_to - state) / (costs.cache_to - costs.cache_from), 0, 1)  # that the cache serves
-    traffic = 10 * size * (share / costs.cached + (1 - share) / costs.bandwidth)
+    traffic = 7 * size * (share / costs.cached + (1 - share) / costs.bandwidth)
     elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
     total: NDArray[np.float64] = calls + tile * (flops / costs.rate + traffic + elements / costs.cached)
     return total

@@ -22,7 +22,7 @@ from jaxsweep.randomness import Stream
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
-TALL = 128  # rows of a matrix whose sum XLA would not take in one go
+TALL = 263  # rows of a matrix that is summed in eights; loops over 32 eights or fewer LLVM turns into gathers
 
 
 class Program(NamedTuple):
