@@ -248,19 +248,17 @@ def make_plan(
     workers, memory = _fitting(buckets, sizes, costs)
     # Workers share everything but the last tiles and a lone compilation, which no other can help with.
     longest = max(b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
-    padded_flops = useful_flops = 0.0
-    for bucket in buckets:
-        useful = sum(
-            steps[i] * shapes[i][1] * float(kernel_flops(np.array(shapes[i][0]), sizes)) for i in bucket.members
-        )
-        useful_flops += useful
-        padded_flops += useful * (1 + bucket.padding_waste)
+    padded = [
+        steps[b.members].sum() * b.batch_size * float(kernel_flops(np.array(b.widths, np.int64), sizes))
+        for b in buckets
+    ]
+    useful = [flops / (1 + bucket.padding_waste) for flops, bucket in zip(padded, buckets, strict=True)]
     return Plan(
         buckets=buckets,
         predicted_seconds=max((running + compiling) / workers, longest),
         predicted_bytes=memory,
         compile_seconds=compiling,
-        padding_waste=float(padded_flops / max(useful_flops, 1) - 1),
+        padding_waste=sum(padded) / max(sum(useful), 1) - 1,
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
         workers=workers,
@@ -319,7 +317,8 @@ def _bucket(
     room = costs.memory / (2 * costs.nominal_workers)
     fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
     best = tile or min(fitting, key=elapsed)
-    useful = np.array([kernel_flops(np.array(shapes[i][0], np.int64), sizes) * shapes[i][1] for i in members])
+    true = np.array([shapes[i][0] for i in members], np.int64).reshape(len(members), -1)
+    useful = kernel_flops(true, sizes) * np.array([shapes[i][1] for i in members])
     padded = float(kernel_flops(wide, sizes)[0]) * batch
     waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
     return Bucket(

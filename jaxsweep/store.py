@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
 MODELS = "models"
+CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
 
 _SCHEMA = """
 CREATE TABLE trials (
@@ -37,9 +38,9 @@ CREATE TABLE trials (
     seconds REAL NOT NULL, metrics TEXT NOT NULL, config TEXT NOT NULL
 );
 CREATE TABLE evaluations (
-    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    {columns}, PRIMARY KEY (trial, replicate, fold, epoch)
-) WITHOUT ROWID;
+    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
+    {columns}, PRIMARY KEY (trial, replicate, fold)
+);
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -68,7 +69,8 @@ class Store:
         self._db = sqlite3.connect(out / TRIALS)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        columns = ", ".join(f"{name} REAL" for name in self.curves)
+        self._fragments: dict[str, str] = {}  # of the JSON of a config: what each default is written as
+        columns = ", ".join(f"{name} BLOB NOT NULL" for name in self.curves)
         self._db.executescript(_SCHEMA.format(columns=columns))
         (out / SWEEP).write_text(sweep_toml)
 
@@ -79,15 +81,22 @@ class Store:
         for trial, lanes in finished:
             trials.append(
                 (trial.id, trial.status, trial.score, trial.spread, trial.epochs_done, trial.seconds,
-                 _json(trial.metrics), _json(trial.config))
+                 _json(trial.metrics), self._config(trial))
             )  # fmt: skip
             for lane in lanes:
-                head = (trial.id, lane.replicate, lane.fold)
-                rows.extend((*head, epoch, *values) for epoch, values in enumerate(lane.curves.tolist(), start=1))
+                curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
+                rows.append((trial.id, lane.replicate, lane.fold, len(lane.curves), *curves))
         marks = ", ".join("?" * (4 + len(self.curves)))
         with self._db:
             self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
+
+    def _config(self, trial: Trial) -> str:
+        """Return a trial's config as JSON; most of it is defaults, which all trials of a run share."""
+        if not self._fragments:
+            self._fragments = {name: _fragment(name, value) for name, value in trial.defaults.items()}
+        own = {name: _fragment(name, value) for name, value in trial.own.items()}
+        return f"{{{', '.join({**self._fragments, **own}.values())}}}"
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """Commit what the run came to."""
@@ -106,6 +115,10 @@ class Store:
     def close(self) -> None:
         """Close the database, leaving no journal files behind."""
         self._db.close()
+
+
+def _fragment(name: str, value: Any) -> str:
+    return f"{json.dumps(name)}: {json.dumps(value)}"
 
 
 def _json(values: dict[str, Any]) -> str:
@@ -142,12 +155,12 @@ class StoredRun:
         """Return the learning curves of one lane of a trial by metric, each [epochs]."""
         with _reading(self.path) as db:
             cursor = db.execute(
-                "SELECT * FROM evaluations WHERE trial = ? AND replicate = ? AND fold = ? ORDER BY epoch",
-                (number, replicate, fold),
+                "SELECT * FROM evaluations WHERE trial = ? AND replicate = ? AND fold = ?", (number, replicate, fold)
             )
             names = [column[0] for column in cursor.description][4:]
-            rows = np.array([row[4:] for row in cursor.fetchall()], dtype=np.float64).reshape(-1, len(names))
-        return dict(zip(names, rows.T, strict=True))
+            row = cursor.fetchone()
+        curves = [b""] * len(names) if row is None else row[4:]
+        return {name: np.frombuffer(curve, CURVE) for name, curve in zip(names, curves, strict=True)}
 
     def model_path(self, number: int) -> Path:
         """Return the folder in which a trial's weights are, if they were kept."""

@@ -71,8 +71,9 @@ def test_the_run_directory_is_the_whole_truth(run: js.Result, iris: js.Dataset) 
             rtol=1e-6,
         )
     with sqlite3.connect(run.run / "trials.sqlite") as db:
-        (rows,) = db.execute("SELECT COUNT(*) FROM evaluations").fetchone()
-    assert rows == sum(trial.epochs_done for trial in run.trials)
+        rows = db.execute("SELECT trial, epochs, val_loss FROM evaluations ORDER BY trial").fetchall()
+    assert [(trial, epochs) for trial, epochs, _ in rows] == [(trial.id, trial.epochs_done) for trial in run.trials]
+    assert [len(np.frombuffer(curve, "<f8")) for _, _, curve in rows] == [trial.epochs_done for trial in run.trials]
     table = tomllib.loads((run.run / "sweep.toml").read_text())
     assert table["sweep"]["objective"] == "val_accuracy"
     assert table["data"]["name"] == "iris"
