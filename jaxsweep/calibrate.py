@@ -41,7 +41,7 @@ def device_costs(measure: bool = False) -> Costs:
     cpu = jax.default_backend() == "cpu"
     nominal = Costs() if cpu else _ACCELERATOR
     run, compiling = _known() or (_calibrate() if measure and cpu else (1.0, 1.0))
-    memory = machine.memory_available() if cpu else _device_memory()
+    memory = machine.memory_available() + machine.memory_used() if cpu else _device_memory()
     return replace(nominal, workers=default_workers(), memory=memory, slower=run, slower_compiling=compiling)
 
 

@@ -22,6 +22,7 @@ from jaxsweep.lanes import Group, Job, LaneResult, Supply
 from jaxsweep.model import Architecture
 from jaxsweep.plan import Bucket, Plan, uniform_key
 from jaxsweep.programs import Compiled
+from jaxsweep.room import Room
 from jaxsweep.scope import Scope
 from jaxsweep.tile import Tile
 from jaxsweep.train import Choices, Program
@@ -85,9 +86,9 @@ class Engine:
         """
         groups = self._groups(plan, configs, trials, replicates)
         done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
-        pool = _Pool(groups)
+        pool, room = _Pool(groups), Room(plan.room)
         threads = [
-            threading.Thread(target=self._work, args=(pool, wanted, done), daemon=True, name=f"jaxsweep-{i}")
+            threading.Thread(target=self._work, args=(pool, room, wanted, done), daemon=True, name=f"jaxsweep-{i}")
             for i in range(min(self.workers, plan.workers))
         ]
         for thread in threads:
@@ -130,19 +131,30 @@ class Engine:
             *(np.int32(self.scope.values(name).index(value)) for name, value in zip(names, key, strict=True))  # type: ignore[arg-type]
         )
 
-    def _work(self, pool: "_Pool", wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+    def _work(
+        self, pool: "_Pool", room: Room, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]
+    ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
             while not self.stop.is_set() and (group := pool.take()) is not None:
-                Tile(self.supply, self.usage, self.stop, group, self._compiled(group)).run(wanted, done)
+                compiled = self._fitting(group, room)
+                with room.taken(compiled.bytes):
+                    Tile(self.supply, self.usage, self.stop, group, compiled).run(wanted, done)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
         finally:
             done.put(None)
 
-    def _compiled(self, group: Group) -> Compiled:
+    def _fitting(self, group: Group, room: Room) -> Compiled:
+        """Return the programs of a group; where XLA asks for more memory than there is, those of smaller tiles."""
+        while (compiled := self._compiled(group, tile := group.tile)).bytes > room.total and tile > 1:
+            group.tile = tile // 2
+        self.usage.needs(compiled.bytes)
+        return compiled
+
+    def _compiled(self, group: Group, tile: int) -> Compiled:
         supply = self.supply
-        shapes = (group.program, supply.data, supply.test, group.choices, supply.lanes([], group, group.bucket.tile))
+        shapes = (group.program, supply.data, supply.test, group.choices, supply.lanes([], group, tile))
         began = time.perf_counter()
         compiled, seconds = programs.compiled(*shapes)
         self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)

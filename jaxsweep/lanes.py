@@ -59,6 +59,7 @@ class Group:
         self, program: Program, bucket: Bucket, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
     ) -> None:
         self.program, self.bucket, self.choices, self.jobs, self.configs = program, bucket, choices, jobs, configs
+        self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
         self.workers = 0  # how many are at it; the pool's to change
         self._lock = threading.Lock()
 

@@ -59,7 +59,7 @@ class Costs:
     item_bytes: int = 4
     process_bytes: float = 550e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
     program_bytes: float = 25e6
-    memory: float = math.inf  # bytes that a sweep may use
+    memory: float = math.inf  # bytes that the process may reach
     slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...
     slower_compiling: float = 1.0  # ... and for compiling
 
@@ -105,6 +105,7 @@ class Plan:
     lane_steps: int
     lanes: int
     workers: int  # that may train at a time
+    room: float  # bytes that their tiles may take together
 
     @property
     def programs(self) -> int:
@@ -204,12 +205,12 @@ def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Cos
 
 
 def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, costs: Costs) -> int:
-    """Return the predicted bytes of one tile: state twice (old and new), gradients, activations, batches, orders."""
+    """Return the predicted bytes of one tile: what drawing its weights takes, activations, batches, orders."""
     wide = np.array([widths], dtype=np.int64)
     weights = float(parameters(wide, sizes)[0])
     rows = max(batch, min(sizes.val_rows, 512))
     activations = rows * (sum(widths) * 4 + 2 * sizes.features + 3 * sizes.outputs)
-    return int(tile * (9 * weights + activations + sizes.rows + batch) * costs.item_bytes)
+    return int(tile * (13 * weights + activations + sizes.rows + batch) * costs.item_bytes)
 
 
 def data_bytes(sizes: Sizes, costs: Costs) -> int:
@@ -245,7 +246,7 @@ def make_plan(
     lanes = len(configs) * lanes_each
     running = sum(bucket.seconds for bucket in buckets)
     compiling = sum(bucket.compile_seconds for bucket in buckets)
-    workers, memory = _fitting(buckets, sizes, costs)
+    workers, memory, room = _fitting(buckets, sizes, costs)
     # Workers share everything but the last tiles and a lone compilation, which no other can help with.
     longest = max(b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
     padded = [
@@ -262,11 +263,12 @@ def make_plan(
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
         workers=workers,
+        room=room,
     )  # fmt: skip
 
 
-def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int, int]:
-    """Return how many workers may train at a time so that their tiles fit into memory, and the bytes that takes.
+def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int, int, float]:
+    """Return how many workers may train at a time so that their tiles fit into memory, the bytes that takes, and room.
 
     Raises:
         RequestError: not even one tile of the largest bucket fits.
@@ -276,7 +278,7 @@ def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int
     for workers in range(costs.workers, 0, -1):
         total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
         if total <= costs.memory:
-            return workers, total
+            return workers, total, costs.memory - fixed
     raise RequestError(
         f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
         " are available: narrower or shallower networks, or smaller batches, would fit"

@@ -96,6 +96,7 @@ class Compiled(NamedTuple):
     advance: Callable[..., Advanced]
     score_test: Callable[..., Array] | None
     empty: State  # a state of zeros in which no lane runs
+    bytes: int  # that a tile takes at its most, as XLA counts them: arguments, results and what lies between
 
 
 _cache: dict[Any, Compiled] = {}
@@ -152,10 +153,21 @@ def _compile(program: Program, data: Data, test: TestData | None, choices: Choic
             .lower(program, data, choices, lanes, shape, number, number)
             .compile
         )
-        start_it = pool.submit(jax.jit(start, static_argnums=0).lower(program, choices, lanes, fresh, shape).compile)
+        start_it = pool.submit(
+            jax.jit(start, static_argnums=0, donate_argnums=4).lower(program, choices, lanes, fresh, shape).compile
+        )
         score_it = None
         if test is not None:
             score_it = jax.jit(score_test, static_argnums=0).lower(program, test, choices, lanes, shape).compile()
-        result = Compiled(start_it.result(), advance_it.result(), score_it, empty)
+        executables = (start_it.result(), advance_it.result(), score_it)
     cache.seal()
-    return result
+    return Compiled(*executables, empty, max(_bytes(executable) for executable in executables if executable))
+
+
+def _bytes(executable: Any) -> int:
+    """Return the bytes that a call takes, arguments included; 0 on a device for which XLA does not say."""
+    memory = executable.memory_analysis()
+    if memory is None:
+        return 0
+    total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    return int(total - memory.alias_size_in_bytes)

@@ -303,6 +303,7 @@ class _Loop:
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
                 "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),
+                "tile_bytes": usage.tile_bytes,
                 "peak_bytes": machine.peak_memory(),
             },
             "seconds": {

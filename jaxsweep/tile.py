@@ -28,7 +28,7 @@ class Tile:
         self, supply: Supply, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
     ) -> None:  # fmt: skip
         self.supply, self.usage, self.stop, self.group, self.compiled = supply, usage, stop, group, compiled
-        self.size = group.bucket.tile
+        self.size = len(compiled.empty.status)
         self.jobs: list[Job | None] = [None] * self.size
         self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
         self.seconds = np.zeros(self.size)

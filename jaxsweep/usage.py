@@ -20,6 +20,7 @@ class Usage:
     programs: set[Any] = field(default_factory=set)
     lane_steps: int = 0
     useful_steps: int = 0
+    tile_bytes: int = 0  # of the largest tile, as XLA counts them
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def compiled(self, key: Any, interval: tuple[float, float] | None) -> None:
@@ -28,6 +29,11 @@ class Usage:
             self.programs.add(key)
             if interval:
                 self.compiling.append(interval)
+
+    def needs(self, tile_bytes: int) -> None:
+        """Note that a tile takes so many bytes."""
+        with self._guard:
+            self.tile_bytes = max(self.tile_bytes, tile_bytes)
 
     def trained(self, interval: tuple[float, float], lane_steps: int = 0) -> None:
         """Note that a tile trained, and for how many steps of all its slots."""
