@@ -21,7 +21,7 @@ from jaxsweep import cache, machine
 from jaxsweep.plan import Costs
 
 FILE = "calibration.json"
-NOMINAL_RUN, NOMINAL_COMPILE = 0.0105, 0.36  # seconds that `_measure` finds on the nominal machine
+NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.125  # seconds that `_measure` finds on the nominal machine
 ROUNDS = 7
 
 # Guesses from data sheets: nothing has been measured on an accelerator yet.
