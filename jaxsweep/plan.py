@@ -53,11 +53,11 @@ class Costs:
     draw: float = 50e-9  # one initial weight
     shuffle: float = 20e-9  # one row in one epoch
     lane: float = 150e-6  # what the host does for one lane
-    compilation: float = 2.4  # a program without layers, in seconds of one worker ...
+    compilation: float = 1.8  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 0.8  # ... for each layer
     compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
     item_bytes: int = 4
-    process_bytes: float = 550e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
+    process_bytes: float = 530e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
     program_bytes: float = 25e6
     memory: float = math.inf  # bytes that the process may reach
     slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...

@@ -119,7 +119,10 @@ class Tile:
         """Return one lane's parameters and running statistics, cut to their true shapes."""
         config, net = self.group.configs[job.position], self.group.program.net
         sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
-        params, stats = jax.tree.map(lambda a: np.array(a[slot]), train.final_weights(self.group.program, self.state))
+        # On a CPU an array is looked at in place; elsewhere no more than this lane's part is fetched.
+        seen = np.asarray if jax.default_backend() == "cpu" else lambda a: a
+        weights = train.final_weights(self.group.program, self.state)
+        params, stats = jax.tree.map(lambda a: np.array(seen(a)[slot]), weights)
         for layer, name in enumerate(net.layers):
             rows, columns = sizes[layer], sizes[layer + 1]
             params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
