@@ -50,6 +50,7 @@ class Costs:
     cache_from: float = 1e6  # a tile's state begins to leave the cache at this many bytes ...
     cache_to: float = 20e6  # ... and has left it at this many
     call: float = 0.2e-6  # one operation, however small
+    switch: float = 12e-6  # one choice of code that a step makes
     draw: float = 50e-9  # one initial weight
     shuffle: float = 20e-9  # one row in one epoch
     lane: float = 150e-6  # what the host does for one lane
@@ -303,10 +304,11 @@ def _bucket(
     mean_steps = float(np.mean(steps[members]))
     mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
+    switches = costs.switch * _switches(configs, members, len(widths))
     beginning = costs.lane + costs.draw * float(parameters(wide, sizes)[0])
 
     def tile_seconds(tile: int) -> float:
-        step = step_seconds(wide, batches, tile, sizes, costs)[0]
+        step = step_seconds(wide, batches, tile, sizes, costs)[0] + switches
         training = mean_steps * step + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
         return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
@@ -333,6 +335,12 @@ def _bucket(
 def _choices(configs: Sequence[Config], members: Sequence[int]) -> int:
     """Return how many pieces of code a program holds beyond one of each kind."""
     return sum(len({configs[i][name] for i in members}) - 1 for name in CATEGORICAL)
+
+
+def _switches(configs: Sequence[Config], members: Sequence[int], depth: int) -> int:
+    """Return how often a step chooses between pieces of code: forth and back in each layer, and once to update."""
+    mixed = {name: len({configs[i][name] for i in members}) > 1 for name in ("activation", "norm", "optimizer")}
+    return 2 * depth * (mixed["activation"] + mixed["norm"]) + mixed["optimizer"]
 
 
 def uniform_key(config: Config) -> tuple[str, str, str]:
