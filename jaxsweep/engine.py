@@ -96,10 +96,10 @@ class Engine:
             threading.Thread(target=self._work, args=(pool, room, wanted, done), daemon=True, name=f"jaxsweep-{i}")
             for i in range(min(self.workers, plan.workers))
         ]
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
         for thread in threads:
             thread.start()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             for _ in threads:
                 while (item := done.get()) is not None:
