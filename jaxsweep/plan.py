@@ -18,6 +18,7 @@ from jaxsweep.hyperparameters import Config, layer_widths
 from jaxsweep.scope import CATEGORICAL
 
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
+LONE = 0.85  # of the seconds of one core, those that a compilation takes when no other is under way
 TILES = tuple(2**power for power in range(15))
 
 
@@ -248,8 +249,8 @@ def make_plan(
     running = sum(bucket.seconds for bucket in buckets)
     compiling = sum(bucket.compile_seconds for bucket in buckets)
     workers, memory, room = _fitting(buckets, sizes, costs)
-    # Workers share everything but the last tiles and a lone compilation, which no other can help with.
-    longest = max(b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
+    # Workers share everything but the last tiles; a lone compilation has the help of all, for what XLA can share out.
+    longest = max(LONE * b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
     padded = [
         steps[b.members].sum() * b.batch_size * float(kernel_flops(np.array(b.widths, np.int64), sizes))
         for b in buckets
