@@ -5,6 +5,7 @@ compile anything. The choices of optimizer, activation and normalization are sha
 that a `switch` on them stays a branch.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from jaxsweep.train import RUNNING, Choices, Data, Lane, Program, State
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
 
-# What runs once for a lane is compiled in half the time by XLA's older emitters, and runs as fast. (Training would not:
-# it takes half as long again with them.)
+# What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs as
+# fast. (Training would not: it takes half as long again with them.)
 BRIEF: dict[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
 
@@ -151,7 +152,7 @@ def _compile(program: Program, data: Data, test: TestData | None, choices: Choic
     fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
     number = jax.ShapeDtypeStruct((), jnp.int32)
     # The longest first: XLA compiles it on another core while the others are traced here.
-    brief = BRIEF if jax.default_backend() == "cpu" else None
+    brief = _brief()
     with ThreadPoolExecutor(2) as pool:
         training = jax.jit(advance, static_argnums=0, donate_argnums=4)
         advance_it = pool.submit(training.lower(program, data, choices, lanes, shape, number, number).compile)
@@ -164,6 +165,26 @@ def _compile(program: Program, data: Data, test: TestData | None, choices: Choic
         executables = (start_it.result(), advance_it.result(), score_it)
     cache.seal()
     return Compiled(*executables, empty, max(_bytes(executable) for executable in executables if executable))
+
+
+@functools.cache
+def _brief() -> dict[str, Any]:
+    return known_options(BRIEF) if jax.default_backend() == "cpu" else {}
+
+
+def known_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return those of XLA's options that this version of it has: they come and go."""
+    trivial = jax.jit(lambda: jnp.zeros(())).lower()
+    known = {}
+    for name, value in options.items():
+        try:
+            trivial.compile({name: value})
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+        else:
+            known[name] = value
+    return known
 
 
 def _bytes(executable: Any) -> int:
