@@ -23,16 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from hpobench_vehicle import EPOCHS, OBJECTIVE, SPLIT, draw
+from hpobench_vehicle import EPOCHS, OBJECTIVE, SPLIT, cheapest_first, draw, fitted
 
 import jaxsweep as js
 from jaxsweep import machine
+from jaxsweep.bench.race import ONE_THREAD
 from jaxsweep.data import prepare
 
 TIMED_SECONDS = 0.5  # that scikit-learn trains a cell at least
@@ -80,27 +80,13 @@ def _begin(shared: str) -> None:
 
 def scikit_learn_seconds(job: tuple[int, Mapping[str, Any], int, bool]) -> tuple[int, float]:
     """Return a cell's number, and the seconds that scikit-learn takes for so many epochs of it."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-
     number, config, epochs, full = job
     assert _rows is not None
+    x, y = _rows
 
     def fit(most: int) -> tuple[float, int]:
-        network = MLPClassifier(
-            (config["width"],) * config["depth"],
-            alpha=config["l2"] * config["batch_size"],
-            batch_size=config["batch_size"],
-            learning_rate_init=config["learning_rate"],
-            max_iter=most,
-            n_iter_no_change=config["patience"],
-            tol=config["min_delta"],
-            random_state=number,
-        )
         began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops after `most` is asked for
-            network.fit(*_rows)
+        network = fitted(config, most, number, x, y)
         return time.perf_counter() - began, network.n_iter_
 
     if full:
@@ -113,9 +99,8 @@ def scikit_learn_seconds(job: tuple[int, Mapping[str, Any], int, bool]) -> tuple
 
 def scikit_learn(arguments: argparse.Namespace, configs: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> Any:
     """Return the seconds of each cell on one of all cores, and those from start to end."""
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    cost = [c["depth"] * c["width"] ** 2 / c["batch_size"] + c["width"] for c in configs]
-    jobs = [(k, configs[k], epochs[k], arguments.full) for k in np.argsort(cost)[::-1].tolist()]
+    os.environ.update(ONE_THREAD)
+    jobs = [(k, configs[k], epochs[k], arguments.full) for k in cheapest_first(configs)[::-1].tolist()]
     seconds = np.zeros(len(configs))
     context = multiprocessing.get_context("spawn")
     began = time.perf_counter()

@@ -101,23 +101,35 @@ def ranked(scores: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([-1.0 if score is None else score for score in scores])
 
 
-def scikit_learn(data: js.Dataset, config: Mapping[str, Any], seed: int) -> float:
-    """Return the validation balanced accuracy of scikit-learn's own network on the rows of the sweep's split."""
-    rows = prepare(data, split=SPLIT, seed=seed)
-    x, y, train, val = rows.x[0], rows.y[0], rows.train[0], rows.val[0]
+def cheapest_first(configs: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    """Return the positions of configs in the order of about how long an epoch of them takes."""
+    cost = [c["width"] ** 2 * c["depth"] / c["batch_size"] + c["width"] for c in configs]
+    return np.argsort(cost, kind="stable")
+
+
+def fitted(config: Mapping[str, Any], epochs: int, seed: int, x: NDArray[Any], y: NDArray[Any]) -> MLPClassifier:
+    """Return scikit-learn's own network of a config, trained by the table's protocol for at most `epochs` epochs."""
     network = MLPClassifier(
         (config["width"],) * config["depth"],
         alpha=config["l2"] * config["batch_size"],
         batch_size=config["batch_size"],
         learning_rate_init=config["learning_rate"],
-        max_iter=config["epochs"],
+        max_iter=epochs,
         n_iter_no_change=config["patience"],
         tol=config["min_delta"],
         random_state=seed,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops after `epochs` is asked for
-        network.fit(x[train], y[train])
+        network.fit(x, y)
+    return network
+
+
+def scikit_learn(data: js.Dataset, config: Mapping[str, Any], seed: int) -> float:
+    """Return the validation balanced accuracy of scikit-learn's own network on the rows of the sweep's split."""
+    rows = prepare(data, split=SPLIT, seed=seed)
+    x, y, train, val = rows.x[0], rows.y[0], rows.train[0], rows.val[0]
+    network = fitted(config, config["epochs"], seed, x[train], y[train])
     return float(balanced_accuracy_score(y[val], network.predict(x[val])))
 
 
@@ -125,8 +137,7 @@ def compare_with_scikit_learn(
     count: int, data: js.Dataset, cells: Cells, scores: NDArray[np.float64], seed: int
 ) -> None:
     """Print the three rank correlations between table, sweep and scikit-learn on the `count` cheapest cells."""
-    cost = [c["width"] ** 2 * c["depth"] / c["batch_size"] + c["width"] for c in cells.configs]
-    cheap = np.argsort(cost, kind="stable")[:count]
+    cheap = cheapest_first(cells.configs)[:count]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads: JAX has some already, so that a fork is out of question
         own = list(pool.map(lambda k: scikit_learn(data, cells.configs[k], seed), cheap))
     table = cells.scores.mean(axis=1)[cheap]

@@ -151,8 +151,8 @@ def _compile(program: Program, data: Data, test: TestData | None, choices: Choic
     empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
     fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
     number = jax.ShapeDtypeStruct((), jnp.int32)
-    # The longest first: XLA compiles it on another core while the others are traced here.
     brief = _brief()
+    # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
         training = jax.jit(advance, static_argnums=0, donate_argnums=4)
         advance_it = pool.submit(training.lower(program, data, choices, lanes, shape, number, number).compile)
