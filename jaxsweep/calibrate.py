@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsweep import cache, machine
-from jaxsweep.plan import Costs
+from jaxsweep.costs import Costs
 
 FILE = "calibration.json"
 NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.107  # seconds that `_measure` finds on the nominal machine

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep import optim, randomness
+from jaxsweep.costs import Sizes
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths
-from jaxsweep.plan import Bucket, Sizes
+from jaxsweep.plan import Bucket
 from jaxsweep.programs import TestData
 from jaxsweep.scope import Scope
 from jaxsweep.train import COMPLETED, DIVERGED, STOPPED, Choices, Data, Lane, Program

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxsweep import machine, scope, search
 from jaxsweep.calibrate import device_costs
+from jaxsweep.costs import Costs
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.engine import Engine
 from jaxsweep.export import Model
@@ -17,7 +18,7 @@ from jaxsweep.hyperparameters import Config, resolve
 from jaxsweep.keeper import Keeper
 from jaxsweep.lanes import LaneResult, sizes_of
 from jaxsweep.metrics import check_objective, default_objective, direction
-from jaxsweep.plan import Costs, Plan, make_plan
+from jaxsweep.plan import Plan, make_plan
 from jaxsweep.progress import Progress, Snapshot
 from jaxsweep.request import DEFAULT_TRIALS, Request, Source
 from jaxsweep.result import Result

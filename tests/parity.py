@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from jaxsweep import engine, scope
+from jaxsweep.costs import Costs
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.hyperparameters import resolve
 from jaxsweep.lanes import LaneResult
-from jaxsweep.plan import Costs, make_plan
+from jaxsweep.plan import make_plan
 from jaxsweep.solo import Solo, train
 from jaxsweep.trials import Columns
 

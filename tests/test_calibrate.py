@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from jaxsweep import cache, calibrate, machine
+from jaxsweep.costs import Costs
 from jaxsweep.data import load_dataset, prepare
 from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import resolve
 from jaxsweep.lanes import sizes_of
-from jaxsweep.plan import Costs, Plan, make_plan
+from jaxsweep.plan import Plan, make_plan
 
 
 def planned(costs: Costs) -> Plan:

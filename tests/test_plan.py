@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxsweep.costs import Costs, Sizes
 from jaxsweep.hyperparameters import layer_widths, resolve
-from jaxsweep.plan import Costs, Sizes, make_plan
+from jaxsweep.plan import make_plan
 
 SIZES = Sizes(rows=500, val_rows=100, test_rows=100, features=20, outputs=4, splits=1)
 

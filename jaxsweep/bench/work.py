@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxsweep.costs import Sizes, forward_flops, kernel_flops
 from jaxsweep.hyperparameters import Config
-from jaxsweep.plan import Sizes, forward_flops, kernel_flops
 
 SEED = 0
 DATA = "digits"
