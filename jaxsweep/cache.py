@@ -1,9 +1,9 @@
 """Compiled programs on disk, so that a later process need not compile them again.
 
-JAX's own compilation cache does the work; this module gives it a folder that belongs to the user alone, and sees to it
-that nothing is loaded but what a process of this user has compiled for this machine: the folder is private and named
-after the versions and the processor, every entry is sealed with its hash when it is new, and an entry whose seal is
-missing or does not fit is removed before JAX can see it.
+JAX's own compilation cache keeps executables, and `traced` what they were compiled from. This module gives both a
+folder that belongs to the user alone, and sees to it that nothing is loaded but what a process of this user has
+compiled for this machine: the folder is private and named after the versions and the processor, every entry is sealed
+with its hash when it is new, and an entry whose seal is missing or does not fit is removed before JAX can see it.
 
 The environment variable JAXSWEEP_CACHE names another folder, or is `off`. A cache that the user has given to JAX
 (`jax_compilation_cache_dir`) is left as it is.
@@ -63,16 +63,19 @@ def enable() -> None:
             _make_private(path)
             _clean(path)
         except OSError as error:
-            reason = error.strerror or error
-            warnings.warn(
-                f"compiled programs are not kept: {path} cannot be used ({reason}); name another folder in "
-                f"{VARIABLE}, or set it to off",
-                RuntimeWarning, stacklevel=3,
-            )  # fmt: skip
+            _warn(path, error)
             return
         jax.config.update("jax_compilation_cache_dir", str(path))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
         _folder = path
+
+
+def _warn(path: Path, error: OSError) -> None:
+    warnings.warn(
+        f"compiled programs are not kept: {path} cannot be used ({error.strerror or error}); name another folder in "
+        f"{VARIABLE}, or set it to off",
+        RuntimeWarning, stacklevel=4,
+    )  # fmt: skip
 
 
 def _make_private(path: Path) -> None:
@@ -94,16 +97,48 @@ def _seal_of(entry: Path) -> Path:
     return entry.with_name(entry.name + _SEAL)
 
 
+def _fits(entry: Path, content: bytes) -> bool:
+    """Return whether an entry's seal is that of this content."""
+    try:
+        return _seal_of(entry).read_bytes() == hashlib.sha256(content).hexdigest().encode()
+    except FileNotFoundError:
+        return False
+
+
 def _clean(path: Path) -> None:
     """Remove what is not sealed or not as it was sealed, and the oldest beyond LIMIT."""
     total = 0
     for entry in sorted(_entries(path), key=lambda entry: -entry.stat().st_mtime):
         content, seal = entry.read_bytes(), _seal_of(entry)
         total += len(content)
-        kept = seal.exists() and seal.read_text() == hashlib.sha256(content).hexdigest()
-        if not kept or total > LIMIT:
+        if not _fits(entry, content) or total > LIMIT:
             entry.unlink(missing_ok=True)
             seal.unlink(missing_ok=True)
+
+
+def load(name: str) -> bytes | None:
+    """Return the content that `store` has kept under a name, or None; what does not fit its seal counts as absent."""
+    if _folder is None:
+        return None
+    entry = _folder / (name + _ENTRY)
+    try:
+        content = entry.read_bytes()
+    except FileNotFoundError:
+        return None
+    return content if _fits(entry, content) else None
+
+
+def store(name: str, content: bytes) -> None:
+    """Keep content under a name, if anything is kept."""
+    if _folder is None:
+        return
+    entry = _folder / (name + _ENTRY)
+    try:
+        # The seal goes first: nobody else seals an entry that is not all written yet.
+        _seal_of(entry).write_text(hashlib.sha256(content).hexdigest())
+        entry.write_bytes(content)
+    except OSError as error:
+        _warn(_folder, error)
 
 
 def seal() -> None:

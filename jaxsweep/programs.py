@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsweep import cache, train
+from jaxsweep import cache, traced, train
+from jaxsweep.traced import Traced
 from jaxsweep.train import RUNNING, Choices, Data, Lane, Program, State
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
@@ -40,6 +41,10 @@ class TestData(NamedTuple):
     x: Array  # float [splits, rows, features]
     y: Array  # [splits, rows]
     target_scale: Array  # float [splits]
+
+
+for _kind in (Choices, Data, TestData, Lane, State, Advanced):
+    traced.register(_kind)
 
 
 def start(program: Program, choices: Choices, lanes: Lane, fresh: Array, old: State) -> State:
@@ -144,27 +149,42 @@ def compiled(
 
 def _compile(program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane) -> Compiled:
     tile = lanes.rows.shape[0]
-    shape = jax.eval_shape(
-        lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
-    )
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
     fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
     number = jax.ShapeDtypeStruct((), jnp.int32)
+    key = key_of(program, data, test, choices, lanes)
+
+    def text_of(function: Callable[..., Any], *arguments: Any) -> Traced:
+        name = traced.name_of(function.__name__, key)
+        return traced.load(name) or traced.trace(name, functools.partial(function, program), *arguments)
+
+    known = traced.load(traced.name_of(start.__name__, key))
+    if known is None:
+        shape = jax.eval_shape(
+            lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
+        )
+    else:  # what `start` returns tells it without tracing
+        shape = jax.tree.unflatten(known.out_tree, known.out_avals)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
     brief = _brief()
     # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
-        training = jax.jit(advance, static_argnums=0, donate_argnums=4)
-        advance_it = pool.submit(training.lower(program, data, choices, lanes, shape, number, number).compile)
-        starting = jax.jit(start, static_argnums=0, donate_argnums=4)
-        start_it = pool.submit(starting.lower(program, choices, lanes, fresh, shape).compile, brief)
+        training = (data, choices, lanes, shape, number, number)
+        advance_it = pool.submit(_lowered(text_of(advance, *training), training, 3).compile)
+        starting = (choices, lanes, fresh, shape)
+        start_it = pool.submit(_lowered(text_of(start, *starting), starting, 3).compile, brief)
         score_it = None
         if test is not None:
-            scoring = jax.jit(score_test, static_argnums=0)
-            score_it = scoring.lower(program, test, choices, lanes, shape).compile(brief)
+            scoring = (test, choices, lanes, shape)
+            score_it = _lowered(text_of(score_test, *scoring), scoring).compile(brief)
         executables = (start_it.result(), advance_it.result(), score_it)
     cache.seal()
     return Compiled(*executables, empty, max(_bytes(executable) for executable in executables if executable))
+
+
+def _lowered(program: Traced, arguments: tuple[Any, ...], donated: int | None = None) -> Any:
+    """Return a traced program ready for XLA, which may reuse the memory of argument number `donated`."""
+    return jax.jit(program.call, donate_argnums=() if donated is None else donated).lower(*arguments)
 
 
 @functools.cache

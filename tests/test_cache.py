@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
-from jaxsweep import cache
+from jaxsweep import cache, traced
 
 SCRIPT = """
 import jaxsweep as js
+from jaxsweep import traced
+trace, count = traced.trace, []
+traced.trace = lambda *arguments: count.append(1) or trace(*arguments)
 result = js.sweep(js.load_dataset("iris"), configs=[{"width": 8, "epochs": 2, "learning_rate": 0.1}], progress=False)
-print(result.summary()["seconds"]["compile"], result.best.score)
+print(len(count), result.best.score)
 """
 
 
@@ -89,25 +93,77 @@ def test_the_cache_of_the_user_is_left_alone(fresh: Path) -> None:
     assert jax.config.values["jax_compilation_cache_dir"] == str(fresh / "own")
 
 
-def test_a_second_process_compiles_next_to_nothing_and_damage_does_not_matter(tmp_path: Path) -> None:
+def test_what_is_stored_is_loaded_only_as_it_was(fresh: Path) -> None:
+    cache.store("early", b"nobody has asked for a cache yet")
+    assert cache.load("early") is None
+    cache.enable()
+    folder = cache.folder()
+    assert folder is not None
+    assert cache.load("good") is None
+    for name in ("good", "cut", "sealed wrongly", "not sealed"):
+        cache.store(name, b"a program")
+    (folder / "cut-cache").write_bytes(b"a prog")
+    (folder / "sealed wrongly-cache.sha256").write_bytes(b"\xff" * 32)
+    (folder / "not sealed-cache.sha256").unlink()
+    wanted = {"good": b"a program", "cut": None, "sealed wrongly": None, "not sealed": None}
+    assert {name: cache.load(name) for name in wanted} == wanted
+    cache._clean(folder)
+    assert [path.name for path in folder.glob("*-cache")] == ["good-cache"]
+
+
+def test_a_program_that_cannot_be_written_is_a_warning(fresh: Path) -> None:
+    cache.enable()
+    folder = cache.folder()
+    assert folder is not None
+    folder.rmdir()
+    with pytest.warns(RuntimeWarning, match="compiled programs are not kept"):
+        cache.store("a", b"a program")
+
+
+def test_a_kept_program_is_the_one_that_was_traced(fresh: Path) -> None:
+    cache.enable()
+    name = traced.name_of("double", (3,))
+    assert traced.load(name) is None
+    program = traced.trace(name, lambda x: x * 2, np.arange(3.0))
+    kept = traced.load(name)
+    assert kept is not None
+    assert kept.mlir_module() == program.mlir_module()
+    assert jax.jit(kept.call)(np.arange(3.0)).tolist() == [0, 2, 4]
+
+
+def test_what_tracing_depends_on_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [traced.name_of("start", (1,)), traced.name_of("start", (2,)), traced.name_of("advance", (1,))]
+    monkeypatch.setattr(traced, "_SOURCES", "other sources")
+    names.append(traced.name_of("start", (1,)))
+    before = jax.config.values["jax_default_matmul_precision"]
+    jax.config.update("jax_default_matmul_precision", "highest")
+    names.append(traced.name_of("start", (1,)))
+    jax.config.update("jax_default_matmul_precision", before)
+    assert len(set(names)) == len(names)
+    assert traced.name_of("start", (1,)) == names[3]
+
+
+def test_a_second_process_neither_traces_nor_compiles_and_damage_does_not_matter(tmp_path: Path) -> None:
     environment = {**os.environ, cache.VARIABLE: str(tmp_path)}
 
-    def run() -> tuple[float, str]:
+    def run() -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
         )
         assert done.stderr == ""
-        seconds, score = done.stdout.split()
-        return float(seconds), score
+        traces, score = done.stdout.split()
+        return int(traces), score
 
-    _, score = run()
+    traces, score = run()
+    assert traces == 3
     entries = sorted(tmp_path.rglob("*-cache"))
     made = {path: path.stat().st_mtime_ns for path in entries}
-    assert entries
-    assert run()[1] == score
+    assert len([path for path in entries if path.name.startswith("traced-")]) == 3
+    assert len(entries) > 3
+    assert run() == (0, score)
     assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*-cache"))} == made
     for path in entries:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     entry(entries[0].parent, "jit_foreign", b"\x00" * 1000)
-    assert run()[1] == score
+    assert run() == (3, score)
     assert all(path.stat().st_mtime_ns != made[path] for path in entries)
