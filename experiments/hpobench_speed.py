@@ -11,8 +11,11 @@ epoch, with another cell on each other core, and counts as many epochs as the sw
 (early stopping included); the sum is divided by the cores, as if they all ended together. --full trains all of it.
 
 Command: python experiments/hpobench_speed.py
-Machine: not measured yet
-Answer: not measured yet
+Machine: AMD EPYC (AVX2), 2 cores, jaxlib 0.10.1, scikit-learn 1.9.1
+Answer: 702.9 s with an empty cache, 3.46 times faster than scikit-learn (2428.7 s, estimated); in 0.098 of the time
+    something compiled and nothing trained. 451.5 s with a filled cache, 5.38 times faster than scikit-learn, and 1.56
+    times faster than the first start. 54 programs, lane occupancy 0.80, padding waste 0.11. By width, in seconds of one
+    core: 8.9 times faster for 16 and 25, 4.3 for 64, 2.8 for 256, 5.0 for 1024, which takes 63 % of the sweep.
 """
 
 import argparse
