@@ -44,7 +44,12 @@ def _machine() -> str:
     """Return a hash of what compiled code depends on beside what JAX asks for: the processor and the versions."""
     facts = [platform.machine(), platform.system(), version("jax"), version("jaxlib"), os.environ.get("XLA_FLAGS", "")]
     facts += machine.instruction_set()
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    return digest("\n".join(facts).encode())[:16]
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of content, in hexadecimal: what seals say, and what names are made of."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def enable() -> None:
@@ -100,7 +105,7 @@ def _seal_of(entry: Path) -> Path:
 def _fits(entry: Path, content: bytes) -> bool:
     """Return whether an entry's seal is that of this content."""
     try:
-        return _seal_of(entry).read_bytes() == hashlib.sha256(content).hexdigest().encode()
+        return _seal_of(entry).read_bytes() == digest(content).encode()
     except FileNotFoundError:
         return False
 
@@ -135,7 +140,7 @@ def store(name: str, content: bytes) -> None:
     entry = _folder / (name + _ENTRY)
     try:
         # The seal goes first: nobody else seals an entry that is not all written yet.
-        _seal_of(entry).write_text(hashlib.sha256(content).hexdigest())
+        _seal_of(entry).write_text(digest(content))
         entry.write_bytes(content)
     except OSError as error:
         _warn(_folder, error)
@@ -150,6 +155,6 @@ def seal() -> None:
             mark = _seal_of(entry)
             try:
                 if not mark.exists():
-                    mark.write_text(hashlib.sha256(entry.read_bytes()).hexdigest())
+                    mark.write_text(digest(entry.read_bytes()))
             except FileNotFoundError:
                 continue  # another process has removed it meanwhile

@@ -143,22 +143,23 @@ def compiled(
         if key in _cache:
             return _cache[key], 0.0
         began = time.perf_counter()
-        _cache[key] = _compile(program, data, test, choices, lanes)
+        _cache[key] = _compile(key, program, data, test, choices, lanes)
         return _cache[key], time.perf_counter() - began
 
 
-def _compile(program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane) -> Compiled:
+def _compile(
+    key: Any, program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane
+) -> Compiled:  # fmt: skip
     tile = lanes.rows.shape[0]
     fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
     number = jax.ShapeDtypeStruct((), jnp.int32)
-    key = key_of(program, data, test, choices, lanes)
+    names = {function: traced.name_of(function.__name__, key) for function in (advance, start, score_test)}
+    kept = {function: traced.load(name) for function, name in names.items()}
 
     def text_of(function: Callable[..., Any], *arguments: Any) -> Traced:
-        name = traced.name_of(function.__name__, key)
-        return traced.load(name) or traced.trace(name, functools.partial(function, program), *arguments)
+        return kept[function] or traced.trace(names[function], functools.partial(function, program), *arguments)
 
-    known = traced.load(traced.name_of(start.__name__, key))
-    if known is None:
+    if (known := kept[start]) is None:
         shape = jax.eval_shape(
             lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
         )

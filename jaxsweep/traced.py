@@ -7,7 +7,6 @@ is compiled does not depend on that. An entry is named after all that tracing de
 of its arguments, this package's sources as they were imported, versions, the device, and JAX's settings.
 """
 
-import hashlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -22,20 +21,18 @@ Traced = export.Exported
 _FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
 
 
-def _hash(facts: list[str]) -> str:
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
-
-
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
-_SOURCES = _hash([path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
+_SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+_VERSIONS = [version("flax"), version("optax")]  # the cache's folder is named after those of jax and jaxlib
 
 
 def name_of(role: str, key: Any) -> str:
     """Return the name under which the cache keeps a program, for what tells it from others in this process."""
     device = jax.devices()[0]
     settings = [f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS)]
-    facts = [_SOURCES, version("flax"), version("optax"), device.platform, device.device_kind, role, repr(key)]
-    return f"traced-{role}-{_hash(facts + sorted(settings))[:32]}"
+    facts = [_SOURCES, *_VERSIONS, device.platform, device.device_kind, role, repr(key), *sorted(settings)]
+    hashed = cache.digest("\n".join(facts).encode())
+    return f"traced-{role}-{hashed[:32]}"
 
 
 def load(name: str) -> Traced | None:
