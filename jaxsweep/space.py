@@ -116,8 +116,12 @@ class Space:
             ValueError: another shape, or a coordinate of an active entry outside [0, 1].
         """
         codes, active = self._decide(u)
-        values = [self._values(name, codes[name], active[name]) for name in self._entries]
-        return [self._config(row) for row in zip(*values, strict=True)]
+        columns = [entry.values_from_codes(codes[name]) for name, entry in self._entries.items()]
+        configs: list[Config] = [dict(zip(self._entries, row, strict=True)) for row in zip(*columns, strict=True)]
+        for name in self._entries:
+            for row in np.flatnonzero(~active[name]).tolist():
+                del configs[row][name]
+        return configs
 
     def snap(self, u: NDArray[np.float64]) -> FloatArray:
         """Return what `to_unit(from_unit(u))` would, [n, dimensions], without making the configs.
@@ -202,15 +206,6 @@ class Space:
         except LookupError as error:
             value, right = error.args[0], self._entries[name].words()
             raise RequestError(f"{name} = {value!r} is outside the space: it must be {right}") from None
-
-    def _values(self, name: str, codes: Codes, on: NDArray[np.bool_]) -> list[Any]:
-        values = self._entries[name].values_from_codes(codes)
-        if on.all():
-            return values
-        return [value if here else _ABSENT for value, here in zip(values, on.tolist(), strict=True)]
-
-    def _config(self, values: Sequence[Any]) -> Config:
-        return {name: value for name, value in zip(self._entries, values, strict=True) if value is not _ABSENT}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
