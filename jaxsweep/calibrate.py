@@ -23,17 +23,23 @@ from jaxsweep.costs import Costs
 FILE = "calibration.json"
 NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.107  # seconds that `_measure` finds on the nominal machine
 ROUNDS, COMPILATIONS = 7, 3  # of which the fastest counts
+TURNS = 2  # tiles on an accelerator: while the host looks at what one of them has done, the device trains the other
 
 # Guesses from data sheets: nothing has been measured on an accelerator yet.
 _ACCELERATOR = Costs(
-    workers=1, rate=15e12, cached=2e12, bandwidth=2e12, cache_from=1e12, cache_to=2e12, call=4e-6, draw=1e-11,
+    turns=TURNS, rate=15e12, cached=2e12, bandwidth=2e12, cache_from=1e12, cache_to=2e12, call=4e-6, draw=1e-11,
     shuffle=1e-11, lane=20e-6, compilation=8.0, compilation_layer=1.0, nominal_workers=1, widest=16_384,
 )  # fmt: skip
 
 
+def default_devices() -> list[jax.Device | None]:
+    """Return the devices that train: all accelerators of this host, or the CPU, which is None: JAX's default."""
+    return [None] if jax.default_backend() == "cpu" else list(jax.local_devices())
+
+
 def default_workers() -> int:
-    """Return how many threads train: one for each core on a CPU, one on other devices."""
-    return machine.cores() if jax.default_backend() == "cpu" else 1
+    """Return how many threads train: one for each core on a CPU, TURNS for each accelerator."""
+    return machine.cores() if jax.default_backend() == "cpu" else TURNS * len(default_devices())
 
 
 def device_costs(measure: bool = False) -> Costs:
@@ -42,7 +48,10 @@ def device_costs(measure: bool = False) -> Costs:
     nominal = Costs() if cpu else _ACCELERATOR
     run, compiling = _known() or (_calibrate() if measure and cpu else (1.0, 1.0))
     memory = machine.memory_available() + machine.memory_used() if cpu else _device_memory()
-    return replace(nominal, workers=default_workers(), memory=memory, slower=run, slower_compiling=compiling)
+    return replace(
+        nominal, workers=default_workers(), devices=len(default_devices()), memory=memory, slower=run,
+        slower_compiling=compiling,
+    )  # fmt: skip
 
 
 def _device_memory() -> float:

@@ -30,7 +30,9 @@ class Costs:
     plan decide the last bits of results. How much slower or faster a machine is scales what is predicted alone.
     """
 
-    workers: int = 2  # threads that train
+    workers: int = 2  # threads that train, each a tile
+    turns: int = 1  # workers that share a core or an accelerator by turns
+    devices: int = 1  # over which the workers are spread, each with a memory of its own
     nominal_workers: int = 4  # that tiles are chosen for
     widest: int = 256  # most lanes of a tile
     rate: float = 75e9  # FLOP/s of one worker in small matrix products

@@ -1,8 +1,8 @@
 """The engine: thousands of lanes through compiled programs, a tile at a time on every core.
 
-`Engine.run` takes a plan and trains its lanes. Worker threads share the queues of lanes; each advances its own tile,
-collects the lanes that have ended, and puts new ones in their slots. A lane's numbers depend on its config and key
-alone, so that which worker trains it, beside whom and when, changes nothing.
+`Engine.run` takes a plan and trains its lanes. Worker threads share the queues of lanes; each advances its own tile on
+its device, collects the lanes that have ended, and puts new ones in their slots. A lane's numbers depend on its config
+and key alone, so that which worker trains it, on which of several like devices, beside whom and when, changes nothing.
 """
 
 import queue
@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxsweep import cache, programs
-from jaxsweep.calibrate import default_workers
+from jaxsweep.calibrate import default_devices, default_workers
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths
-from jaxsweep.lanes import Group, Job, LaneResult, Supply
+from jaxsweep.lanes import Group, Job, LaneResult, Place, Supply
 from jaxsweep.model import Architecture
 from jaxsweep.plan import Bucket, Plan, uniform_key
 from jaxsweep.programs import Compiled
@@ -38,20 +39,22 @@ class Engine:
     """Trains lanes on prepared data.
 
     Args:
-        data: the prepared data; put on the device once.
+        data: the prepared data; put on each device once.
         scope: what the sweep can use; programs hold code for that and no more.
         objective: the metric that `monitor = objective`, the best epoch and `wanted` follow, such as val_accuracy.
         seed: the sweep's seed.
         keep_best: whether lanes end with the weights of their best epoch.
-        workers: threads that train, by default one for each core on a CPU and one on other devices.
+        workers: threads that train, by default one for each core of a CPU and two for each accelerator.
+        devices: where they train, in turn; by default all accelerators of this host, or the CPU.
     """
 
     def __init__(
         self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
-        workers: int | None = None,
+        workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
     ) -> None:  # fmt: skip
         cache.enable()
-        self.supply, self.scope, self.keep_best = Supply(data, scope, seed), scope, keep_best
+        self.supply, self.scope = Supply(data, scope, seed, devices or default_devices()), scope
+        self.keep_best = keep_best
         self.objective = objective.removeprefix("val_")
         self.workers = workers or default_workers()
         self.usage = Usage()
@@ -91,9 +94,14 @@ class Engine:
         """
         groups = self._groups(plan, configs, trials, replicates)
         done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
-        pool, room = _Pool(groups), Room(plan.room)
+        pool, places = _Pool(groups), [(place, Room(plan.room)) for place in self.supply.places]
         threads = [
-            threading.Thread(target=self._work, args=(pool, room, wanted, done), daemon=True, name=f"jaxsweep-{i}")
+            threading.Thread(
+                target=self._work,
+                args=(pool, *places[i % len(places)], wanted, done),
+                daemon=True,
+                name=f"jaxsweep-{i}",
+            )
             for i in range(min(self.workers, plan.workers))
         ]
         for thread in threads:
@@ -140,33 +148,33 @@ class Engine:
         )
 
     def _work(
-        self, pool: "_Pool", room: Room, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]
+        self, pool: "_Pool", place: Place, room: Room, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
-            while not self.stop.is_set() and (group := pool.take()) is not None:
-                compiled = self._fitting(group, room)
-                pool.open.set()
-                with room.taken(compiled.bytes):
-                    Tile(self.supply, self.usage, self.stop, group, compiled).run(wanted, done)
+            with jax.default_device(place.device):
+                while not self.stop.is_set() and (group := pool.take()) is not None:
+                    compiled = self._fitting(group, place, room)
+                    pool.open.set()
+                    with room.taken(compiled.bytes):
+                        Tile(self.supply, place, self.usage, self.stop, group, compiled).run(wanted, done)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
         finally:
             pool.open.set()
             done.put(None)
 
-    def _fitting(self, group: Group, room: Room) -> Compiled:
+    def _fitting(self, group: Group, place: Place, room: Room) -> Compiled:
         """Return the programs of a group; where XLA asks for more memory than there is, those of smaller tiles."""
-        while (compiled := self._compiled(group, tile := group.tile)).bytes > room.total and tile > 1:
+        while (compiled := self._compiled(group, place, tile := group.tile)).bytes > room.total and tile > 1:
             group.tile = tile // 2
         self.usage.needs(compiled.bytes)
         return compiled
 
-    def _compiled(self, group: Group, tile: int) -> Compiled:
-        supply = self.supply
-        shapes = (group.program, supply.data, supply.test, group.choices, supply.lanes([], group, tile))
+    def _compiled(self, group: Group, place: Place, tile: int) -> Compiled:
+        shapes = (group.program, place.data, place.test, group.choices, self.supply.lanes([], group, tile))
         began = time.perf_counter()
-        compiled, seconds = programs.compiled(*shapes)
+        compiled, seconds = programs.compiled(*shapes, place.device)
         self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)
         return compiled
 

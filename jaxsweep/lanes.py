@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,19 +82,28 @@ def sizes_of(data: Prepared) -> Sizes:
     )
 
 
+class Place(NamedTuple):
+    """A device, and its copy of the data."""
+
+    device: jax.Device | None  # None is JAX's default
+    data: Data
+    test: TestData | None
+
+
 class Supply:
     """What every tile of a sweep trains on.
 
     Args:
-        data: the prepared data; put on the device once.
+        data: the prepared data; put on each device once.
         scope: what the sweep can use.
         seed: the sweep's seed.
+        devices: those that train.
     """
 
-    def __init__(self, data: Prepared, scope: Scope, seed: int) -> None:
+    def __init__(self, data: Prepared, scope: Scope, seed: int, devices: Sequence[jax.Device | None] = (None,)) -> None:
         self.prepared, self.scope, self.seed = data, scope, seed
         self.sizes = sizes_of(data)
-        self.data, self.test = _device_data(data)
+        self.places = [_place(data, device) for device in devices]
 
     def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
         """Return the constants of `jobs` as arrays [tile, ...]; slots beyond them hold zeros that never train."""
@@ -149,6 +158,11 @@ _IDENTITY = ("trial", "replicate", "fold")
 
 def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:
     return np.concatenate([array, np.zeros((tile - len(array), *array.shape[1:]), array.dtype)])
+
+
+def _place(data: Prepared, device: jax.Device | None) -> Place:
+    with jax.default_device(device):
+        return Place(device, *_device_data(data))
 
 
 def _device_data(data: Prepared) -> tuple[Data, TestData | None]:

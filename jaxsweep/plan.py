@@ -67,8 +67,8 @@ class Plan:
     padding_waste: float
     lane_steps: int
     lanes: int
-    workers: int  # that may train at a time
-    room: float  # bytes that their tiles may take together
+    workers: int  # that may hold a tile at a time
+    room: float  # bytes that the tiles of one device may take together
 
     @property
     def programs(self) -> int:
@@ -134,7 +134,8 @@ def make_plan(
     compiling = sum(bucket.compile_seconds for bucket in buckets)
     workers, memory, room = _fitting(buckets, sizes, costs)
     # Workers share everything but the last tiles; a lone compilation has the help of all, for what XLA can share out.
-    longest = max(LONE * b.compile_seconds + max(b.tile_seconds, b.seconds / workers) for b in buckets)
+    at_once = min(workers, max(1, costs.workers // costs.turns))
+    longest = max(LONE * b.compile_seconds + max(b.tile_seconds, b.seconds / at_once) for b in buckets)
     padded = [
         steps[b.members].sum() * b.batch_size * float(kernel_flops(np.array(b.widths, np.int64), sizes))
         for b in buckets
@@ -142,7 +143,7 @@ def make_plan(
     useful = [flops / (1 + bucket.padding_waste) for flops, bucket in zip(padded, buckets, strict=True)]
     return Plan(
         buckets=buckets,
-        predicted_seconds=max((running + compiling) / workers, longest),
+        predicted_seconds=max((running + compiling) / at_once, longest),
         predicted_bytes=memory,
         compile_seconds=compiling,
         padding_waste=sum(padded) / max(sum(useful), 1) - 1,
@@ -154,17 +155,19 @@ def make_plan(
 
 
 def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int, int, float]:
-    """Return how many workers may train at a time so that their tiles fit into memory, the bytes that takes, and room.
+    """Return how many workers may hold a tile at a time so that these fit into memory, the bytes that takes, and room.
+
+    Bytes are those of one device; every device has as many workers.
 
     Raises:
         RequestError: not even one tile of the largest bucket fits.
     """
     largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
     fixed = int(costs.process_bytes + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
-    for workers in range(costs.workers, 0, -1):
+    for workers in range(max(1, costs.workers // costs.devices), 0, -1):
         total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
         if total <= costs.memory:
-            return workers, total, costs.memory - fixed
+            return workers * costs.devices, total, costs.memory - fixed
     raise RequestError(
         f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
         " are available: narrower or shallower networks, or smaller batches, would fit"

@@ -133,18 +133,23 @@ def key_of(program: Program, data: Data, test: TestData | None, choices: Choices
 
 
 def compiled(
-    program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane
-) -> tuple[Compiled, float]:
-    """Return the executables for these shapes and the seconds that compiling them took just now."""
+    program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane,
+    device: jax.Device | None = None,
+) -> tuple[Compiled, float]:  # fmt: skip
+    """Return the executables for these shapes and the seconds that compiling them took just now.
+
+    They run on `device`, which must be JAX's default one in the calling thread; each device has its own.
+    """
     key = key_of(program, data, test, choices, lanes)
+    here = key, device
     with _guard:
-        lock = _locks.setdefault(key, threading.Lock())
+        lock = _locks.setdefault(here, threading.Lock())
     with lock:
-        if key in _cache:
-            return _cache[key], 0.0
+        if here in _cache:
+            return _cache[here], 0.0
         began = time.perf_counter()
-        _cache[key] = _compile(key, program, data, test, choices, lanes)
-        return _cache[key], time.perf_counter() - began
+        _cache[here] = _compile(key, program, data, test, choices, lanes)
+        return _cache[here], time.perf_counter() - began
 
 
 def _compile(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jaxsweep import programs, train
 from jaxsweep.hyperparameters import layer_widths
-from jaxsweep.lanes import STATUS, Group, Job, LaneResult, Supply, Weights
+from jaxsweep.lanes import STATUS, Group, Job, LaneResult, Place, Supply, Weights
 from jaxsweep.programs import Compiled
 from jaxsweep.train import RUNNING
 from jaxsweep.usage import Usage
@@ -25,9 +25,10 @@ class Tile:
     """One worker's tile: its slots, their state on the device, and what its lanes have shown so far."""
 
     def __init__(
-        self, supply: Supply, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
+        self, supply: Supply, place: Place, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
     ) -> None:  # fmt: skip
-        self.supply, self.usage, self.stop, self.group, self.compiled = supply, usage, stop, group, compiled
+        self.supply, self.place, self.group, self.compiled = supply, place, group, compiled
+        self.usage, self.stop = usage, stop
         self.size = len(compiled.empty.status)
         self.jobs: list[Job | None] = [None] * self.size
         self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
@@ -75,7 +76,7 @@ class Tile:
         chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
         began = time.perf_counter()
         state, history, epochs = self.compiled.advance(
-            self.supply.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
+            self.place.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
         )
         self.state = state
         count = int(epochs)
@@ -99,7 +100,7 @@ class Tile:
             return
         test = None
         if self.compiled.score_test is not None:
-            scores = self.compiled.score_test(self.supply.test, self.group.choices, self.lanes, self.state)
+            scores = self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state)
             test = np.asarray(scores, np.float64)
         for slot in ended:
             job = self.jobs[slot]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxsweep import engine, scope
@@ -53,11 +54,12 @@ def run_lanes(
     trials: Sequence[int] | None = None,
     what: scope.Scope | None = None,
     workers: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
-    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best, workers)
+    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best, workers, devices)
     lanes_each = replicates * len(data.train)
     made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile)
     lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))
@@ -103,6 +105,16 @@ def compare(lane: LaneResult, alone: Solo, names: Sequence[str], tolerance: floa
             assert set(got[layer]) == set(arrays), what
             for key, array in arrays.items():
                 close(got[layer][key], array, tolerance, f"{layer}/{key} of {what}")
+
+
+def same(one: LaneResult, other: LaneResult) -> bool:
+    """Return whether two lanes agree to the last bit."""
+    assert one.weights is not None
+    assert other.weights is not None
+    pairs = [(one.curves, other.curves)]
+    for layer, arrays in one.weights[0].items():
+        pairs += [(array, other.weights[0][layer][key]) for key, array in arrays.items()]
+    return one.status == other.status and all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 def close(got: Any, expected: Any, tolerance: float, what: str) -> None:

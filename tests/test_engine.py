@@ -5,7 +5,7 @@ from typing import Any
 import chex
 import numpy as np
 import pytest
-from parity import BASE, run_lanes, three_classes
+from parity import BASE, run_lanes, same, three_classes
 
 from jaxsweep import programs, scope
 from jaxsweep.data import load_dataset, prepare
@@ -29,16 +29,6 @@ def crowd() -> list[dict[str, Any]]:
         }
         for _ in range(100)
     ]
-
-
-def same(one: LaneResult, other: LaneResult) -> bool:
-    """Return whether two lanes agree to the last bit."""
-    assert one.weights is not None
-    assert other.weights is not None
-    pairs = [(one.curves, other.curves)]
-    for layer, arrays in one.weights[0].items():
-        pairs += [(array, other.weights[0][layer][key]) for key, array in arrays.items()]
-    return one.status == other.status and all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""Several devices share a sweep. A CPU that poses as two stands for two accelerators."""
+
+import threading
+from collections.abc import Sequence
+
+import jax
+import pytest
+from parity import BASE, run_lanes, same, three_classes
+
+from jaxsweep import calibrate
+from jaxsweep.costs import Costs
+from jaxsweep.hyperparameters import resolve
+from jaxsweep.lanes import sizes_of
+from jaxsweep.plan import Plan, make_plan
+from jaxsweep.tile import Tile
+
+CONFIGS = [{**BASE, "learning_rate": 0.002 * (i + 1), "epochs": 2 + i % 3, "dropout": 0.2} for i in range(24)]
+
+
+@pytest.fixture
+def two() -> Sequence[jax.Device]:
+    """Two devices."""
+    if len(jax.local_devices()) < 2:
+        pytest.skip("needs two devices, as XLA_FLAGS=--xla_force_host_platform_device_count=2 makes them")
+    return jax.local_devices()[:2]
+
+
+def test_each_trains_its_own_tiles_and_no_bit_changes(
+    two: Sequence[jax.Device], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    data, used = three_classes(), {device: threading.Event() for device in two}
+    advance = Tile._advance
+
+    def watched(tile: Tile) -> object:
+        history = advance(tile)
+        leaves = jax.tree.leaves((tile.state, tile.place.data, tile.place.test))
+        (device,) = {device for leaf in leaves for device in leaf.devices()}
+        assert device == tile.place.device
+        used[device].set()
+        for event in used.values():  # nobody trains the whole sweep while the other device's program compiles
+            assert event.wait(60)
+        return history
+
+    alone = run_lanes(data, CONFIGS, tile=4)
+    monkeypatch.setattr(Tile, "_advance", watched)
+    lanes = run_lanes(data, CONFIGS, tile=4, devices=two, workers=4, costs=Costs(workers=4, turns=2, devices=2))
+    assert all(event.is_set() for event in used.values())
+    assert all(same(lane, other) for lane, other in zip(lanes, alone, strict=True))
+
+
+def test_a_cpu_is_one_device_whatever_it_poses_as() -> None:
+    assert calibrate.default_devices() == [None]
+    assert calibrate.device_costs().devices == 1
+
+
+def test_accelerators_are_all_used_by_two_tiles_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: ["gpu 0", "gpu 1", "gpu 2"])
+    monkeypatch.setattr(calibrate, "_device_memory", lambda: 1e9)
+    costs = calibrate.device_costs()
+    assert (costs.workers, costs.turns, costs.devices) == (6, 2, 3)
+
+
+def _planned(costs: Costs) -> Plan:
+    data = three_classes()
+    full = [resolve({**BASE, "epochs": 10_000}, data.task, len(data.train[0])) for _ in range(400)]
+    return make_plan(full, sizes_of(data), costs=costs, tile=4)
+
+
+def test_devices_share_time_but_not_memory() -> None:
+    one, both = _planned(Costs(workers=2, turns=2)), _planned(Costs(workers=4, turns=2, devices=2))
+    assert (one.workers, both.workers) == (2, 4)
+    assert both.predicted_seconds == pytest.approx(one.predicted_seconds / 2, rel=0.05)
+    assert both.predicted_bytes == one.predicted_bytes
+    tight = _planned(Costs(workers=4, turns=2, devices=2, memory=both.predicted_bytes - 1))
+    assert tight.workers == 2
+    assert tight.predicted_seconds == both.predicted_seconds
