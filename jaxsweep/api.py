@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxsweep.data import Dataset, prepare
 from jaxsweep.hyperparameters import Config
@@ -11,11 +11,12 @@ from jaxsweep.plan import Plan
 from jaxsweep.progress import Progress
 from jaxsweep.request import Request
 from jaxsweep.result import Result
-from jaxsweep.solo import Solo
-from jaxsweep.solo import train as train_alone
 from jaxsweep.space import Space
 from jaxsweep.sweep import execute
 from jaxsweep.sweep import plan as plan_request
+
+if TYPE_CHECKING:
+    from jaxsweep.solo import Solo
 
 
 def sweep(
@@ -111,7 +112,7 @@ def solo(
     split: Sequence[float] = (0.6, 0.2, 0.2),
     objective: str | None = None,
     keep_weights: str = "last",
-) -> Solo:
+) -> "Solo":
     """Train one config with plain Flax and Optax, exactly as trial `trial` of a sweep with this seed trains it.
 
     Args:
@@ -129,10 +130,12 @@ def solo(
     Raises:
         RequestError: an illegal config, split or objective.
     """
+    from jaxsweep.solo import train  # with Flax and Optax, which a sweep may not need
+
     prepared = prepare(data, split=tuple(split), folds=folds, seed=seed)
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
-    return train_alone(
+    return train(
         prepared, config, seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
         keep_best=keep_weights == "best",
     )  # fmt: skip

@@ -6,34 +6,21 @@ kernels together, and nothing compiles for true shapes.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import Array
 from jax.extend.random import threefry2x32_p
 from jax.typing import ArrayLike
 
+from jaxsweep.late import Late
 from jaxsweep.model import Architecture, Params, inside, select, true_shapes
 
-
-class _KeyProbe(nn.Module):
-    """A Flax MLP of the program's layer names: it tells which key Flax gives to which kernel."""
-
-    net: Architecture
-    note: Callable[[Array], None]
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        def zeros(key: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
-            self.note(jax.random.key_data(key))
-            return jnp.zeros(shape, dtype)
-
-        for name, (_, outputs) in zip(self.net.layers, self.net.shapes, strict=True):
-            x = nn.Dense(outputs, kernel_init=zeros, name=name)(x)
-        return x
+if TYPE_CHECKING:
+    from flax import linen as nn
+else:
+    nn = Late("flax.linen")
 
 
 def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None) -> Params:
@@ -47,10 +34,8 @@ def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, wid
         widths: int32 [depth], the true widths, or None where the program does not pad.
     """
     dtype = jnp.result_type(float)
-    seen: list[Array] = []
-    _KeyProbe(net, seen.append).init(jax.random.wrap_key_data(key), jnp.zeros((1, net.features), dtype))
     true = true_shapes(net, widths)
-    draws = _Draws(net, seen, dtype)
+    draws = _Draws(net, _kernel_keys(net, key, dtype), dtype)
     params: Params = {}
     branches = [lambda _, name=name: _kernels(name, net, draws, true) for name in net.inits]
     kernels = select(init, branches, 0)
@@ -65,6 +50,25 @@ def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, wid
             ones = (jnp.arange(width) < true[layer][1]).astype(dtype)  # 0 in padded units, for norms of parameters
             params[f"norm_{layer}"] = {"scale": ones, "bias": jnp.zeros(width, dtype)}
     return params
+
+
+def _kernel_keys(net: Architecture, key: Array, dtype: Any) -> list[Array]:
+    """Return the keys, uint32 [2] each, that Flax gives to the kernels of an MLP with the program's layer names."""
+    keys: list[Array] = []
+
+    def zeros(key: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        keys.append(jax.random.key_data(key))
+        return jnp.zeros(shape, dtype)
+
+    class Probe(nn.Module):
+        @nn.compact
+        def __call__(self, x: Array) -> Array:
+            for name, (_, outputs) in zip(net.layers, net.shapes, strict=True):
+                x = nn.Dense(outputs, kernel_init=zeros, name=name)(x)
+            return x
+
+    Probe().init(jax.random.wrap_key_data(key), jnp.zeros((1, net.features), dtype))
+    return keys
 
 
 def initial_stats(net: Architecture) -> Params:

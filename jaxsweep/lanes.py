@@ -161,11 +161,11 @@ def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:
 
 
 def _place(data: Prepared, device: jax.Device | None) -> Place:
-    with jax.default_device(device):
-        return Place(device, *_device_data(data))
+    return Place(device, *jax.device_put(_blocks(data), device))
 
 
-def _device_data(data: Prepared) -> tuple[Data, TestData | None]:
+def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
+    """Return what a device gets, as NumPy's arrays: what JAX makes or converts takes a small program each time."""
     dtype = np.dtype(jnp.result_type(float))
     target = np.int32 if data.task == "classification" else dtype
 
@@ -174,17 +174,19 @@ def _device_data(data: Prepared) -> tuple[Data, TestData | None]:
         out = np.zeros((len(parts), longest, *source.shape[2:]), kind)
         for split, part in enumerate(parts):
             out[split, : len(part)] = source[split][part]
-        return jnp.asarray(out)
+        return out
 
-    scale = jnp.asarray(data.target_scale, dtype)
+    scale: Any = np.asarray(data.target_scale, dtype)
     train_data = Data(
         x=block(data.x, data.train, dtype),
         y=block(data.y, data.train, target),
         x_val=block(data.x, data.val, dtype),
         y_val=block(data.y, data.val, target),
-        val_rows=jnp.array([len(part) for part in data.val], jnp.int32),
+        val_rows=np.array([len(part) for part in data.val], np.int32),  # type: ignore[arg-type]
         target_scale=scale,
     )
     if data.x_test.shape[1] == 0:
         return train_data, None
-    return train_data, TestData(jnp.asarray(data.x_test, dtype), jnp.asarray(data.y_test, target), scale)
+    x_test: Any = np.asarray(data.x_test, dtype)
+    y_test: Any = np.asarray(data.y_test, target)
+    return train_data, TestData(x_test, y_test, scale)

@@ -7,15 +7,20 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep import randomness
+from jaxsweep.late import Late
+
+if TYPE_CHECKING:
+    from flax import linen as nn
+else:
+    nn = Late("flax.linen")
 
 Params = dict[str, dict[str, Array]]
 

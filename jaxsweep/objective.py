@@ -5,13 +5,19 @@ blocks of rows, so that evaluation needs no memory for all rows at once.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.typing import ArrayLike
+
+from jaxsweep.late import Late
+
+if TYPE_CHECKING:
+    import optax
+else:
+    optax = Late("optax")
 
 
 class LossParameters(NamedTuple):

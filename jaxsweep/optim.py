@@ -10,15 +10,20 @@ calls Optax's own, and the tests compare.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from jaxsweep import inplace
+from jaxsweep.late import Late
 from jaxsweep.model import Params, select
+
+if TYPE_CHECKING:
+    import optax
+else:
+    optax = Late("optax")
 
 Hypers = Mapping[str, Array]  # traced hyperparameters of one lane by name; absent: nobody uses it
 Slots = tuple[Params, ...]
@@ -28,7 +33,7 @@ ONECYCLE_START = 25.0  # onecycle starts at peak / 25 ...
 ONECYCLE_RISE = 3  # ... and rises during 3/10 of the steps
 
 
-def _sgd(h: Hypers) -> optax.GradientTransformation:
+def _sgd(h: Hypers) -> "optax.GradientTransformation":
     if "momentum" not in h:
         return optax.identity()
     plain = optax.trace(h["momentum"])
@@ -43,11 +48,11 @@ def _sgd(h: Hypers) -> optax.GradientTransformation:
     return optax.GradientTransformation(plain.init, update)
 
 
-def _adam(h: Hypers) -> optax.GradientTransformation:
+def _adam(h: Hypers) -> "optax.GradientTransformation":
     return optax.scale_by_adam(h["b1"], h["b2"], h["eps"])
 
 
-OPTIMIZERS: dict[str, Callable[[Hypers], optax.GradientTransformation]] = {
+OPTIMIZERS: dict[str, Callable[[Hypers], "optax.GradientTransformation"]] = {
     "sgd": _sgd,
     "adam": _adam,
     "adamw": _adam,

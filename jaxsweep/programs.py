@@ -105,7 +105,7 @@ class Compiled(NamedTuple):
     start: Callable[..., State]
     advance: Callable[..., Advanced]
     score_test: Callable[..., Array] | None
-    empty: State  # a state of zeros in which no lane runs
+    state: State  # shapes and types of a tile's state
     bytes: int  # that a tile takes at its most, as XLA counts them: arguments, results and what lies between
 
 
@@ -170,8 +170,6 @@ def _compile(
         )
     else:  # what `start` returns tells it without tracing
         shape = jax.tree.unflatten(known.out_tree, known.out_avals)
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    empty = empty._replace(status=jnp.full((tile,), train.COMPLETED, jnp.int32))
     brief = _brief()
     # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
@@ -185,7 +183,7 @@ def _compile(
             score_it = _lowered(text_of(score_test, *scoring), scoring).compile(brief)
         executables = (start_it.result(), advance_it.result(), score_it)
     cache.seal()
-    return Compiled(*executables, empty, max(_bytes(executable) for executable in executables if executable))
+    return Compiled(*executables, shape, max(_bytes(executable) for executable in executables if executable))
 
 
 def _lowered(program: Traced, arguments: tuple[Any, ...], donated: int | None = None) -> Any:

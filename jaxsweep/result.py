@@ -11,7 +11,6 @@ from jaxsweep.data import Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.export import Model
 from jaxsweep.request import Request
-from jaxsweep.solo import train as train_alone
 from jaxsweep.trials import Columns, Trial, best_first
 
 if TYPE_CHECKING:
@@ -133,7 +132,9 @@ def retrain(data: Prepared, trial: Trial, request: Request, objective: str) -> M
     """Return the network of a trial, trained again as `solo` does: the same one that the sweep trained."""
     if trial.score is None:
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
-    again = train_alone(
+    from jaxsweep.solo import train  # with Flax and Optax, which few sweeps need that find their programs compiled
+
+    again = train(
         data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
         keep_best=request.keep_best,
     )  # fmt: skip

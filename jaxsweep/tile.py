@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,10 +14,16 @@ from jaxsweep import programs, train
 from jaxsweep.hyperparameters import layer_widths
 from jaxsweep.lanes import STATUS, Group, Job, LaneResult, Place, Supply, Weights
 from jaxsweep.programs import Compiled
-from jaxsweep.train import RUNNING
+from jaxsweep.train import COMPLETED, RUNNING, State
 from jaxsweep.usage import Usage
 
 CALL_SECONDS = 0.15  # how long one call of a program should last: long for the machine, short for a person's Ctrl-C
+
+
+def _empty(shapes: State) -> State:
+    """Return a state of zeros in which no lane runs. It is NumPy's: a JAX array of zeros takes a program a shape."""
+    zeros: State = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return zeros._replace(status=np.full(shapes.status.shape, COMPLETED, np.int32))  # type: ignore[arg-type]
 
 
 class Tile:
@@ -29,12 +34,12 @@ class Tile:
     ) -> None:  # fmt: skip
         self.supply, self.place, self.group, self.compiled = supply, place, group, compiled
         self.usage, self.stop = usage, stop
-        self.size = len(compiled.empty.status)
+        (self.size,) = compiled.state.status.shape
         self.jobs: list[Job | None] = [None] * self.size
         self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
         self.seconds = np.zeros(self.size)
         self.lanes = supply.lanes([], group, self.size)
-        self.state = jax.tree.map(jnp.copy, compiled.empty)  # a copy: `advance` takes its argument's memory
+        self.state = _empty(compiled.state)
         self.epoch_seconds = 0.0
 
     def run(self, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:

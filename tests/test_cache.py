@@ -14,13 +14,14 @@ import pytest
 from jaxsweep import cache, traced
 
 SCRIPT = """
+import sys
 import jaxsweep as js
 from jaxsweep import cache, traced
 cache.WORTH_KEEPING = 0.0  # every program, however quickly this machine compiles it today
 trace, count = traced.trace, []
 traced.trace = lambda *arguments: count.append(1) or trace(*arguments)
 result = js.sweep(js.load_dataset("iris"), configs=[{"width": 8, "epochs": 2, "learning_rate": 0.1}], progress=False)
-print(len(count), result.best.score)
+print(len(count), len({"flax", "optax"} & set(sys.modules)), result.best.score)
 """
 
 
@@ -147,24 +148,24 @@ def test_what_tracing_depends_on_is_in_the_name(monkeypatch: pytest.MonkeyPatch)
 def test_a_second_process_neither_traces_nor_compiles_and_damage_does_not_matter(tmp_path: Path) -> None:
     environment = {**os.environ, cache.VARIABLE: str(tmp_path)}
 
-    def run() -> tuple[int, str]:
+    def run() -> tuple[int, int, str]:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
         )
         assert done.stderr == ""
-        traces, score = done.stdout.split()
-        return int(traces), score
+        traces, imports, score = done.stdout.split()
+        return int(traces), int(imports), score
 
-    traces, score = run()
-    assert traces == 3
+    traces, imports, score = run()
+    assert (traces, imports) == (3, 2)
     entries = sorted(tmp_path.rglob("*-cache"))
     made = {path: path.stat().st_mtime_ns for path in entries}
     assert len([path for path in entries if path.name.startswith("traced-")]) == 3
     assert len(entries) > 3
-    assert run() == (0, score)
+    assert run() == (0, 0, score)  # nor does it import what only tracing needs
     assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*-cache"))} == made
     for path in entries:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     entry(entries[0].parent, "jit_foreign", b"\x00" * 1000)
-    assert run() == (3, score)
+    assert run() == (3, 2, score)
     assert all(path.stat().st_mtime_ns != made[path] for path in entries)
