@@ -28,7 +28,7 @@ TURNS = 2  # tiles on an accelerator: while the host looks at what one of them h
 # Guesses from data sheets: nothing has been measured on an accelerator yet.
 _ACCELERATOR = Costs(
     turns=TURNS, rate=15e12, cached=2e12, bandwidth=2e12, cache_from=1e12, cache_to=2e12, call=4e-6, draw=1e-11,
-    shuffle=1e-11, lane=20e-6, compilation=8.0, compilation_layer=1.0, nominal_workers=1, widest=16_384,
+    shuffle=1e-11, lane=20e-6, compilation=8.0, compilation_layer=1.0, nominal_workers=1, widest=16_384, slack=0.2,
 )  # fmt: skip
 
 

@@ -28,11 +28,12 @@ BRIEF: dict[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusio
 
 
 class Advanced(NamedTuple):
-    """What a call of the training program returns."""
+    """What a call of the training program returns. The next call takes the state's memory, not that of the others."""
 
     state: State  # [tile, ...]
     history: Array  # float [LENGTH, tile, 1 + metrics]; NaN where a lane did not train
     epochs: Array  # int32 [], epochs done by the loop
+    lanes: Array  # int32 [3, tile]: status, steps and epochs of each lane
 
 
 class TestData(NamedTuple):
@@ -82,7 +83,7 @@ def advance(
 
     history = jnp.full((LENGTH, tile, 1 + len(program.metrics)), jnp.nan, jnp.result_type(float))
     number, state, history = jax.lax.while_loop(goes_on, epoch, (jnp.zeros((), jnp.int32), state, history))
-    return Advanced(state, history, number)
+    return Advanced(state, history, number, jnp.stack([state.status, state.step, state.epoch]))
 
 
 def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, state: State) -> Array:

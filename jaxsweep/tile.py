@@ -3,8 +3,9 @@
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,6 +27,17 @@ def _empty(shapes: State) -> State:
     return zeros._replace(status=np.full(shapes.status.shape, COMPLETED, np.int32))  # type: ignore[arg-type]
 
 
+class Call(NamedTuple):
+    """A call of the training program, which the device may still work on."""
+
+    jobs: tuple[Job | None, ...]  # whom it trains, by slot
+    began: float
+    steps: int  # in an epoch of its loop
+    history: jax.Array
+    epochs: jax.Array
+    lanes: jax.Array
+
+
 class Tile:
     """One worker's tile: its slots, their state on the device, and what its lanes have shown so far."""
 
@@ -40,24 +52,40 @@ class Tile:
         self.seconds = np.zeros(self.size)
         self.lanes = supply.lanes([], group, self.size)
         self.state = _empty(compiled.state)
-        self.epoch_seconds = 0.0
+        self.asked = np.zeros(self.size, np.int64)  # epochs that calls so far were made for
+        self.epoch_seconds = self.looked = 0.0
+        # An accelerator gets its next call before the host looks at the last one; a CPU's core would look itself.
+        self.ahead = 0 if place.device is None else 1
 
     def run(self, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
         """Train lanes of the group until none wait or run."""
+        calls: deque[Call] = deque()  # that the host has not looked at
         while not self.stop.is_set():
-            free = self.jobs.count(None)
-            if self.group.jobs and (free == self.size or free >= max(1, self.size // 4)):
-                self._fill(free)
+            if self._due(self.jobs.count(None)):
+                self._fill()
             if all(job is None for job in self.jobs):
                 return
-            history = self._advance()
-            self._collect(history, wanted, done)
+            if calls and (len(calls) > self.ahead or self._needs_look()):
+                self._collect(calls.popleft(), wanted, done)
+            else:
+                calls.append(self._advance())
 
-    def _fill(self, free: int) -> None:
-        jobs = self.group.pop(free)
+    def _due(self, free: int) -> bool:
+        """Return whether waiting lanes should take the free slots, if there are so many."""
+        return bool(self.group.jobs) and (free == self.size or free >= max(1, self.size // 4))
+
+    def _needs_look(self) -> bool:
+        """Return whether the host should see the calls under way before it makes another one."""
+        free = int(np.sum(~self._busy() | (self.asked >= self.lanes.epochs)))  # after these calls, or more
+        return self.epoch_seconds == 0 or free == self.size or self._due(free)
+
+    def _busy(self) -> NDArray[np.bool_]:
+        return np.array([job is not None for job in self.jobs])
+
+    def _fill(self) -> None:
+        jobs = self.group.pop(self.jobs.count(None))
         if not jobs:
             return
-        began = time.perf_counter()
         slots = [slot for slot, job in enumerate(self.jobs) if job is None][: len(jobs)]
         new = self.supply.lanes(jobs, self.group, self.size)
         fresh = np.zeros(self.size, bool)
@@ -70,37 +98,40 @@ class Tile:
 
         self.lanes = jax.tree.map(place, self.lanes, new)
         for slot, job in zip(slots, jobs, strict=True):
-            self.jobs[slot], self.curves[slot], self.seconds[slot] = job, [], 0.0
+            self.jobs[slot], self.curves[slot], self.seconds[slot], self.asked[slot] = job, [], 0.0, 0
+        began = time.perf_counter()
         self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
-        jax.block_until_ready(self.state.status)
-        self.usage.trained((began, time.perf_counter()))
+        if not self.ahead:
+            jax.block_until_ready(self.state.status)
+            self.usage.trained((began, time.perf_counter()))
 
-    def _advance(self) -> NDArray[Any]:
-        running = [slot for slot, job in enumerate(self.jobs) if job is not None]
-        steps = int(max(self.lanes.epoch_steps[slot] for slot in running))
+    def _advance(self) -> Call:
+        """Let the device train all lanes for some epochs, without waiting for it."""
+        steps = int(self.lanes.epoch_steps[self._busy()].max())
         chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
         began = time.perf_counter()
-        state, history, epochs = self.compiled.advance(
+        self.state, history, epochs, lanes = self.compiled.advance(
             self.place.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
         )
-        self.state = state
-        count = int(epochs)
-        ended = time.perf_counter()
-        self.epoch_seconds = (ended - began) / max(count, 1)
-        for slot in running:
-            self.seconds[slot] += (ended - began) / len(running)
-        self.usage.trained((began, ended), count * steps * self.size)
-        return np.asarray(history)[:count]
+        self.asked += chunk
+        return Call(tuple(self.jobs), began, steps, history, epochs, lanes)
 
-    def _collect(self, history: NDArray[Any], wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
-        status, steps = np.asarray(self.state.status), np.asarray(self.state.step)
-        epochs = np.asarray(self.state.epoch)
-        ended = []
-        for slot, job in enumerate(self.jobs):
-            if job is not None:
-                self.curves[slot].append(history[:, slot])
-                if status[slot] != RUNNING:
-                    ended.append(slot)
+    def _collect(self, call: Call, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+        """Wait for a call, note what it did, and hand over the lanes that have ended."""
+        count = int(call.epochs)
+        began, self.looked = max(call.began, self.looked), time.perf_counter()
+        seconds = self.looked - began
+        if count:
+            self.epoch_seconds = seconds / count
+        self.usage.trained((began, self.looked), count * call.steps * self.size)
+        history = np.asarray(call.history)[:count]
+        status, steps, epochs = np.asarray(call.lanes)
+        # A slot may have another lane by now, if the call was made before the host knew that the former had ended.
+        trained = [slot for slot, job in enumerate(call.jobs) if job is not None and job is self.jobs[slot]]
+        self.seconds[trained] += seconds / max(len(trained), 1)
+        for slot in trained:
+            self.curves[slot].append(history[:, slot])
+        ended = [slot for slot in trained if status[slot] != RUNNING]
         if not ended:
             return
         test = None

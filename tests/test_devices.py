@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import jax
 import pytest
@@ -48,6 +50,35 @@ def test_each_trains_its_own_tiles_and_no_bit_changes(
     assert all(same(lane, other) for lane, other in zip(lanes, alone, strict=True))
 
 
+def test_a_device_has_its_next_call_before_the_last_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, under_way, most = three_classes(), 0, 0
+    # Ends that the host knows beforehand, ends that it does not, and slots that are filled while a call is under way.
+    stopping = [{**config, "patience": 2, "min_delta": 0.05, "epochs": 30} for config in CONFIGS[:6]]
+    wild = [{**config, "learning_rate": 1e38, "epochs": 9} for config in CONFIGS[:2]]
+    configs = [*wild, *stopping, *({**config, "epochs": 5 + i} for i, config in enumerate(CONFIGS[:8]))]
+    advance, collect = Tile._advance, Tile._collect
+
+    def made(tile: Tile) -> object:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        return advance(tile)
+
+    def looked_at(tile: Tile, *arguments: Any) -> None:
+        nonlocal under_way
+        under_way -= 1
+        collect(tile, *arguments)
+
+    monkeypatch.setattr("jaxsweep.tile.CALL_SECONDS", 0.0)  # an epoch a call
+    alone = run_lanes(data, configs, tile=4, workers=1, keep_best=True)
+    assert {lane.status for lane in alone} == {"completed", "stopped", "diverged"}
+    monkeypatch.setattr(Tile, "_advance", made)
+    monkeypatch.setattr(Tile, "_collect", looked_at)
+    lanes = run_lanes(data, configs, tile=4, workers=1, keep_best=True, devices=jax.local_devices()[:1])
+    assert most == 2
+    assert all(same(lane, other) for lane, other in zip(lanes, alone, strict=True))
+
+
 def test_a_cpu_is_one_device_whatever_it_poses_as() -> None:
     assert calibrate.default_devices() == [None]
     assert calibrate.device_costs().devices == 1
@@ -61,10 +92,18 @@ def test_accelerators_are_all_used_by_two_tiles_in_turn(monkeypatch: pytest.Monk
     assert (costs.workers, costs.turns, costs.devices) == (6, 2, 3)
 
 
-def _planned(costs: Costs) -> Plan:
+def _planned(costs: Costs, lanes: int = 400, tile: int | None = 4) -> Plan:
     data = three_classes()
-    full = [resolve({**BASE, "epochs": 10_000}, data.task, len(data.train[0])) for _ in range(400)]
-    return make_plan(full, sizes_of(data), costs=costs, tile=4)
+    config = resolve({**BASE, "epochs": 10_000}, data.task, len(data.train[0]))
+    return make_plan([config] * lanes, sizes_of(data), costs=costs, tile=tile)
+
+
+def test_many_lanes_are_enough_tiles_for_many_accelerators() -> None:
+    planned = [_planned(replace(calibrate._ACCELERATOR, slack=slack), 20_000, None) for slack in (0.0, 0.2)]
+    (best,), (spread,) = (plan.buckets for plan in planned)
+    assert spread.tile < best.tile
+    assert 20_000 / spread.tile >= 16
+    assert spread.seconds <= 1.2 * best.seconds
 
 
 def test_devices_share_time_but_not_memory() -> None:
