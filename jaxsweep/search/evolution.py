@@ -87,7 +87,8 @@ class Evolution(Searcher):
         children = children[self._new(children)]
         if len(children) > n:
             children = children[self._promising(children, known, n)]
-        return np.concatenate([children, self._strangers(n - len(children), children)])
+        missing = n - len(children)
+        return np.concatenate([children, self._strangers(missing, children)]) if missing else children
 
     def _strangers(self, n: int, children: FloatArray) -> FloatArray:
         """Return the genes of `n` random configs, [n, dimensions], where nothing new was left to breed.
