@@ -28,14 +28,14 @@ def _empty(shapes: State) -> State:
 
 
 class Call(NamedTuple):
-    """A call of the training program, which the device may still work on."""
+    """A call of the training program, which the device may still work on; its arrays are those of `Advanced`."""
 
     jobs: tuple[Job | None, ...]  # whom it trains, by slot
     began: float
     steps: int  # in an epoch of its loop
-    history: jax.Array
-    epochs: jax.Array
-    lanes: jax.Array
+    history: jax.Array  # float [LENGTH, size, 1 + metrics]
+    epochs: jax.Array  # int32 []
+    lanes: jax.Array  # int32 [3, size]
 
 
 class Tile:
@@ -53,7 +53,8 @@ class Tile:
         self.lanes = supply.lanes([], group, self.size)
         self.state = _empty(compiled.state)
         self.asked = np.zeros(self.size, np.int64)  # epochs that calls so far were made for
-        self.epoch_seconds = self.looked = 0.0
+        self.epoch_seconds = 0.0  # of the last call's
+        self.looked = 0.0  # when the host last saw a call's end
         # An accelerator gets its next call before the host looks at the last one; a CPU's core would look itself.
         self.ahead = 0 if place.device is None else 1
 
