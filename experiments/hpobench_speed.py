@@ -12,10 +12,10 @@ epoch, with another cell on each other core, and counts as many epochs as the sw
 
 Command: python experiments/hpobench_speed.py
 Machine: AMD EPYC (AVX2), 2 cores, jaxlib 0.10.1, scikit-learn 1.9.1
-Answer: 700.9 s with an empty cache, 3.67 times faster than scikit-learn (2572.3 s, estimated); in 0.095 of the time
-    something compiled and nothing trained. 492.0 s with a filled cache, 5.23 times faster than scikit-learn, and 1.42
+Answer: 696.2 s with an empty cache, 3.88 times faster than scikit-learn (2699.2 s, estimated); in 0.104 of the time
+    something compiled and nothing trained. 467.5 s with a filled cache, 5.77 times faster than scikit-learn, and 1.49
     times faster than the first start. 54 programs, lane occupancy 0.79, padding waste 0.11. By width, in seconds of one
-    core: 8.8 times faster for 16, 8.2 for 25, 2.6 for 64, 2.5 for 256, 5.7 for 1024, which takes 61 % of the sweep.
+    core: 10.7 times faster for 16, 10.9 for 25, 4.3 for 64, 3.1 for 256, 5.7 for 1024, which takes 63 % of the sweep.
 """
 
 import argparse
