@@ -161,7 +161,8 @@ def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:
 
 
 def _place(data: Prepared, device: jax.Device | None) -> Place:
-    return Place(device, *jax.device_put(_blocks(data), device))
+    with jax.default_device(device):  # where the worker's programs run, whatever else the caller's default is
+        return Place(device, *jax.device_put(_blocks(data)))
 
 
 def _blocks(data: Prepared) -> tuple[Data, TestData | None]:

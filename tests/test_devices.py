@@ -9,10 +9,10 @@ import jax
 import pytest
 from parity import BASE, run_lanes, same, three_classes
 
-from jaxsweep import calibrate
+from jaxsweep import calibrate, scope
 from jaxsweep.costs import Costs
 from jaxsweep.hyperparameters import resolve
-from jaxsweep.lanes import sizes_of
+from jaxsweep.lanes import Supply, sizes_of
 from jaxsweep.plan import Plan, make_plan
 from jaxsweep.tile import Tile
 
@@ -77,6 +77,14 @@ def test_a_device_has_its_next_call_before_the_last_is_looked_at(monkeypatch: py
     lanes = run_lanes(data, configs, tile=4, workers=1, keep_best=True, devices=jax.local_devices()[:1])
     assert most == 2
     assert all(same(lane, other) for lane, other in zip(lanes, alone, strict=True))
+
+
+def test_data_lie_where_the_workers_train_whatever_the_callers_default(two: Sequence[jax.Device]) -> None:
+    data = three_classes()
+    used = scope.of_configs([resolve(BASE, data.task, len(data.train[0]))])
+    with jax.default_device(two[1]):
+        (place,) = Supply(data, used, 0).places
+    assert {device for leaf in jax.tree.leaves((place.data, place.test)) for device in leaf.devices()} == {two[0]}
 
 
 def test_a_cpu_is_one_device_whatever_it_poses_as() -> None:
