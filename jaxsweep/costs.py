@@ -35,7 +35,7 @@ class Costs:
     devices: int = 1  # over which the workers are spread, each with a memory of its own
     nominal_workers: int = 4  # that tiles are chosen for
     widest: int = 256  # most lanes of a tile
-    slack: float = 0.0  # of the time of those workers, given up for smaller tiles: more workers would find one
+    slack: float = 0.0  # share of the nominal workers' time that is given up for smaller tiles, which more can share
     rate: float = 75e9  # FLOP/s of one worker in small matrix products
     cached: float = 35e9  # bytes/s of one worker from its caches ...
     bandwidth: float = 12e9  # ... and from memory

@@ -6,7 +6,7 @@ kernels together, and nothing compiles for true shapes.
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,8 @@ from jax import Array
 from jax.extend.random import threefry2x32_p
 from jax.typing import ArrayLike
 
-from jaxsweep.late import Late
+from jaxsweep.late import nn
 from jaxsweep.model import Architecture, Params, inside, select, true_shapes
-
-if TYPE_CHECKING:
-    from flax import linen as nn
-else:
-    nn = Late("flax.linen")
 
 
 def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None) -> Params:

@@ -1,21 +1,26 @@
-"""Modules that are imported when something of theirs is first used.
+"""Flax's `nn` and `optax`, imported when something of theirs is first used.
 
-A process that finds its programs traced and compiled needs neither Flax nor Optax, and starts sooner without them.
+A process that finds its programs traced and compiled needs neither, and starts sooner without them.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["nn", "optax"]
 
 
-class Late:
-    """Stands for a module until it is needed.
-
-    Args:
-        name: the module's full name.
-    """
+class _Late:
+    """Stands for the module of this full name until it is needed."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(importlib.import_module(self._name), attribute)
+
+
+if TYPE_CHECKING:
+    import optax
+    from flax import linen as nn
+else:
+    nn, optax = _Late("flax.linen"), _Late("optax")

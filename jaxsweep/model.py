@@ -7,7 +7,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep import randomness
-from jaxsweep.late import Late
-
-if TYPE_CHECKING:
-    from flax import linen as nn
-else:
-    nn = Late("flax.linen")
+from jaxsweep.late import nn
 
 Params = dict[str, dict[str, Array]]
 

@@ -5,19 +5,14 @@ blocks of rows, so that evaluation needs no memory for all rows at once.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxsweep.late import Late
-
-if TYPE_CHECKING:
-    import optax
-else:
-    optax = Late("optax")
+from jaxsweep.late import optax
 
 
 class LossParameters(NamedTuple):

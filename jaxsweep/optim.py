@@ -10,20 +10,15 @@ calls Optax's own, and the tests compare.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxsweep import inplace
-from jaxsweep.late import Late
+from jaxsweep.late import optax
 from jaxsweep.model import Params, select
-
-if TYPE_CHECKING:
-    import optax
-else:
-    optax = Late("optax")
 
 Hypers = Mapping[str, Array]  # traced hyperparameters of one lane by name; absent: nobody uses it
 Slots = tuple[Params, ...]

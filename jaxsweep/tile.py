@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jaxsweep import programs, train
 from jaxsweep.hyperparameters import layer_widths
 from jaxsweep.lanes import STATUS, Group, Job, LaneResult, Place, Supply, Weights
-from jaxsweep.programs import Compiled
+from jaxsweep.programs import Advanced, Compiled
 from jaxsweep.train import COMPLETED, RUNNING, State
 from jaxsweep.usage import Usage
 
@@ -28,14 +28,12 @@ def _empty(shapes: State) -> State:
 
 
 class Call(NamedTuple):
-    """A call of the training program, which the device may still work on; its arrays are those of `Advanced`."""
+    """A call of the training program, which the device may still work on."""
 
     jobs: tuple[Job | None, ...]  # whom it trains, by slot
     began: float
     steps: int  # in an epoch of its loop
-    history: jax.Array  # float [LENGTH, size, 1 + metrics]
-    epochs: jax.Array  # int32 []
-    lanes: jax.Array  # int32 [3, size]
+    result: Advanced
 
 
 class Tile:
@@ -111,22 +109,23 @@ class Tile:
         steps = int(self.lanes.epoch_steps[self._busy()].max())
         chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
         began = time.perf_counter()
-        self.state, history, epochs, lanes = self.compiled.advance(
+        result = self.compiled.advance(
             self.place.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
         )
+        self.state = result.state
         self.asked += chunk
-        return Call(tuple(self.jobs), began, steps, history, epochs, lanes)
+        return Call(tuple(self.jobs), began, steps, result)
 
     def _collect(self, call: Call, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
         """Wait for a call, note what it did, and hand over the lanes that have ended."""
-        count = int(call.epochs)
+        count = int(call.result.epochs)
         began, self.looked = max(call.began, self.looked), time.perf_counter()
         seconds = self.looked - began
         if count:
             self.epoch_seconds = seconds / count
         self.usage.trained((began, self.looked), count * call.steps * self.size)
-        history = np.asarray(call.history)[:count]
-        status, steps, epochs = np.asarray(call.lanes)
+        history = np.asarray(call.result.history)[:count]
+        status, steps, epochs = np.asarray(call.result.lanes)
         # A slot may have another lane by now, if the call was made before the host knew that the former had ended.
         trained = [slot for slot, job in enumerate(call.jobs) if job is not None and job is self.jobs[slot]]
         self.seconds[trained] += seconds / max(len(trained), 1)
