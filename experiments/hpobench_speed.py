@@ -12,10 +12,11 @@ epoch, with another cell on each other core, and counts as many epochs as the sw
 
 Command: python experiments/hpobench_speed.py
 Machine: AMD EPYC (AVX2), 2 cores, jaxlib 0.10.1, scikit-learn 1.9.1
-Answer: 696.2 s with an empty cache, 3.88 times faster than scikit-learn (2699.2 s, estimated); in 0.104 of the time
-    something compiled and nothing trained. 467.5 s with a filled cache, 5.77 times faster than scikit-learn, and 1.49
-    times faster than the first start. 54 programs, lane occupancy 0.79, padding waste 0.11. By width, in seconds of one
-    core: 10.7 times faster for 16, 10.9 for 25, 4.3 for 64, 3.1 for 256, 5.7 for 1024, which takes 63 % of the sweep.
+Answer: 791.2 s with an empty cache, 3.49 times faster than scikit-learn (2762.0 s, estimated); in 0.104 of the time
+    something compiled and nothing trained. 559.7 s with a filled cache, 4.93 times faster than scikit-learn, and 1.41
+    times faster than the first start. 54 programs, lane occupancy 0.80, padding waste 0.11. By width, in seconds of one
+    core: 8.7 times faster for 16, 9.6 for 25, 4.3 for 64, 2.5 for 256, 5.2 for 1024, which takes 64 % of the sweep.
+    In another hour 3.88 and 5.77 times faster than scikit-learn, and 1.49 times than the first start.
 """
 
 import argparse

@@ -19,7 +19,7 @@ grid is worse than random, since it spends its points on the ends of the ranges.
 
 With 20 repetitions: random 0.0403, grid 0.0481, sobol 0.0406, evolution 0.0236, each with an error of 0.002.
 In milliseconds, ask(10_000) for 14 entries of which 4 are conditional, first and later (after 10,000 scores):
-random 41 37, grid 41 39, sobol 62 40, evolution 52 60, configs 38 35 in a slow hour; before, in a quiet one,
+random 29 35, grid 30 33, sobol 58 46, evolution 42 61, configs 34 34; in another hour
 random 30 35, grid 33 35, sobol 32 31, evolution 35 59, configs 28 29.
 """
 
