@@ -182,3 +182,67 @@ def test_the_fingerprint_sees_every_value_and_not_the_name():
         Dataset.from_arrays(frame, Y, X_test=frame, y_test=Y),
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 8
+
+
+# --- pandas indices ------------------------------------------------------------------------------------------------
+
+FRAME = pd.DataFrame(X, columns=["a", "b"])
+SERIES = pd.Series(Y)
+ORDER = [3, 1, 0, 2, 5, 4]
+OWN, OTHER = list("uvwxyz"), list("UVWXYZ")
+DATES = pd.date_range("2020-01-01", periods=6)
+
+
+@pytest.mark.parametrize(
+    ("x_index", "y_index"),
+    [
+        (range(6), range(6)),
+        (OWN, OWN),
+        (range(6), OWN),  # an index that only counts says nothing
+        (OWN, range(6)),
+        (range(6), [9, 7, 8, 3, 2, 1]),
+        (DATES, range(6)),
+        (pd.MultiIndex.from_product([[1, 2], list("abc")]), list(range(6))),
+        ([1, 1, 2, 2, 3, 3], [1, 1, 2, 2, 3, 3]),
+        ([1, 2, np.nan, 4, 5, 6], [1, 2, np.nan, 4, 5, 6]),
+        (range(6), [0.0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_indices_that_do_not_contradict_leave_rows_by_position(x_index, y_index):
+    data = Dataset.from_arrays(FRAME.set_axis(x_index), SERIES.set_axis(y_index))
+    assert data.target.tolist() == Y
+    assert data.inputs[0].values.tolist() == X[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("x_index", "y_index", "message"),
+    [
+        (range(6), ORDER, "another order: give y.loc[X.index] to go by label, or y.to_numpy() to go by position"),
+        (ORDER, range(6), "another order: give y.loc[X.index] to go by label"),
+        (OWN, OWN[::-1], "the index of y has the labels of that of X in another order"),
+        (DATES, DATES[::-1], "another order: give y.loc[X.index]"),
+        ([1, 1, 2, 2, 3, 3], [3, 3, 2, 2, 1, 1], "in another order: give y.to_numpy() to go by position"),
+        (OWN, OTHER, "the index of y is not that of X (in row 0, from 0, 'U' beside 'u'): give rows with the same"),
+        (OWN, [*OWN[:5], "Z"], "in row 5, from 0, 'Z' beside 'z'"),
+        (OWN, [9, 7, 8, 3, 2, 1], "or y.to_numpy() to go by position"),
+    ],
+)
+def test_indices_that_contradict_are_refused(x_index, y_index, message):
+    frame, series = FRAME.set_axis(x_index), SERIES.set_axis(y_index)
+    for y in (series, series.to_frame("t")):
+        with pytest.raises(RequestError, match=re.escape(message)):
+            Dataset.from_arrays(frame, y)
+    for part in ("val", "test"):
+        said = message.replace("y.", f"y_{part}.").replace("X.", f"X_{part}.")
+        said = said.replace("of X ", f"of X_{part} ").replace("of y ", f"of y_{part} ")
+        with pytest.raises(RequestError, match=re.escape(said)):
+            Dataset.from_arrays(FRAME, SERIES, **{f"X_{part}": frame, f"y_{part}": series})
+
+
+def test_the_ways_out_of_contradicting_indices():
+    shuffled = SERIES.sample(frac=1, random_state=1)
+    assert shuffled.tolist() != Y
+    assert Dataset.from_arrays(FRAME, shuffled.loc[FRAME.index]).target.tolist() == Y
+    assert Dataset.from_arrays(FRAME, shuffled.to_numpy()).target.tolist() == shuffled.tolist()
+    assert Dataset.from_arrays(X, shuffled).target.tolist() == shuffled.tolist()
+    assert Dataset.from_arrays(FRAME.iloc[ORDER], list(Y)).target.tolist() == Y

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Column, make_column
 from jaxsweep.data.labels import Label, Target, Task, check_target, encode_target, infer_task, target_cells
-from jaxsweep.data.rawtable import Table, as_array, check_names, table_of
+from jaxsweep.data.rawtable import Table, as_array, check_index, check_names, table_of
 from jaxsweep.errors import RequestError
 
 
@@ -93,7 +93,7 @@ class Dataset:
         Args:
             X: [rows, features], or images [rows, height, width]. Columns of a frame may hold numbers, booleans,
                 text, categories and missing values.
-            y: [rows] labels or numbers.
+            y: [rows] labels or numbers, in the order of the rows of X; a series beside a frame needs its index.
             task: classification or regression. If None, text, booleans and up to 20 distinct integers are classes.
             X_val, y_val: a validation part of your own, used as it is.
             X_test, y_test: a test part of your own, used as it is.
@@ -102,8 +102,8 @@ class Dataset:
             feature_names: names of the features; a frame brings its own, an array's are 0, 1, ...
 
         Raises:
-            RequestError: shapes that do not fit together, types that are neither numbers nor text, infinite values,
-                a target that does not fit the task.
+            RequestError: shapes or pandas indices that do not fit together, types that are neither numbers nor text,
+                infinite values, a target that does not fit the task.
         """
         given = [("X", X, "y", y), ("X_val", X_val, "y_val", y_val), ("X_test", X_test, "y_test", y_test)]
         given = [(a, b, c, d) for a, b, c, d in given if a == "X" or b is not None or d is not None]
@@ -119,6 +119,7 @@ class Dataset:
                 raise RequestError(f"{x_name} has {table.rows} rows but {y_name} has {len(cells)}: they must be equal")
             if not cells:
                 raise RequestError(f"{x_name} has zero rows: at least one is needed")
+            check_index(part_x, part_y, x_name, y_name)
             tables.append(table)
             targets.append(cells)
         columns = _aligned([part[0] for part in given], tables)

@@ -1,5 +1,6 @@
 """Raw cells by column: what files, arrays and frames have in common before anything is known about their kinds."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,3 +66,34 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         return np.asarray(values)
     except ValueError:
         raise RequestError(f"{what} is ragged: all its rows must be equally long") from None
+
+
+def check_index(X: Any, y: Any, x_name: str, y_name: str) -> None:
+    """Raise RequestError if a frame and the series beside it, of equally many rows, have indices that contradict.
+
+    Rows belong together by position. An index that only counts them says nothing against that, unless the other one
+    has the same labels in another order.
+    """
+    if not (hasattr(X, "iloc") and hasattr(y, "iloc")) or X.index.equals(y.index):
+        return
+    labels, others = X.index.tolist(), y.index.tolist()
+    row = next((row for row, (ours, theirs) in enumerate(zip(labels, others, strict=True)) if ours != theirs), None)
+    if row is None:
+        return
+    if Counter(labels) == Counter(others):
+        by_label = f"{y_name}.loc[{x_name}.index] to go by label, or " if X.index.is_unique else ""
+        raise RequestError(
+            f"the index of {y_name} has the labels of that of {x_name} in another order: "
+            f"give {by_label}{y_name}.to_numpy() to go by position"
+        )
+    if not _only_counts(X.index) and not _only_counts(y.index):
+        theirs, ours = others[row], labels[row]
+        raise RequestError(
+            f"the index of {y_name} is not that of {x_name} (in row {row}, from 0, {theirs!r} beside {ours!r}): "
+            f"give rows with the same labels, or {y_name}.to_numpy() to go by position"
+        )
+
+
+def _only_counts(index: Any) -> bool:
+    """Return whether the labels of a pandas index are 0, 1, 2, ..."""
+    return getattr(index.dtype, "kind", "O") in "iu" and bool((index.to_numpy() == np.arange(len(index))).all())
