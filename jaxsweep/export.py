@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -62,8 +62,13 @@ class Model:
 
     @classmethod
     def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
-        """Return the network that was trained on the first split of `data`."""
-        return cls(data.task, config, params, stats, data.preprocessors[0])
+        """Return the network that was trained on the first split of `data`.
+
+        Features that were 0 in all of its training rows have no weights: what training left of their initial ones
+        would be noise, and whoever reads the folder need not know which features these are.
+        """
+        preprocessor = data.preprocessors[0]
+        return cls(data.task, config, _without(params, preprocessor.unseen), stats, preprocessor)
 
     def __repr__(self) -> str:
         own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
@@ -214,6 +219,16 @@ def _layers(tensors: Mapping[str, NDArray[Any]], config: Config, preprocessor: P
         layer_name, _, kind = name.partition("/")
         (stats if kind in ("mean", "var") else params).setdefault(layer_name, {})[kind] = value
     return params, stats
+
+
+def _without(params: Layers, features: Sequence[int]) -> Layers:
+    """Return the parameters with zeros for the weights of the given features; the given ones stay as they are."""
+    if not features:
+        return params
+    first = "hidden_0" if "hidden_0" in params else "output"
+    kernel = np.array(params[first]["kernel"])
+    kernel[list(features)] = 0
+    return {**params, first: {**params[first], "kernel": kernel}}
 
 
 def _check_target(target: Path) -> None:

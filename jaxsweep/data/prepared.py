@@ -1,7 +1,7 @@
 """A dataset, split and standardized: what training runs on. A pure function of (data, split, folds, seed)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from jaxsweep.data.columns import Column
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Label, Task
+from jaxsweep.data.moments import deviation
 from jaxsweep.data.preprocess import Preprocessor
 from jaxsweep.data.splits import PARTS, allocate, check_seed, check_split, shuffled
 from jaxsweep.errors import RequestError
@@ -37,6 +38,9 @@ class Prepared:
         target_mean, target_scale: float64 [splits]; standardized y * target_scale + target_mean is the target.
         preprocessors: one for each split.
         fingerprint: that of the dataset.
+        train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
+            targets of each split's part; exactly 0 where they are constant up to rounding, where there are no rows,
+            and for classification.
     """
 
     name: str
@@ -55,6 +59,9 @@ class Prepared:
     target_scale: NDArray[np.float64]
     preprocessors: tuple[Preprocessor, ...]
     fingerprint: str
+    train_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    val_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 def prepare(data: Dataset, split: Sequence[float] = (0.6, 0.2, 0.2), folds: int = 0, seed: int = 0) -> Prepared:
@@ -180,6 +187,12 @@ def _standardized(
             return np.stack([preprocessor.standardize_target(values) for preprocessor in preprocessors])
         return np.tile(values.astype(np.int32), (len(preprocessors), 1))
 
+    def variance(values: NDArray[Any], parts: Sequence[NDArray[np.int64] | slice]) -> NDArray[np.float64]:
+        if not regression:
+            return np.zeros(len(preprocessors))
+        pairs = zip(parts, preprocessors, strict=True)
+        return np.array([(deviation(values[rows]) / preprocessor.target_scale) ** 2 for rows, preprocessor in pairs])
+
     return Prepared(
         name=data.name,
         task=data.task,
@@ -197,6 +210,9 @@ def _standardized(
         target_scale=np.array([preprocessor.target_scale for preprocessor in preprocessors]),
         preprocessors=preprocessors,
         fingerprint=data.fingerprint,
+        train_variance=variance(target, train),
+        val_variance=variance(target, val),
+        test_variance=variance(test_target, [slice(None)] * len(train)),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Column, make_column
 from jaxsweep.data.labels import Label
+from jaxsweep.data.moments import moments
 from jaxsweep.data.rawtable import Table, table_of
 from jaxsweep.errors import RequestError, suggestion
 
@@ -51,12 +52,16 @@ class Preprocessor:
         inputs: one entry for each raw column, in order.
         classes: labels by class code; None for regression.
         target_mean, target_scale: a regression target y is trained on as (y - target_mean) / target_scale.
+        unseen: numbers of the features that say nothing in the training rows: a word or a missing value that only
+            other rows have, a constant. Nothing trains their weights, so that they are 0 in all rows. `model.json`
+            does not hold them: an exported network has zeros for these weights.
     """
 
     inputs: tuple[Input, ...]
     classes: tuple[Label, ...] | None = None
     target_mean: float = 0.0
     target_scale: float = 1.0
+    unseen: tuple[int, ...] = ()
 
     @classmethod
     def fit(
@@ -84,11 +89,13 @@ class Preprocessor:
         """
         pool = train if pool is None else pool
         category_rows = train if category_rows is None else category_rows
-        inputs = [_fit_column(column, train, pool, category_rows) for column in columns]
+        fitted = [_fit_column(column, train, pool, category_rows, image) for column in columns]
+        inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
         if image:
             inputs = _shared_statistics(columns, train, inputs)
-        mean, scale = (0.0, 1.0) if target is None else _statistics(target[train])
-        return cls(tuple(inputs), classes, mean, scale)
+        mean, scale = (0.0, 1.0) if target is None else moments(target[train])
+        unseen = tuple(number for number, flag in enumerate(seen) if not flag)
+        return cls(tuple(inputs), classes, mean, scale or 1.0, unseen)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -122,6 +129,7 @@ class Preprocessor:
             if entry.indicator:
                 x[:, at] = missing
                 at += 1
+        x[:, list(self.unseen)] = 0.0
         return x
 
     def transform_table(self, X: Any) -> Floats:
@@ -215,29 +223,25 @@ def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None
     return None, float(document["target"]["mean"]), float(document["target"]["scale"])
 
 
-def _fit_column(column: Column, train: Rows, pool: Rows, category_rows: Rows) -> Input:
+def _fit_column(column: Column, train: Rows, pool: Rows, category_rows: Rows, pixel: bool) -> tuple[Input, list[bool]]:
+    """Return a raw column's entry, and for each of its features whether the training rows say anything by it."""
     indicator = bool(column.take(pool).missing.any())
+    own = column.take(train)
+    seen_missing = [bool(own.missing.any())] if indicator else []
     if column.kind == "category":
-        words = {word for word in column.values[category_rows] if word is not None}
-        return CategoryInput(column.name, tuple(sorted(words)), indicator)
-    values = column.values[train]
-    present = values[~np.isnan(values)]
+        words = tuple(sorted({word for word in column.values[category_rows] if word is not None}))
+        known = set(own.values)
+        return CategoryInput(column.name, words, indicator), [word in known for word in words] + seen_missing
+    present = own.values[~own.missing]
     fill = float(np.median(present)) if len(present) else 0.0
-    return NumberInput(column.name, *_statistics(np.where(np.isnan(values), fill, values)), fill, indicator)
+    mean, scale = moments(np.where(own.missing, fill, own.values))
+    # A constant pixel is not 0 once it is standardized with the others, and augmentation moves others to its place.
+    return NumberInput(column.name, mean, scale or 1.0, fill, indicator), [pixel or scale > 0, *seen_missing]
 
 
 def _shared_statistics(columns: Sequence[Column], train: Rows, inputs: Sequence[Input]) -> list[Input]:
     numbers = [entry for entry in inputs if isinstance(entry, NumberInput)]
     pixels = np.stack([column.values[train] for column in columns], axis=1)
     pixels = np.where(np.isnan(pixels), np.array([entry.fill for entry in numbers]), pixels)
-    mean, scale = _statistics(pixels)
-    return [NumberInput(entry.name, mean, scale, entry.fill, entry.indicator) for entry in numbers]
-
-
-def _statistics(values: Floats) -> tuple[float, float]:
-    """Return mean and (population) standard deviation; a constant has scale 1."""
-    low, high = float(values.min()), float(values.max())
-    if low == high:  # the computed deviation of a constant need not be exactly 0
-        return low, 1.0
-    scale = float(values.std())
-    return float(values.mean()), scale if math.isfinite(scale) and scale > 1e-150 else 1.0
+    mean, scale = moments(pixels)
+    return [NumberInput(entry.name, mean, scale or 1.0, entry.fill, entry.indicator) for entry in numbers]
