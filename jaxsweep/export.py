@@ -52,6 +52,7 @@ class Model:
         params: kernels, biases and scales by layer and name, such as `params["hidden_0"]["kernel"]` [in, out].
         stats: running mean and variance of batch norm by layer and name; empty without.
         preprocessor: what turns raw columns into features, and holds the classes or the target's mean and scale.
+        header: whether the table that it was trained on names its columns; None in folders that do not say.
     """
 
     task: Task
@@ -59,6 +60,7 @@ class Model:
     params: Layers
     stats: Layers
     preprocessor: Preprocessor
+    header: bool | None = None
 
     @classmethod
     def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
@@ -68,7 +70,7 @@ class Model:
         would be noise, and whoever reads the folder need not know which features these are.
         """
         preprocessor = data.preprocessors[0]
-        return cls(data.task, config, _without(params, preprocessor.unseen), stats, preprocessor)
+        return cls(data.task, config, _without(params, preprocessor.unseen), stats, preprocessor, data.named)
 
     def __repr__(self) -> str:
         own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
@@ -77,11 +79,13 @@ class Model:
     def predict(self, X: Any) -> NDArray[Any]:
         """Return a label of the original type, or a number in units of the target, for each row, [rows].
 
+        Words that training did not know count as none of the categories, and give a warning `UnknownWords`.
+
         Args:
             X: a pandas frame with the raw columns (found by name), or an array [rows, raw columns] in their order.
 
         Raises:
-            RequestError: a column is missing, or holds text instead of numbers.
+            RequestError: a column is missing, occurs twice, or holds text instead of numbers.
         """
         outputs = self._outputs(X)
         if self.task == "regression":
@@ -133,6 +137,8 @@ class Model:
         }
         (folder / WEIGHTS).write_bytes(tensors_as_bytes(tensors))  # save_file would make it readable by its owner only
         document = {"task": self.task, "config": self.config, **self.preprocessor.to_json()}
+        if self.header is not None:
+            document["header"] = self.header
         (folder / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         for name in (WEIGHTS, DESCRIPTION):
             with (folder / name).open("rb") as file:
@@ -175,7 +181,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
         params, stats = _layers(load_file(folder / WEIGHTS), config, preprocessor)
     except (OSError, ValueError, SafetensorError) as error:  # RequestError and bad JSON are ValueErrors
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
-    return Model(task, config, params, stats, preprocessor)
+    return Model(task, config, params, stats, preprocessor, document.get("header"))
 
 
 def _described(document: Any) -> tuple[Task, Config]:
@@ -188,6 +194,8 @@ def _described(document: Any) -> tuple[Task, Config]:
         raise ValueError(f"a network for {task} has {'classes' if task == 'classification' else 'a target'}")
     if not isinstance(config, dict):
         raise ValueError("it has no config")
+    if not isinstance(document.get("header"), bool | None):
+        raise ValueError(f"header = {document['header']!r}: it must be true or false")
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
     return cast(Task, task), resolve(config, cast(Task, task), rows=2**31, image=True)
 

@@ -184,6 +184,16 @@ def test_the_fingerprint_sees_every_value_and_not_the_name():
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 8
 
 
+def test_names_are_remembered_but_not_fingerprinted():
+    frame = pd.DataFrame(X, columns=["0", "1"])
+    arrays, frames = Dataset.from_arrays(X, Y), Dataset.from_arrays(frame, Y)
+    assert (arrays.named, frames.named) == (False, True)
+    assert arrays.fingerprint == frames.fingerprint
+    assert Dataset.from_arrays(X, Y, feature_names=["a", "b"]).named
+    assert load_dataset("iris").named
+    assert (prepare(arrays).named, prepare(frames).named) == (False, True)
+
+
 # --- pandas indices ------------------------------------------------------------------------------------------------
 
 FRAME = pd.DataFrame(X, columns=["a", "b"])

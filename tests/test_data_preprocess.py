@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxsweep.data import Dataset, Preprocessor, load_dataset, prepare, read_raw, read_table
+from jaxsweep.data import Dataset, Preprocessor, UnknownWords, load_dataset, prepare, read_raw, read_table
 from jaxsweep.errors import RequestError
 
 
@@ -141,7 +141,8 @@ def test_new_tables(tmp_path):
     np.testing.assert_array_equal(preprocessor.transform_table(x.to_numpy(dtype=object)), prepared.x[0])
     shuffled.to_csv(tmp_path / "new.csv", index=False)
     np.testing.assert_array_equal(preprocessor.transform_table(read_raw(tmp_path / "new.csv")), prepared.x[0])
-    unseen = preprocessor.transform_table(x.assign(colour="violet"))
+    with pytest.warns(UnknownWords, match="column 'colour' in 60 of 60 rows"):
+        unseen = preprocessor.transform_table(x.assign(colour="violet"))
     assert not unseen[:, [name.startswith("colour") for name in prepared.feature_names]].any()
 
 

@@ -1,5 +1,6 @@
 """Exported networks: the folder's contract, predictions without JAX, and broken folders."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -139,7 +140,8 @@ def test_regression_predicts_in_units_of_the_target(tmp_path: Path) -> None:
     assert np.abs(predicted - y).mean() < 0.2 * y.std()
     np.testing.assert_array_equal(predicted, network.predict(frame))
     document = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert set(document) == {"task", "config", "inputs", "target"}
+    assert set(document) == {"task", "config", "header", "inputs", "target"}
+    assert document["header"] is True
     assert set(document["target"]) == {"mean", "scale"}
     with pytest.raises(js.RequestError, match="use predict"):
         loaded.predict_proba(frame)
@@ -168,6 +170,15 @@ def test_an_export_is_replaced_but_nothing_else_is(result: js.Result, tmp_path: 
     assert [entry.name for entry in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
+def test_the_folder_says_whether_the_table_had_a_header(result: js.Result, tmp_path: Path) -> None:
+    network = result.model(0)
+    for header in (True, False, None):
+        dataclasses.replace(network, header=header).save(tmp_path / "m")
+        assert json.loads((tmp_path / "m" / "model.json").read_text()).get("header") is header
+        assert js.load_model(tmp_path / "m").header is header
+    assert "header" not in json.loads((tmp_path / "m" / "model.json").read_text())  # a folder of before, saved again
+
+
 def _edit(folder: Path, change: object) -> None:
     document = json.loads((folder / "model.json").read_text())
     change(document)  # type: ignore[operator]
@@ -193,6 +204,7 @@ BREAKAGES = {
     "no classes": (lambda m: _edit(m, lambda d: d.pop("classes")), "has classes"),
     "no config": (lambda m: _edit(m, lambda d: d.pop("config")), "no config"),
     "illegal config": (lambda m: _edit(m, lambda d: d["config"].update(width=-1)), "width = -1 is not legal"),
+    "header is a word": (lambda m: _edit(m, lambda d: d.update(header="yes")), "header = 'yes': it must be true or"),
     "other widths": (lambda m: _edit(m, lambda d: d["config"].update(width=7)), "must be finite floats of shape"),
     "an input less": (lambda m: _edit(m, lambda d: d["inputs"].pop()), "must be finite floats of shape"),
     "a tensor less": (lambda m: _tensors(m, lambda t: t.pop("output/bias")), "lacks output/bias"),

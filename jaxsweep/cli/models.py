@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import tempfile
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from jaxsweep.data import read_raw
 from jaxsweep.data.rawtable import Table
+from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError
 from jaxsweep.export import Model, load_model
 
@@ -20,11 +22,16 @@ def predict(arguments: Namespace) -> int:
     """Print a network's predictions for a raw table, or write them to a file."""
     model = load_model(arguments.model)
     table = _read(model, arguments.table)
-    columns: list[Iterable[Any]] = [model.predict(table).tolist()]
+    unknown = model.preprocessor.unknown_words(table, Path(arguments.table).name)
     header = ["prediction"]
-    if model.classes is not None:
-        columns += model.predict_proba(table).T.tolist()
-        header += [f"proba_{label}" for label in model.classes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownWords)  # said below, once and in a line
+        columns: list[Iterable[Any]] = [model.predict(table).tolist()]
+        if model.classes is not None:
+            columns += model.predict_proba(table).T.tolist()
+            header += [f"proba_{label}" for label in model.classes]
+    if unknown is not None:
+        print(f"jaxsweep: {' '.join(unknown.splitlines())}", file=sys.stderr)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -38,15 +45,25 @@ def predict(arguments: Namespace) -> int:
 
 
 def _read(model: Model, path: str) -> Table:
-    """Return the table; whether its first row holds names is told from the network's inputs."""
-    names = [entry.name for entry in model.preprocessor.inputs]
-    if all(name.isdecimal() for name in names):
-        return read_raw(path, header=False)  # the training table had no names
+    """Return the table; whether its first row holds names is told from the network and its inputs."""
+    names = {entry.name for entry in model.preprocessor.inputs}
+    # Folders of before it was written down do not say whether the training table had names.
+    if not (any(not name.isdecimal() for name in names) if model.header is None else model.header):
+        return read_raw(path, header=False)
     try:
-        named = read_raw(path, header=True)
+        table = read_raw(path, header=True)
     except RequestError:
+        plain = read_raw(path, header=False)
+        if _are_names({str(cells[0]).strip() for cells in plain.cells}, names):
+            raise  # names that cannot be used as they are, such as one that occurs twice
         return read_raw(path)
-    return named if set(names) & set(named.names) else read_raw(path)
+    return table if _are_names(set(table.names), names) else read_raw(path)
+
+
+def _are_names(first_row: set[str], names: set[str]) -> bool:
+    """Return whether a table's first row holds names of inputs. A few numbers among many may be so by chance."""
+    found = first_row & names
+    return any(not name.isdecimal() for name in found) or 2 * len(found) > len(names)
 
 
 def _write(path: Path, text: str) -> None:

@@ -44,6 +44,7 @@ class Dataset:
         validation: the user's own validation part, if any.
         test: the user's own test part, if any.
         origin: where the data can be read again, by the keys of a sweep file's [data]; None for data in memory.
+        named: whether the table names its columns: False for arrays, and CSV without a header.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     validation: Part | None = None
     test: Part | None = None
     origin: Mapping[str, Any] | None = field(default=None, compare=False)
+    named: bool = True
 
     def __post_init__(self) -> None:
         _check_inputs(self)
@@ -132,7 +134,7 @@ class Dataset:
         first = parts[0]
         return cls(
             name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
-            validation=extra.get("X_val"), test=extra.get("X_test"),
+            validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
         )  # fmt: skip
 
 

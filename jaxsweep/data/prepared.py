@@ -38,6 +38,7 @@ class Prepared:
         target_mean, target_scale: float64 [splits]; standardized y * target_scale + target_mean is the target.
         preprocessors: one for each split.
         fingerprint: that of the dataset.
+        named: whether the dataset's table names its columns.
         train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
             targets of each split's part; exactly 0 where they are constant up to rounding, where there are no rows,
             and for classification.
@@ -59,6 +60,7 @@ class Prepared:
     target_scale: NDArray[np.float64]
     preprocessors: tuple[Preprocessor, ...]
     fingerprint: str
+    named: bool = True
     train_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     val_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -210,6 +212,7 @@ def _standardized(
         target_scale=np.array([preprocessor.target_scale for preprocessor in preprocessors]),
         preprocessors=preprocessors,
         fingerprint=data.fingerprint,
+        named=data.named,
         train_variance=variance(target, train),
         val_variance=variance(target, val),
         test_variance=variance(test_target, [slice(None)] * len(train)),

@@ -4,6 +4,7 @@ What `to_json` gives is the `inputs`, and the `classes` or `target`, of an expor
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from jaxsweep.data.columns import Column, make_column
 from jaxsweep.data.labels import Label
 from jaxsweep.data.moments import moments
-from jaxsweep.data.rawtable import Table, table_of
+from jaxsweep.data.rawtable import Table, check_names, table_of
+from jaxsweep.data.unknown import UnknownWords, describe_unknown, frames_to_user
 from jaxsweep.errors import RequestError, suggestion
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -135,18 +137,51 @@ class Preprocessor:
     def transform_table(self, X: Any) -> Floats:
         """Return the features, float64 [rows, features], of raw new data.
 
+        Words that training did not know count as none of the categories, and give a warning `UnknownWords`.
+
         Args:
             X: a pandas frame (or a table read from a file), whose columns are found by name and may be more than
                 needed; or an array [rows, raw columns] in the order of `inputs`.
 
         Raises:
-            RequestError: a column is missing or holds text instead of numbers, or an array has other columns.
+            RequestError: a column is missing, occurs twice or holds text instead of numbers, or an array has other
+                columns.
         """
+        columns = self._find_columns(X)
+        unknown = self._describe_unknown(columns, "X")
+        if unknown is not None:
+            warnings.warn(unknown, UnknownWords, stacklevel=frames_to_user())
+        return self.transform(columns)
+
+    def unknown_words(self, X: Any, what: str = "X") -> str | None:
+        """Return a sentence about the words of `X` that training did not know; None if there are none.
+
+        Args:
+            X: raw new data, as `transform_table` takes it.
+            what: what the sentence calls the data.
+
+        Raises:
+            RequestError: as `transform_table`.
+        """
+        return self._describe_unknown(self._find_columns(X), what)
+
+    def _describe_unknown(self, columns: Sequence[Column], what: str) -> str | None:
+        pairs = zip(self.inputs, columns, strict=True)
+        return describe_unknown(
+            what, [(column, entry.categories) for entry, column in pairs if isinstance(entry, CategoryInput)]
+        )
+
+    def _find_columns(self, X: Any) -> list[Column]:
+        """Return the columns of raw new data that are `inputs`, in their order and of their kinds."""
         table = X if isinstance(X, Table) else table_of(X, "X")
+        if not table.names:
+            raise RequestError(f"X has no columns: it must have the {len(self.inputs)} of the training data")
         names = [entry.name for entry in self.inputs]
         by_position = not table.named and (len(table.names) == len(names) or not isinstance(X, Table))
         if by_position and len(table.names) != len(names):
             raise RequestError(f"X has {len(table.names)} columns: it must have the {len(names)} of the training data")
+        if not by_position:
+            check_names(table.names, "X", among=names)
         place = {name: number for number, name in enumerate(names if by_position else table.names)}
         columns = []
         for entry in self.inputs:
@@ -154,7 +189,7 @@ class Preprocessor:
                 raise RequestError(f"input column {entry.name!r} is not in the data{suggestion(entry.name, place)}")
             kind = "number" if isinstance(entry, NumberInput) else "category"
             columns.append(make_column(entry.name, table.cells[place[entry.name]], kind))  # type: ignore[arg-type]
-        return self.transform(columns)
+        return columns
 
     def standardize_target(self, y: Floats) -> Floats:
         """Return a regression target [rows] as it is trained on."""

@@ -1,7 +1,7 @@
 """Raw cells by column: what files, arrays and frames have in common before anything is known about their kinds."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,12 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
     return Table(tuple(str(name) for name in feature_names), table.cells, table.rows)
 
 
-def check_names(names: Sequence[str], what: str) -> None:
-    """Raise RequestError if a column name occurs twice."""
+def check_names(names: Sequence[str], what: str, among: Collection[str] | None = None) -> None:
+    """Raise RequestError if a column name, or if given one of those in `among`, occurs twice."""
+    watched = None if among is None else set(among)
     seen: dict[str, int] = {}
     for number, name in enumerate(names):
-        if name in seen:
+        if name in seen and (watched is None or name in watched):
             raise RequestError(
                 f"column name {name!r} occurs twice in {what} (columns {seen[name]} and {number}): "
                 "every column needs a name of its own"

@@ -51,7 +51,7 @@ def read_table(
     origin = {"path": str(Path(path).resolve()), "target": target, "task": task, "header": header}
     return Dataset(
         Path(path).stem, encoded.task, inputs, encoded.values, encoded.classes, table.names[goal],
-        origin={**origin, "drop": tuple(dropped)},
+        origin={**origin, "drop": tuple(dropped)}, named=table.named,
     )  # fmt: skip
 
 
