@@ -119,6 +119,13 @@ def test_orthogonal_kernels_are_orthogonal() -> None:
         assert stats.kstest(kernels.ravel() ** 2, squares.cdf).pvalue > SIGNIFICANT
 
 
+def test_large_square_orthogonal_kernels_are_orthogonal() -> None:
+    """As many columns as rows: the last ones are what little the others have left."""
+    kernels = oracle_draws.orthogonal_kernels(count=3, side=150)
+    eye = np.broadcast_to(np.eye(150), kernels.shape)
+    np.testing.assert_allclose(kernels.transpose(0, 2, 1) @ kernels, eye, atol=3e-6)
+
+
 # --- dropout and mixup -------------------------------------------------------------------------------------------
 
 
