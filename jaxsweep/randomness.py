@@ -3,7 +3,8 @@
 Every number is a hash of (lane key, stream, step, position): a counter-based generator. A lane's key comes from
 (seed, trial, replicate, fold) through JAX's threefry; what a training step draws comes from a 32-bit integer hash,
 several times cheaper than threefry for each element and, unlike `rbg` keys under vmap, different in every lane.
-Elements are addressed by (row, unit), so padding an array does not change the elements it had before.
+Elements are addressed by (row, unit), so padding an array does not change the elements it had before. Every draw is
+finite for every word: the tests try all of them.
 
 All functions take the key of one lane; vmap over keys for many.
 """
@@ -13,6 +14,7 @@ from enum import IntEnum
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -29,19 +31,36 @@ class Stream(IntEnum):
 
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: consecutive counters land far apart
 _ODD = 0x85EBCA6B
+_PROJECT = 0x6A787377  # "jxsw": no key of the project is one that `jax.random.key` makes of a 32-bit seed
 FEISTEL_ROUNDS = 10  # fewer leave neighbours in small sets detectably correlated: the tests measure it
+FEW = 64  # so many rows are put into order by ranks, more by a Feistel network, whose orders of few are not uniform
+RESOLUTION = 23  # bits of a uniform number: half-integers up to 2^23 are exact in float32, up to 2^24 they are not
+
+
+def wrap(key: Array) -> Array:
+    """Return uint32 [2] as the key that JAX's and Flax's draws take, whatever generator the user's JAX is set to."""
+    return jax.random.wrap_key_data(key, impl="threefry2x32")
 
 
 def lane_key(seed: ArrayLike, trial: ArrayLike, replicate: ArrayLike, fold: ArrayLike) -> Array:
-    """Return the key of one lane, uint32 [2]; `model.init` takes it wrapped by `jax.random.wrap_key_data`."""
-    key = jax.random.key(seed)
-    for word in (trial, replicate, fold):
+    """Return the key of one lane, uint32 [2]; `model.init` takes it through `wrap`. A traced `seed` is below 2^32."""
+    low, high = (seed & 0xFFFFFFFF, seed >> 32) if isinstance(seed, int) else (seed, 0)
+    return _key(jnp.asarray(low, jnp.uint32), jnp.asarray(high, jnp.uint32), trial, replicate, fold)
+
+
+def _key(low: Array, high: Array, trial: ArrayLike, replicate: ArrayLike, fold: ArrayLike) -> Array:
+    key = wrap(jnp.stack([jnp.uint32(_PROJECT), low]))
+    for word in (high, trial, replicate, fold):
         key = jax.random.fold_in(key, word)
     return jax.random.key_data(key)
 
 
-lane_keys = jax.jit(jax.vmap(lane_key, in_axes=(None, 0, 0, 0)))
-"""`lane_key` for arrays of trials, replicates and folds [lanes] -> uint32 [lanes, 2]."""
+_keys = jax.jit(jax.vmap(_key, in_axes=(None, None, 0, 0, 0)))
+
+
+def lane_keys(seed: int, trials: ArrayLike, replicates: ArrayLike, folds: ArrayLike) -> Array:
+    """Return `lane_key` for arrays of trials, replicates and folds [lanes], as uint32 [lanes, 2]."""
+    return _keys(np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), trials, replicates, folds)
 
 
 def mix(word: Array) -> Array:
@@ -75,13 +94,13 @@ def bits(state: Array, shape: tuple[int, ...]) -> Array:
 
 
 def uniform(state: Array, shape: tuple[int, ...]) -> Array:
-    """Return numbers strictly between 0 and 1, [rows, units], of 24-bit resolution in any float type."""
-    return (_top(state, shape).astype(jnp.result_type(float)) + 0.5) * 2.0**-24
+    """Return numbers strictly between 0 and 1, [rows, units], of 23-bit resolution, the same in any float type."""
+    return (_top(state, shape).astype(jnp.result_type(float)) + 0.5) * 2.0**-RESOLUTION
 
 
 def _top(state: Array, shape: tuple[int, ...]) -> Array:
-    """Return random integers of 24 bits, int32 [rows, units]."""
-    return (bits(state, shape) >> 8).astype(jnp.int32)
+    """Return random integers of RESOLUTION bits, int32 [rows, units]."""
+    return (bits(state, shape) >> (32 - RESOLUTION)).astype(jnp.int32)
 
 
 def normal(state: Array, shape: tuple[int, ...]) -> Array:
@@ -91,20 +110,45 @@ def normal(state: Array, shape: tuple[int, ...]) -> Array:
 
 def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
     """Return a dropout mask, bool [rows, units], true with probability 1 - rate: where `uniform` is at least `rate`."""
-    least = jnp.ceil(jnp.asarray(rate) * 2.0**24 - 0.5).astype(jnp.int32)
+    least = jnp.ceil(jnp.asarray(rate) * 2.0**RESOLUTION - 0.5).astype(jnp.int32)  # exact in float32
     return _top(state, shape) >= least
 
 
-def permutation(state: Array, size: ArrayLike, length: int) -> Array:
+def permutation(state: Array, size: ArrayLike, length: int, few: bool | None = None) -> Array:
     """Return a permutation of 0 .. size-1 as int32 [length]; entries from `size` on are 0.
 
-    A Feistel network over a domain of a x b >= size, with cycle walking: J. Black and P. Rogaway, Ciphers with
-    arbitrary finite domains, CT-RSA 2002. Nothing is sorted, and a x b exceeds size by less than sqrt(size) + 1, so
-    that hardly any element has to walk. `size` may be traced, `length` is static and at least `size`.
+    Up to FEW rows it is their ranks by random words; of more, where that would mean sorting, `_network`. `size` may be
+    traced, `length` is static and at least `size`. `few` is static: whether `size` may be as small as FEW; if None, it
+    may be. What it leaves out is then not compiled, and no order depends on it.
     """
     size = jnp.asarray(size, jnp.int32)
+    head = min(length, FEW)
+    if length <= FEW:
+        return _ranks(state, size, head)
+    many = _network(state, size, length)
+    if few is False:
+        return many
+    return jnp.where(size <= FEW, jnp.pad(_ranks(state, size, head), (0, length - head)), many)
+
+
+def _ranks(state: Array, size: Array, length: int) -> Array:
+    """Return the ranks of `size` random words, int32 [length], which are a permutation: all are equally likely."""
+    index = jnp.arange(length, dtype=jnp.int32)
+    words = bits(state, (1, length))[0]
+    tie = (words[None, :] == words[:, None]) & (index[None, :] < index[:, None])
+    below = ((words[None, :] < words[:, None]) | tie) & (index < size)[None, :]
+    return jnp.where(index < size, jnp.sum(below, axis=1, dtype=jnp.int32), 0)
+
+
+def _network(state: Array, size: Array, length: int) -> Array:
+    """Return a permutation of 0 .. size-1, int32 [length], as a Feistel network gives it.
+
+    The network is over a domain of a x b >= size, with cycle walking: J. Black and P. Rogaway, Ciphers with arbitrary
+    finite domains, CT-RSA 2002. Nothing is sorted, and a x b exceeds size by less than sqrt(size) + 2, so that hardly
+    any element has to walk. A round turns cycles of length a or b; were both odd, only even permutations could come.
+    """
     left = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.int32)  # a; any a x b >= size would do
-    left = jnp.maximum(left, 1)
+    left = jnp.maximum(left + (left & 1), 2)
     right = jax.lax.div(size + left - 1, left)  # b
     # Numbers from size on are where a walk goes on: there are fewer than `left`, and each is walked to its end once.
     # A walk that comes back to where it began has no end, and nothing outside it leads there.

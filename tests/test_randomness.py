@@ -1,5 +1,6 @@
 """Quality of the counter-based draws: uniform, and independent between lanes, steps, layers, rows and units."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -58,6 +59,18 @@ def test_neighbours_are_independent(what: str) -> None:
     assert stats.chi2.sf((pairs**2).sum(), len(pairs)) > SIGNIFICANT
 
 
+def test_a_lane_key_is_none_that_jax_makes_of_a_seed() -> None:
+    """Nor one that follows from such a key by the ids of a lane: a user's data may come from there."""
+    for seed in (0, 1, 2**31, 2**32 - 1):
+        key = jax.random.wrap_key_data(jnp.array([0, seed], jnp.uint32), impl="threefry2x32")  # jax.random.key(seed)
+        user = key
+        for word in (3, 1, 2):
+            user = jax.random.fold_in(user, word)
+        own = np.asarray(lane_key(seed, 3, 1, 2)).tolist()
+        assert own != np.asarray(jax.random.key_data(user)).tolist()
+    assert len({tuple(np.asarray(lane_key(seed, 0, 0, 0)).tolist()) for seed in (0, 2**31, 2**32, 2**63 - 1)}) == 4
+
+
 def test_masks_have_their_rate() -> None:
     for rate in (0.0, 0.1, 0.5, 0.9):
         masks = randomness.keep(stream(lane_key(0, 5, 0, 0), Stream.DROPOUT, 1), (400, 400), rate)
@@ -82,11 +95,58 @@ def _permutation(seed: int, epoch: int, size: int) -> jax.Array:
     return randomness.permutation(stream(lane_key(seed, 0, 0, 0), Stream.SHUFFLE, epoch), size, 3000)
 
 
-@pytest.mark.parametrize("size", [4, 10, 23, 100])
-def test_every_place_and_every_neighbour_is_equally_likely(size: int) -> None:
-    key, epochs = lane_key(0, 0, 0, 0), 20_000
+def _orders(size: int, epochs: int) -> np.ndarray:
+    key = lane_key(0, 0, 0, 0)
     draw = jax.jit(jax.vmap(lambda e: randomness.permutation(stream(key, Stream.SHUFFLE, e), size, size)))
-    orders = np.asarray(draw(jnp.arange(epochs)))
+    return np.asarray(draw(jnp.arange(epochs)))
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 6])
+def test_of_few_rows_every_order_is_equally_likely(size: int) -> None:
+    epochs, ways = 100_000, math.factorial(size)
+    places = _orders(size, epochs) @ size ** np.arange(size)
+    _, counts = np.unique(places, return_counts=True)
+    assert len(counts) == ways
+    assert stats.chisquare(counts).pvalue > SIGNIFICANT
+
+
+@pytest.mark.parametrize("size", [9, 25, 49, 65, 81, 121, 1078])
+def test_even_and_odd_orders_are_equally_likely(size: int) -> None:
+    """Also where both sides of a network of `size` elements would be odd, which can make even orders alone."""
+    epochs = 4000 if size < 1000 else 400
+    orders = _orders(size, epochs)
+    cycles = np.zeros(epochs, np.int64)
+    seen = np.zeros_like(orders, dtype=bool)
+    lanes = np.arange(epochs)
+    for start in range(size):
+        fresh = ~seen[:, start]
+        cycles += fresh
+        at = np.full(epochs, start)
+        while fresh.any():
+            seen[lanes[fresh], at[fresh]] = True
+            at = orders[lanes, at]
+            fresh = fresh & ~seen[lanes, at]
+    odd = int(((size - cycles) % 2).sum())
+    assert stats.binomtest(odd, epochs).pvalue > SIGNIFICANT
+
+
+@pytest.mark.parametrize("size", [5, 60, 64, 65, 90])
+def test_an_order_depends_on_the_rows_not_on_the_padding(size: int) -> None:
+    state = stream(lane_key(0, 3, 0, 0), Stream.SHUFFLE, 1)
+    alone = np.asarray(randomness.permutation(state, size, size))
+    for length in (64, 65, 100):
+        if length >= size:
+            padded = np.asarray(randomness.permutation(state, size, length))
+            np.testing.assert_array_equal(padded[:size], alone)
+            assert not padded[size:].any()
+    if size > randomness.FEW:
+        np.testing.assert_array_equal(randomness.permutation(state, size, 100, few=False)[:size], alone)
+
+
+@pytest.mark.parametrize("size", [4, 10, 23, 65, 100])
+def test_every_place_and_every_neighbour_is_equally_likely(size: int) -> None:
+    epochs = 20_000
+    orders = _orders(size, epochs)
     counts = np.stack([np.bincount(orders[:, place], minlength=size) for place in range(size)])
     statistic = ((counts - epochs / size) ** 2 / (epochs / size)).sum()
     assert stats.chi2.sf(statistic, (size - 1) ** 2) > SIGNIFICANT
@@ -95,14 +155,15 @@ def test_every_place_and_every_neighbour_is_equally_likely(size: int) -> None:
 
 
 def test_a_lane_key_depends_on_its_identity_alone() -> None:
-    many = randomness.lane_keys(0, np.arange(50), np.arange(50) % 3, np.arange(50) % 2)
-    np.testing.assert_array_equal(many[17], lane_key(0, 17, 17 % 3, 17 % 2))
+    for seed in (0, 2**40 + 5):
+        many = randomness.lane_keys(seed, np.arange(50), np.arange(50) % 3, np.arange(50) % 2)
+        np.testing.assert_array_equal(many[17], lane_key(seed, 17, 17 % 3, 17 % 2))
     assert len(np.unique(np.asarray(many), axis=0)) == 50
 
 
 @pytest.mark.parametrize("alpha", [1e-4, 0.4, 3.0])
 def test_mixup_shares_are_those_of_the_plain_draw(alpha: float) -> None:
     key = stream(lane_key(0, 1, 0, 0), Stream.MIXUP, 7)
-    plain = jax.random.beta(jax.random.wrap_key_data(key), alpha, alpha)
+    plain = jax.random.beta(randomness.wrap(key), alpha, alpha)
     assert float(mixup_share(key, jnp.asarray(alpha))) == pytest.approx(float(plain), rel=1e-6)
     assert float(mixup_share(key, jnp.asarray(0.0))) == 1.0

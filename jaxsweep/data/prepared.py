@@ -12,8 +12,9 @@ from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Label, Task
 from jaxsweep.data.moments import deviation
 from jaxsweep.data.preprocess import Preprocessor
-from jaxsweep.data.splits import PARTS, allocate, check_seed, check_split, shuffled
+from jaxsweep.data.splits import PARTS, allocate, check_split, shuffled
 from jaxsweep.errors import RequestError
+from jaxsweep.streams import check_seed
 
 LARGEST_BYTES = 8 * 2**30
 

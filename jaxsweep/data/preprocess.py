@@ -260,7 +260,7 @@ def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None
 
 def _fit_column(column: Column, train: Rows, pool: Rows, category_rows: Rows, pixel: bool) -> tuple[Input, list[bool]]:
     """Return a raw column's entry, and for each of its features whether the training rows say anything by it."""
-    indicator = bool(column.take(pool).missing.any())
+    indicator = not pixel and bool(column.take(pool).missing.any())  # which would stand inside the image
     own = column.take(train)
     seen_missing = [bool(own.missing.any())] if indicator else []
     if column.kind == "category":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
+from jaxsweep.streams import bit_generator
 
 Split = tuple[float, float, float]
 PARTS = ("train", "validation", "test")
@@ -47,17 +48,9 @@ def check_split(split: Sequence[float], needs_validation: bool) -> tuple[Fractio
     return exact[0] / sum(exact), exact[1] / sum(exact), exact[2] / sum(exact)
 
 
-def check_seed(seed: int) -> int:
-    """Return the seed, or raise RequestError if it is no integer >= 0."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise RequestError(f"seed = {seed!r} is not legal: it must be an integer >= 0")
-    return int(seed)
-
-
 def shuffled(rows: NDArray[np.int64], seed: int, stream: int) -> NDArray[np.int64]:
     """Return the rows in a random order that is a function of (seed, stream) alone."""
-    # Raw bits of a bit generator are guaranteed to stay the same; `Generator.permutation` is not.
-    bits = np.random.PCG64(np.random.SeedSequence([seed, stream])).random_raw(len(rows))
+    bits = bit_generator(seed, "split", stream).random_raw(len(rows))  # unlike `permutation`, the same in every NumPy
     return rows[np.argsort(bits, kind="stable")]
 
 

@@ -14,6 +14,7 @@ from jaxsweep.distributions import FloatArray
 from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config
 from jaxsweep.space import Space
+from jaxsweep.streams import check_seed
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS = ("maximize", "minimize")
@@ -27,7 +28,7 @@ class Searcher(ABC):
 
     Args:
         space: what to propose from.
-        seed: an integer >= 0.
+        seed: an integer in [0, 2**63 - 1].
         direction: whether a larger or a smaller score is better.
     """
 
@@ -35,12 +36,10 @@ class Searcher(ABC):
     """One line for the table of searchers."""
 
     def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise RequestError(f"seed = {seed!r} is not legal: it must be an integer >= 0")
         if direction not in DIRECTIONS:
             raise RequestError(f"direction = {direction!r} is not legal: it must be maximize or minimize")
         self._space = space
-        self.seed = int(seed)
+        self.seed = check_seed(seed)
         self.direction: Direction = direction
         self.asked = 0
 

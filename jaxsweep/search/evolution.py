@@ -21,6 +21,7 @@ from jaxsweep.hyperparameters import Config
 from jaxsweep.search.base import Direction, Searcher, whole
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.space import Space
+from jaxsweep.streams import generator
 
 PARENTS = 0.5  # of a population: the best configs told so far that breed
 LARGEST_STEP, SMALLEST_STEP = 0.3, 0.03  # of a mutation, in the unit cube; each child draws one on a log scale
@@ -37,7 +38,7 @@ class Evolution(Searcher):
     Args:
         space: what to propose from.
         population: configs in a generation, at least 2; the first one consists of scrambled Sobol points.
-        seed: an integer >= 0.
+        seed: an integer in [0, 2**63 - 1].
         direction: whether a larger or a smaller score is better.
     """
 
@@ -48,8 +49,8 @@ class Evolution(Searcher):
     ) -> None:
         super().__init__(space, seed=seed, direction=direction)
         self.population = whole("population", population, 2)
-        self._rng = np.random.default_rng([self.seed, 1])
-        self._first = SobolPoints(self.space.dimensions, self.seed)
+        self._rng = generator(self.seed, "evolution")
+        self._first = SobolPoints(self.space.dimensions, self.seed, "evolution")
         entries = self.space.entries
         self._choice = np.array([isinstance(entries[name], Choice) for name in self.space.columns], dtype=np.bool_)
         self._genes = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive

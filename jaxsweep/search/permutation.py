@@ -7,6 +7,8 @@ inside (cycle walking: Black and Rogaway, CT-RSA 2002).
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.streams import generator
+
 ROUNDS = 6
 LARGEST = 2**62
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -15,7 +17,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 def permuted(indices: NDArray[np.int64], total: int, seed: int) -> NDArray[np.int64]:
     """Return where `indices` [n] (each in 0..total-1) go in the order of `seed`; total is at most 2**62."""
     half = np.uint64(max(1, (max(1, total - 1).bit_length() + 1) // 2))
-    keys = np.random.default_rng(seed).integers(0, 2**63, size=ROUNDS, dtype=np.uint64)
+    keys = generator(seed, "grid").integers(0, 2**63, size=ROUNDS, dtype=np.uint64)
     result = _network(indices.astype(np.uint64), half, keys)
     while (outside := result >= total).any():  # at most 3 of 4 are, so this ends soon
         result[outside] = _network(result[outside], half, keys)

@@ -1,10 +1,9 @@
 """Random search: independent draws from the space (Bergstra and Bengio, JMLR 13, 2012)."""
 
-import numpy as np
-
 from jaxsweep.hyperparameters import Config
 from jaxsweep.search.base import Direction, Searcher
 from jaxsweep.space import Space
+from jaxsweep.streams import generator
 
 
 class Random(Searcher):
@@ -14,7 +13,7 @@ class Random(Searcher):
 
     def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
         super().__init__(space, seed=seed, direction=direction)
-        self._rng = np.random.default_rng(self.seed)
+        self._rng = generator(self.seed, "random")
 
     def _propose(self, n: int) -> list[Config]:
         return self.space.sample(self._rng, n)

@@ -10,18 +10,19 @@ from jaxsweep.distributions import FloatArray
 from jaxsweep.hyperparameters import Config
 from jaxsweep.search.base import Direction, Searcher
 from jaxsweep.space import Space
+from jaxsweep.streams import generator
 
 BITS = 30  # of a coordinate; the sequence has 2**BITS points, more than anyone trains
 
 
 class SobolPoints:
-    """The points of a scrambled Sobol sequence; drawing n, then m, gives the same as drawing n + m."""
+    """The points of the Sobol sequence that a seed and a purpose scramble; drawing n, then m, gives the first n + m."""
 
-    def __init__(self, dimensions: int, seed: int) -> None:
+    def __init__(self, dimensions: int, seed: int, purpose: str) -> None:
         from scipy.stats import qmc  # slow to import, and not every sweep needs it
 
         # A sequence has at least one dimension; a space of constants has none.
-        self._engine = qmc.Sobol(max(1, dimensions), scramble=True, bits=BITS, rng=np.random.default_rng(seed))
+        self._engine = qmc.Sobol(max(1, dimensions), scramble=True, bits=BITS, rng=generator(seed, purpose, "sobol"))
         self._dimensions = dimensions
         self._started = False
 
@@ -43,7 +44,7 @@ class Sobol(Searcher):
 
     def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
         super().__init__(space, seed=seed, direction=direction)
-        self._points = SobolPoints(self.space.dimensions, self.seed)
+        self._points = SobolPoints(self.space.dimensions, self.seed, "search")
 
     def _propose(self, n: int) -> list[Config]:
         return self.space.from_unit(self._points.draw(n))
