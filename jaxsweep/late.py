@@ -6,14 +6,18 @@ A process that finds its programs traced and compiled needs neither, and starts 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["nn", "optax"]
+__all__ = ["Late", "nn", "optax"]
 
 
-class _Late:
+class Late:
     """Stands for the module of this full name until it is needed."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def module_name(self) -> str:
+        """Return the module's full name."""
+        return self._name
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(importlib.import_module(self._name), attribute)
@@ -23,4 +27,4 @@ if TYPE_CHECKING:
     import optax
     from flax import linen as nn
 else:
-    nn, optax = _Late("flax.linen"), _Late("optax")
+    nn, optax = Late("flax.linen"), Late("optax")

@@ -6,6 +6,7 @@ that a `switch` on them stays a branch.
 """
 
 import functools
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsweep import cache, traced, train
+from jaxsweep import cache, reach, traced, train
+from jaxsweep.model import Architecture
 from jaxsweep.traced import Traced
 from jaxsweep.train import RUNNING, Choices, Data, Lane, Program, State
 
@@ -31,7 +33,7 @@ class Advanced(NamedTuple):
     """What a call of the training program returns. The next call takes the state's memory, not that of the others."""
 
     state: State  # [tile, ...]
-    history: Array  # float [LENGTH, tile, 1 + metrics]; NaN where a lane did not train
+    history: Array  # float [LENGTH, tile, columns]; NaN where a lane did not train
     epochs: Array  # int32 [], epochs done by the loop
     lanes: Array  # int32 [3, tile]: status, steps and epochs of each lane
 
@@ -41,7 +43,6 @@ class TestData(NamedTuple):
 
     x: Array  # float [splits, rows, features]
     y: Array  # [splits, rows]
-    target_scale: Array  # float [splits]
 
 
 for _kind in (Choices, Data, TestData, Lane, State, Advanced):
@@ -67,7 +68,7 @@ def advance(
         lambda lane, order, number, state: train.train_step(program, data, choices, lane, order, number, state),
         in_axes=(0, 0, None, 0),
     )
-    shuffle = jax.vmap(lambda lane, state: train.shuffle(lane, state, length, program.batch))
+    shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
     finish = jax.vmap(lambda lane, state: train.finish_epoch(program, data, choices, lane, state))
 
     def goes_on(carry: tuple[Array, State, Array]) -> Array:
@@ -81,21 +82,20 @@ def advance(
         state, row = finish(lanes, state)
         return number + 1, state, history.at[number].set(row)
 
-    history = jnp.full((LENGTH, tile, 1 + len(program.metrics)), jnp.nan, jnp.result_type(float))
+    history = jnp.full((LENGTH, tile, program.columns), jnp.nan, jnp.result_type(float))
     number, state, history = jax.lax.while_loop(goes_on, epoch, (jnp.zeros((), jnp.int32), state, history))
     return Advanced(state, history, number, jnp.stack([state.status, state.step, state.epoch]))
 
 
 def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, state: State) -> Array:
-    """Return the test metrics of a tile's networks, float [tile, metrics]."""
+    """Return the measures of the test rows by a tile's networks, float [tile, measures]."""
 
     def score(lane: Lane, state: State) -> Array:
         params, stats = train.final_weights(program, state)
         split: Any = 0 if test.x.shape[0] == 1 else lane.fold
         rows = jnp.asarray(test.x.shape[1], jnp.int32)
-        scale = test.target_scale[split]
-        metrics = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows, scale)
-        return jnp.stack([metrics[name] for name in program.metrics])
+        measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows)
+        return jnp.stack([measures[name] for name in program.measures])
 
     return jax.vmap(score)(lanes, state)
 
@@ -120,6 +120,15 @@ def clear() -> None:
     with _guard:
         _cache.clear()
         _locks.clear()
+
+
+def code() -> str:
+    """Return a hash of what programs are traced from, as it stands in this process: code, data, JAX's settings."""
+    types = (Program, Choices, Data, TestData, Lane, State, Architecture)  # whose methods traced code calls
+    traced_functions: tuple[Any, ...] = (advance, start, score_test)
+    plain = map(inspect.unwrap, traced_functions)  # of a wrapper, as tests count calls with, its code, not its counter
+    wrappers = (function.__code__ for function in traced_functions)
+    return reach.fingerprint(*plain, *wrappers, *types, traced.settings())
 
 
 def signature(tree: Any) -> Any:

@@ -3,36 +3,42 @@
 Tracing turns Python into StableHLO. It takes longer than loading the executable that JAX's compilation cache has for
 it, and Python can trace but one program at a time. `jax.export` writes and reads the StableHLO, and `cache` keeps it
 beside the executables, private and sealed; every program goes through it, whether or not there is a cache, so that what
-is compiled does not depend on that. An entry is named after all that tracing depends on: the program and the shapes
-of its arguments, this package's sources as they were imported, versions, the device, and JAX's settings.
+is compiled does not depend on that. An entry is named after all that tracing depends on: the program, which holds a
+hash of the code that it is traced from (`reach`), and the shapes of its arguments; versions, the device, and JAX's
+settings; and, as a second net, this package's sources as they were imported.
 """
 
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax import export
 
-from jaxsweep import cache
+import jaxsweep
+from jaxsweep import cache, reach
 
 Traced = export.Exported
 _FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
 
 
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
-_SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
-_VERSIONS = [version("flax"), version("optax")]  # the cache's folder is named after those of jax and jaxlib
+_PACKAGE = Path(str(jaxsweep.__file__)).parent
+_SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))))
+_VERSIONS = reach.versions()
 
 
 def name_of(role: str, key: Any) -> str:
     """Return the name under which the cache keeps a program, for what tells it from others in this process."""
     device = jax.devices()[0]
-    settings = [f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS)]
-    facts = [_SOURCES, *_VERSIONS, device.platform, device.device_kind, role, repr(key), *sorted(settings)]
+    facts = [_SOURCES, *_VERSIONS, device.platform, device.device_kind, role, repr(key), *settings()]
     hashed = cache.digest("\n".join(facts).encode())
     return f"traced-{role}-{hashed[:32]}"
+
+
+def settings() -> list[str]:
+    """Return JAX's settings that a program may depend on."""
+    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS))
 
 
 def load(name: str) -> Traced | None:
