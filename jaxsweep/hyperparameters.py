@@ -9,6 +9,7 @@ a sweep in which nobody uses it compiles nothing for it.
 """
 
 import math
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,8 +21,12 @@ Kind = Literal["float", "int", "bool", "choice", "widths", "batch"]
 Task = Literal["classification", "regression"]
 Config = dict[str, Any]
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers above 0
+MOST_STEPS = 2**31 - 1  # of one training, which are counted in int32
+
 CLASSIFICATION_LOSSES = ("cross_entropy", "focal")
 REGRESSION_LOSSES = ("mse", "mae", "huber", "log_cosh")
+LOSS_PARAMETERS = {"focal": "focal_gamma", "huber": "huber_delta"}  # that evaluations of a loss depend on
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,9 @@ class Hyperparameter:
     """One row of the table.
 
     `low` and `high` bound the legal values; `open_low` and `open_high` exclude the bound itself. `default` None
-    means that the default depends on the data and is filled in by `resolve`. At `neutral` the hyperparameter has no
-    effect (None: there is no such value). `images_only` marks those that need image-shaped inputs.
+    means that the default depends on the data and is filled in by `resolve`; `by_optimizer` holds the defaults of
+    optimizers that have one of their own. At `neutral` the hyperparameter has no effect (None: there is no such
+    value). `images_only` marks those that need image-shaped inputs.
     """
 
     name: str
@@ -46,6 +52,17 @@ class Hyperparameter:
     choices: tuple[str, ...] = ()
     neutral: float | None = None
     images_only: bool = False
+    by_optimizer: tuple[tuple[str, float], ...] = ()
+
+    def default_for(self, optimizer: str) -> Any:
+        """Return the default beside an optimizer."""
+        return dict(self.by_optimizer).get(optimizer, self.default)
+
+    @property
+    def explained(self) -> str:
+        """Return the meaning, with the defaults that belong to an optimizer."""
+        own = ", ".join(f"{value:g} for {name}" for name, value in self.by_optimizer)
+        return f"{self.meaning}; its default is {own}" if own else self.meaning
 
     @property
     def legal(self) -> str:
@@ -69,7 +86,22 @@ class Hyperparameter:
         result = self._converted(value)
         if result is None:
             raise RequestError(f"{self.name} = {value!r} is not legal: it must be {self.legal}")
+        if self.kind == "float" and (single := self._single(result)) is not None:
+            raise RequestError(
+                f"{self.name} = {value!r} is not legal, since it is {single:g} in float32: it must be {self.legal}, "
+                f"{_nearest(single)}"
+            )
         return result
+
+    def _single(self, value: float) -> float | None:
+        """Return what float32 makes of a legal value, if that is not legal; else None."""
+        try:
+            (single,) = struct.unpack("f", struct.pack("f", value))
+        except OverflowError:
+            single = math.copysign(math.inf, value)
+        if abs(single) < SMALLEST:
+            single = 0.0  # programs may flush what is denormal
+        return single if self._number(single) is None else None
 
     def _converted(self, value: Any) -> Any:
         if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
@@ -94,6 +126,15 @@ class Hyperparameter:
         if self.high is not None and (value > self.high or (self.open_high and value == self.high)):
             return None
         return float(value)
+
+
+def _nearest(single: float) -> str:
+    """Return in words what of a range float32 can hold, where a value has been rounded out of it."""
+    if math.isinf(single):
+        return f"at most {LARGEST:.4g}"
+    if single == 0:
+        return f"at least {SMALLEST:.4g}"
+    return f"at most {single * (1 - 2.0**-24):.8g}"
 
 
 def _integer(value: Any, low: float | None, high: float | None) -> int | None:
@@ -128,12 +169,13 @@ _ROWS = (
          "constant: every hidden layer has `width` units; funnel: linearly from `width` at the first hidden layer "
          "towards the number of outputs", choices=("constant", "funnel")),
     _row("architecture", "activation", "categorical", "choice", "relu",
-         "nonlinearity of the hidden layers",
+         "nonlinearity of the hidden layers; gelu is its tanh approximation",
          choices=("relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus")),
     _row("architecture", "negative_slope", "traced", "float", 0.01,
          "slope of leaky_relu for negative inputs", low=0, high=1),
     _row("architecture", "norm", "categorical", "choice", "none",
-         "normalization between a hidden layer's matrix product and its activation",
+         "normalization between a hidden layer's matrix product and its activation; a last batch of one row is "
+         "normalized by batch norm's running statistics, which it leaves as they are; batch_size = 1 is refused",
          choices=("none", "batch", "layer")),
     _row("initialization", "init", "categorical", "choice", "glorot_uniform",
          "initializer of the kernels (biases start at 0); glorot is also called Xavier",
@@ -152,7 +194,7 @@ _ROWS = (
     _row("loss", "huber_delta", "traced", "float", 1.0,
          "error (in standard deviations of the target) beyond which the huber loss is linear", low=0, open_low=True),
     _row("optimizer", "optimizer", "categorical", "choice", "adam",
-         "update rule; adamw is adam, since weight_decay is decoupled for every optimizer",
+         "update rule, in Optax's form; adamw is adam, since weight_decay is decoupled for every optimizer",
          choices=("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta", "lion", "lamb")),
     _row("optimizer", "momentum", "traced", "float", 0.0,
          "momentum of sgd", low=0, high=1, open_high=True, neutral=0.0),
@@ -164,9 +206,11 @@ _ROWS = (
          "decay of the mean gradient in adam, adamw, nadam, lion, lamb", low=0, high=1, open_high=True),
     _row("optimizer", "b2", "traced", "float", 0.999,
          "decay of the mean squared gradient in adam, adamw, nadam, lamb; of the momentum in lion",
-         low=0, high=1, open_high=True),
+         low=0, high=1, open_high=True, by_optimizer=(("lion", 0.99),)),
     _row("optimizer", "eps", "traced", "float", 1e-08,
-         "added to denominators in adam, adamw, nadam, rmsprop, adagrad, adadelta, lamb", low=0, high=1, open_low=True),
+         "added to the denominators of adam, adamw, nadam, lamb; in rmsprop, adagrad and adadelta to what stands under "
+         "their roots (PyTorch's rmsprop and adagrad add it to the root)",
+         low=0, high=1, open_low=True, by_optimizer=(("adagrad", 1e-7), ("adadelta", 1e-6), ("lamb", 1e-6))),
     _row("learning rate", "learning_rate", "traced", "float", 0.001,
          "the peak learning rate", low=0, open_low=True),
     _row("learning rate", "schedule", "categorical", "choice", "constant",
@@ -197,7 +241,8 @@ _ROWS = (
     _row("regularization", "l2", "traced", "float", 0.0,
          "adds l2 / 2 * sum w^2 over kernels to the loss", low=0, neutral=0.0),
     _row("regularization", "weight_decay", "traced", "float", 0.0,
-         "decoupled decay: kernels shrink by learning rate x weight_decay a step", low=0, neutral=0.0),
+         "decoupled decay: kernels shrink by learning rate x weight_decay a step; in lamb it enters before the trust "
+         "ratio, as in its paper", low=0, neutral=0.0),
     _row("regularization", "clip_norm", "traced", "float", 0.0,
          "largest global norm of the gradient; 0 is off", low=0, neutral=0.0),
     _row("regularization", "input_noise", "traced", "float", 0.0,
@@ -206,10 +251,12 @@ _ROWS = (
          "examples and labels are mixed in pairs with weights from Beta(alpha, alpha); 0 is off",
          low=0, high=100, neutral=0.0),
     _row("regularization", "patience", "traced", "int", 0,
-         "early stopping after this many evaluations (one an epoch) without an improvement; 0 is off",
+         "early stopping after this many evaluations (one an epoch) without an improvement, which is one more than "
+         "scikit-learn's n_iter_no_change; 0 is off",
          low=0, neutral=0),
     _row("regularization", "min_delta", "traced", "float", 0.0,
-         "an evaluation improves if it betters the best so far by more than this", low=0),
+         "an evaluation improves if it betters the best so far by more than this; the best follows every evaluation, "
+         "as in scikit-learn, so that steady gains below it stop early (in Keras they do not)", low=0),
     _row("regularization", "monitor", "categorical", "choice", "val_loss",
          "what early stopping watches", choices=("train_loss", "val_loss", "objective")),
     _row("augmentation", "rotation", "traced", "float", 0.0,
@@ -235,13 +282,14 @@ def lookup(name: str) -> Hyperparameter:
     return row
 
 
-def resolve(config: Mapping[str, Any], task: Task, rows: int, image: bool = False) -> Config:
+def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool = False) -> Config:
     """Return `config` with every hyperparameter present and checked, in the order of the table.
 
     Args:
         config: some hyperparameters by name; the others get their defaults.
         task: decides the default loss and which losses are legal.
-        rows: number of training rows, the largest legal batch size.
+        rows: number of training rows, the largest legal batch size; None for a network that has been trained, whose
+            config was checked then.
         image: whether the inputs are image-shaped; without, augmentation is refused.
 
     Raises:
@@ -249,11 +297,35 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int, image: bool = Fals
     """
     for name in config:
         lookup(name)
-    full = {row.name: row.check(config[row.name]) if row.name in config else row.default for row in _ROWS}
+    optimizer = HYPERPARAMETERS["optimizer"]
+    chosen = optimizer.check(config["optimizer"]) if "optimizer" in config else optimizer.default
+    full = {row.name: row.check(config[row.name]) if row.name in config else row.default_for(chosen) for row in _ROWS}
     losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
     full["loss"] = full["loss"] or losses[0]
     if full["loss"] not in losses:
         raise RequestError(f"loss = {full['loss']!r} does not fit {task}: it must be one of {', '.join(losses)}")
+    if rows is not None:
+        _check_budget(config, full, rows)
+    if isinstance(full["width"], list):
+        _check_width_list(config, full)
+    for row in _ROWS:
+        if row.images_only and not image and full[row.name] != row.neutral:
+            raise RequestError(f"{row.name} = {full[row.name]!r} needs image-shaped inputs, which these data are not")
+    return full
+
+
+def check_together(full: Config) -> Config:
+    """Return a resolved config, or raise RequestError if its values are legal each and train nothing together."""
+    if full["norm"] == "batch" and full["batch_size"] == 1 and full["depth"]:
+        raise RequestError(
+            "norm = 'batch' does not go with batch_size = 1, since one row has no variance: "
+            "use larger batches, or norm = 'layer'"
+        )
+    return full
+
+
+def _check_budget(config: Mapping[str, Any], full: Config, rows: int) -> None:
+    """Settle the batch size, and raise RequestError if batches or steps are not legal for so many training rows."""
     if full["batch_size"] == "full":
         full["batch_size"] = rows
     elif "batch_size" not in config:
@@ -263,12 +335,12 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int, image: bool = Fals
             f"batch_size = {full['batch_size']} exceeds the {rows} training rows: "
             f"it must be an integer in [1, {rows}], or 'full'"
         )
-    if isinstance(full["width"], list):
-        _check_width_list(config, full)
-    for row in _ROWS:
-        if row.images_only and not image and full[row.name] != row.neutral:
-            raise RequestError(f"{row.name} = {full[row.name]!r} needs image-shaped inputs, which these data are not")
-    return full
+    steps = -(-rows // full["batch_size"])
+    if full["epochs"] * steps > MOST_STEPS:
+        raise RequestError(
+            f"epochs = {full['epochs']} are {full['epochs'] * steps} steps of batch_size = {full['batch_size']} over "
+            f"{rows} training rows: it must be at most {MOST_STEPS // steps}"
+        )
 
 
 def _check_width_list(config: Mapping[str, Any], full: Config) -> None:

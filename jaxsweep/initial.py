@@ -16,6 +16,9 @@ from jax.typing import ArrayLike
 
 from jaxsweep.late import nn
 from jaxsweep.model import Architecture, Params, inside, select, true_shapes
+from jaxsweep.randomness import wrap
+
+ORTHOGONAL_BLOCK = 32  # columns that are made orthogonal one by one
 
 
 def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None) -> Params:
@@ -62,7 +65,7 @@ def _kernel_keys(net: Architecture, key: Array, dtype: Any) -> list[Array]:
                 x = nn.Dense(outputs, kernel_init=zeros, name=name)(x)
             return x
 
-    Probe().init(jax.random.wrap_key_data(key), jnp.zeros((1, net.features), dtype))
+    Probe().init(wrap(key), jnp.zeros((1, net.features), dtype))
     return keys
 
 
@@ -176,9 +179,48 @@ def _orthogonal(net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, Ar
     for layer, matrix in enumerate(_normal(draws, indices)):
         shape = net.shapes[layer]
         matrix = jnp.where(inside(matrix.shape, long[layer], short[layer]), matrix, 0)  # type: ignore[arg-type]
-        q, r = jnp.linalg.qr(matrix)
-        diagonal = jnp.diagonal(r)
-        q = q * jnp.where(diagonal < 0, -1, 1)
+        q = orthonormal(matrix)
         square = jnp.zeros((sides[layer], sides[layer]), q.dtype).at[:, : q.shape[1]].set(q)
         kernels.append(jnp.where(talls[layer], square, square.T)[: shape[0], : shape[1]])
     return kernels
+
+
+def orthonormal(matrix: Array) -> Array:
+    """Return the Q of QR, [rows, columns] with rows >= columns, for which R has a positive diagonal; 0 columns stay 0.
+
+    Gram-Schmidt, done twice, which is enough (Giraud, Langou and Rozloznik, Computers and Mathematics with
+    Applications 50, 2005), in blocks of columns, so that most of the work is matrix products. LAPACK's QR is none for a
+    batch of lanes: XLA lets it wait for threads of the pool that the callers occupy, for ever, and an accelerator would
+    factor one matrix after another.
+    """
+    columns = matrix.shape[1]
+    width = min(ORTHOGONAL_BLOCK, columns)
+    blocks = -(-columns // width)
+    padded = jnp.pad(matrix, ((0, 0), (0, blocks * width - columns)))
+
+    def without(part: Array, basis: Array) -> Array:
+        return part - _exact(basis, _exact(basis.T, part))
+
+    def column(number: ArrayLike, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        part, done = carry  # [rows, width] each; done is 0 from this column on
+        vector = jax.lax.dynamic_slice_in_dim(part, number, 1, axis=1)
+        vector = without(without(vector, done), done)
+        length = jnp.sqrt(jnp.sum(vector * vector))
+        vector = jnp.where(length > 0, vector / jnp.where(length > 0, length, 1), 0)
+        return part, jax.lax.dynamic_update_slice_in_dim(done, vector, number, axis=1)
+
+    def cleaned(_: ArrayLike, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        part, basis = carry
+        part = without(part, basis)
+        return jax.lax.fori_loop(0, width, column, (part, jnp.zeros_like(part)))[1], basis
+
+    def block(number: ArrayLike, basis: Array) -> Array:
+        part = jax.lax.dynamic_slice_in_dim(padded, number * width, width, axis=1)
+        part, _ = jax.lax.fori_loop(0, 2, cleaned, (part, basis))
+        return jax.lax.dynamic_update_slice_in_dim(basis, part, number * width, axis=1)
+
+    return jax.lax.fori_loop(0, blocks, block, jnp.zeros_like(padded))[:, :columns]
+
+
+def _exact(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision="highest")

@@ -245,16 +245,19 @@ def _normalize(
         return y, stats
 
     def batch(x: Array) -> tuple[Array, dict[str, Array]]:
-        norm = nn.BatchNorm(
-            use_running_average=rows is None, momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, use_fast_variance=False
-        )
-        variables = {"params": params, "batch_stats": stats}
-        y: Any
-        if rows is None:
-            y = norm.apply(variables, x)
-            return y, stats
-        y, changed = norm.apply(variables, x, mask=rows[:, None], mutable=["batch_stats"])
-        return y, changed["batch_stats"]
+        used, new = stats, stats
+        if rows is not None:
+            counted = rows[:, None]
+            mean = jnp.mean(x, axis=0, where=counted)
+            own = {"mean": mean, "var": jnp.mean(jnp.square(x - mean), axis=0, where=counted)}
+            # One row has no variance: it is normalized as in use, and teaches the running statistics nothing.
+            alone = rows.sum() == 1
+            used = {name: jnp.where(alone, stats[name], own[name]) for name in own}
+            new = {name: NORM_MOMENTUM * stats[name] + (1 - NORM_MOMENTUM) * used[name] for name in own}
+            new = {name: jnp.where(alone, stats[name], new[name]) for name in own}
+        norm = nn.BatchNorm(use_running_average=True, epsilon=NORM_EPSILON)
+        y: Any = norm.apply({"params": params, "batch_stats": used}, x)
+        return y, new
 
     table = {"none": none, "layer": layer, "batch": batch}
     return select(mode.norm, [table[name] for name in net.norms], x)

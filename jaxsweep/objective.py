@@ -55,7 +55,9 @@ def _mae(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
 
 
 def _huber(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.huber_loss(outputs, targets, delta=parameters.huber_delta)[:, 0]
+    """Huber's loss in its textbook form: Optax's subtracts large numbers, and loses the gradient for large deltas."""
+    error, delta = jnp.abs(outputs - targets)[:, 0], jnp.asarray(parameters.huber_delta)
+    return jnp.where(error < delta, error * error / 2, delta * (error - delta / 2))
 
 
 def _log_cosh(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
@@ -70,6 +72,11 @@ LOSSES: dict[str, Callable[[Array, Array, LossParameters], Array]] = {
     "huber": _huber,
     "log_cosh": _log_cosh,
 }
+
+
+def log_loss(outputs: Array, labels: Array) -> Array:
+    """Return the cross entropy of each example, [batch], whatever loss is minimized."""
+    return optax.softmax_cross_entropy(outputs, labels)
 
 
 # --- metrics on the device ---------------------------------------------------------------------------------------
@@ -98,17 +105,22 @@ def classification_metrics(confusion: Array) -> dict[str, Array]:
 
 
 def area_under_curve(scores: Array, labels: Array, rows: Array) -> Array:
-    """Return the area under the ROC curve of scores [rows] for class 1; ties count half.
+    """Return the area under the ROC curve of scores [rows] for class 1; ties count half; NaN with one class alone.
 
-    It is the Mann-Whitney statistic: the mean rank of the positive rows, from two searches in the sorted scores.
+    It is the Mann-Whitney statistic: the mean rank of the positive rows, from two searches in the sorted scores. Wins
+    are counted in integers, in blocks of rows whose counts an int32 holds.
     """
-    dtype = scores.dtype
-    ordered = jnp.sort(jnp.where(rows & (labels == 0), scores, jnp.inf))
+    length = scores.shape[0]
+    negative, positive = rows & (labels == 0), rows & (labels == 1)
+    ordered = jnp.sort(jnp.where(negative, scores, jnp.inf))
     below = jnp.searchsorted(ordered, scores, side="left")
     upto = jnp.searchsorted(ordered, scores, side="right")
-    positive = (rows & (labels == 1)).astype(dtype)
-    wins = jnp.sum(positive * (below + upto).astype(dtype)) / 2
-    return wins / jnp.maximum(positive.sum() * (rows & (labels == 0)).sum().astype(dtype), 1)
+    wins = jnp.where(positive, jnp.minimum(below + upto, 2 * negative.sum()), 0).astype(jnp.int32)
+    block = min(length, max(1, (2**31 - 1) // (2 * max(length, 1))))
+    blocks = jnp.pad(wins, (0, -length % block)).reshape(-1, block).sum(axis=1)
+    dtype = scores.dtype
+    pairs = (2 * negative.sum()).astype(dtype) * positive.sum().astype(dtype)
+    return jnp.where(pairs > 0, jnp.minimum(jnp.sum(blocks.astype(dtype)) / jnp.maximum(pairs, 1), 1), jnp.nan)
 
 
 def regression_sums(outputs: Array, targets: Array, rows: Array) -> Array:
@@ -117,17 +129,9 @@ def regression_sums(outputs: Array, targets: Array, rows: Array) -> Array:
     return jnp.stack([jnp.sum(error**2), jnp.sum(jnp.abs(error))])
 
 
-def regression_metrics(sums: Array, count: ArrayLike, spread: ArrayLike, scale: ArrayLike) -> dict[str, Array]:
-    """Return mse, mae (in units of the target) and r2.
+def regression_measures(sums: Array, count: ArrayLike) -> dict[str, Array]:
+    """Return mse and mae in standard deviations of the target, from what `regression_sums` adds up over `count` rows.
 
-    Args:
-        sums: what `regression_sums` adds up to, in standard deviations of the training targets.
-        count: the number of rows.
-        spread: the sum of squared deviations of the rows' targets from their own mean, in the same units.
-        scale: the standard deviation of the training targets, in units of the target.
+    They are the host's to turn into units of the target: in float32 a square may be larger than any number.
     """
-    return {
-        "mse": sums[0] / count * jnp.square(scale),
-        "mae": sums[1] / count * scale,
-        "r2": 1 - sums[0] / jnp.maximum(spread, jnp.finfo(sums.dtype).tiny),
-    }
+    return {"mse": sums[0] / count, "mae": sums[1] / count}

@@ -7,6 +7,7 @@ else is Flax's, Optax's and, for the metrics, scikit-learn's own.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
+from scipy import special
 
 from jaxsweep import randomness
 from jaxsweep.augment import NAMES as AUGMENTATIONS
@@ -36,14 +38,17 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, dropout: Callable[[int, Array], Array] | None = None) -> Array:
-        """Return outputs [batch, outputs]; `dropout(layer, x)` is given in training only."""
+        """Return outputs [batch, outputs]; `dropout(layer, x)` is given in training only.
+
+        A batch of one row has no variance: batch norm treats it as in use, and its running statistics stay.
+        """
         init = initializer(self.config["init"], self.config["init_scale"])
         activation = activation_function(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
             # Batch norm takes a bias away again, so that there is none before it.
             bias = self.config["norm"] != "batch"
             x = nn.Dense(width, use_bias=bias, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
-            x = self._normalize(layer, x, training=dropout is not None)
+            x = self._normalize(layer, x, training=dropout is not None and len(x) > 1)
             x = activation(x)
             if dropout is not None:
                 x = dropout(layer + 1, x)
@@ -98,12 +103,16 @@ def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Ar
         weight = (1 - p) ** config["focal_gamma"]
         return -jnp.sum(optax.smooth_labels(targets, smoothing) * weight * nn.log_softmax(outputs), axis=-1)
 
+    def huber(error: Array, delta: float) -> Array:
+        # Optax's form takes delta x (error - delta) and its like apart, which float32 cannot do for a large delta.
+        return jnp.where(error < delta, 0.5 * error**2, delta * (error - 0.5 * delta))
+
     table = {
         "cross_entropy": cross_entropy,
         "focal": focal,
         "mse": lambda o, t: optax.squared_error(o, t)[:, 0],
         "mae": lambda o, t: jnp.abs(o - t)[:, 0],
-        "huber": lambda o, t: optax.huber_loss(o, t, delta=config["huber_delta"])[:, 0],
+        "huber": lambda o, t: huber(jnp.abs(o - t)[:, 0], config["huber_delta"]),
         "log_cosh": lambda o, t: optax.log_cosh(o, t)[:, 0],
     }
     return table[config["loss"]]
@@ -118,9 +127,12 @@ def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
     every = config["decay_every"] * epoch_steps
     rate = config["decay_rate"]
     rise = ONECYCLE_RISE * last // 10
+    # As exact fractions: 0.1 x 3 steps are 0.3 of a step, not what floats make of it.
+    exact = Fraction(repr(config["decay_every"])) * epoch_steps
+    drops = np.array([step * exact.denominator // exact.numerator for step in range(total - warmup)], float)
     table: dict[str, Callable[[], optax.Schedule]] = {
         "constant": lambda: optax.constant_schedule(peak),
-        "step": lambda: optax.exponential_decay(peak, every, rate, staircase=True),
+        "step": lambda: lambda step: peak * rate ** jnp.asarray(drops)[jnp.asarray(step, int)],
         "exponential": lambda: optax.exponential_decay(peak, every, rate),
         "inverse_time": lambda: lambda step: peak / (1 + rate * step / every),
         "polynomial": lambda: optax.polynomial_schedule(peak, final * peak, 2, last),
@@ -149,12 +161,13 @@ def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
         "adagrad": lambda: optax.scale_by_rss(ADAGRAD_START, eps),
         "adadelta": lambda: optax.scale_by_adadelta(decay, eps),
         "lion": lambda: optax.scale_by_lion(b1, b2),
-        "lamb": lambda: optax.chain(optax.scale_by_adam(b1, b2, eps), optax.scale_by_trust_ratio()),
+        "lamb": lambda: optax.scale_by_adam(b1, b2, eps),
     }
     return optax.chain(
         optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity(),
         table[config["optimizer"]](),
         optax.add_decayed_weights(config["weight_decay"], mask=_kernels_only),
+        optax.scale_by_trust_ratio() if config["optimizer"] == "lamb" else optax.identity(),
         optax.scale_by_learning_rate(learning_rate(config, epoch_steps)),
     )
 
@@ -194,6 +207,7 @@ def train(
     fold: int = 0,
     objective_metric: str | None = None,
     keep_best: bool = False,
+    train_metrics: bool = False,
 ) -> Solo:
     """Train one config on one split and return its curves and weights.
 
@@ -206,6 +220,7 @@ def train(
         fold: the number of the split.
         objective_metric: what `monitor = "objective"` and keep_best follow, such as `val_accuracy`.
         keep_best: return the weights of the epoch with the best objective instead of the last.
+        train_metrics: let the curves hold the metrics of the training rows after each epoch, too.
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
@@ -213,7 +228,7 @@ def train(
     run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
     steps = -(-rows // full["batch_size"])
     tx = optimizer(full, steps)
-    variables = jax.jit(run.model.init)(jax.random.wrap_key_data(run.key), run.x_train[:1])
+    variables = jax.jit(run.model.init)(randomness.wrap(run.key), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
     state = tx.init(params)
     step_fn = jax.jit(run.step(tx))
@@ -234,6 +249,8 @@ def train(
                 )
             params, stats, state, number = new_params, new_stats, new_state, number + 1
         curves.append({"train_loss": loss_sum / rows, **run.evaluate(params, stats)})
+        if train_metrics:
+            curves[-1].update(run.evaluate_training(params, stats))
         if not np.isfinite([curves[-1]["train_loss"], curves[-1]["val_loss"]]).all():
             return Solo(
                 full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
@@ -307,8 +324,8 @@ class _Run:
                     mutable=["batch_stats"],
                 )
                 kernels = [layer["kernel"] for layer in params.values() if "kernel" in layer]
-                l1 = self.config["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
-                l2 = self.config["l2"] / 2 * sum(jnp.sum(kernel**2) for kernel in kernels)
+                l1 = self.config["l1"] and self.config["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
+                l2 = self.config["l2"] and self.config["l2"] / 2 * sum(jnp.sum(kernel**2) for kernel in kernels)
                 return loss_of(outputs, targets).mean() + l1 + l2, changed.get("batch_stats", {})
 
             (loss, new_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
@@ -323,7 +340,7 @@ class _Run:
             limits = {name: jnp.asarray(config[name], x.dtype) for name in AUGMENTATIONS}
             x = augment(self.data.image_shape, limits, randomness.stream(key, Stream.AUGMENT, number), x)
         if config["mixup_alpha"]:
-            chance = jax.random.wrap_key_data(randomness.stream(key, Stream.MIXUP, number))
+            chance = randomness.wrap(randomness.stream(key, Stream.MIXUP, number))
             share = jax.random.beta(chance, config["mixup_alpha"], config["mixup_alpha"])
             x = share * x + (1 - share) * jnp.roll(x, -1, axis=0)
             targets = share * targets + (1 - share) * jnp.roll(targets, -1, axis=0)
@@ -339,33 +356,56 @@ class _Run:
 
     def evaluate(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the validation metrics, computed on the host by scikit-learn."""
-        outputs = self.predict(params, stats, self.x_val)
-        targets = self.targets(jnp.asarray(self.y_val, None if self.classes else outputs.dtype))
+        return self._metrics("val_", params, stats, self.x_val, self.y_val, self.data.val_variance[self.fold])
+
+    def evaluate_training(self, params: Any, stats: Any) -> dict[str, float]:
+        """Return the same of the training rows but for their loss, whose curve is that of the training itself."""
+        y = self.data.y[self.fold][self.data.train[self.fold]]
+        metrics = self._metrics("train_", params, stats, self.x_train, y, self.data.train_variance[self.fold])
+        return {name: value for name, value in metrics.items() if name != "train_loss"}
+
+    def _metrics(
+        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: float
+    ) -> dict[str, float]:
+        outputs = self.predict(params, stats, x)
+        targets = self.targets(jnp.asarray(y, None if self.classes else outputs.dtype))
         loss = float(loss_function(self.config, training=False)(outputs, targets).mean())
-        if not np.isfinite(np.asarray(outputs)).all():
-            return {"val_loss": np.nan}
-        scale = float(self.data.target_scale[self.fold])
-        return {"val_loss": loss, **_host_metrics(self.data, np.asarray(outputs, np.float64), self.y_val, scale)}
+        found = {"loss": loss}
+        if np.isfinite(np.asarray(outputs)).all():
+            scale = float(self.data.target_scale[self.fold])
+            found |= _host_metrics(self.data, np.asarray(outputs, np.float64), y, scale, constant=variance == 0)
+        else:
+            found["loss"] = np.nan
+        return {prefix + name: value for name, value in found.items()}
 
 
-def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: float) -> dict[str, float]:
+def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: float, constant: bool) -> dict[str, float]:
+    """Return scikit-learn's metrics of outputs [rows, outputs], NaN where one is not defined on these rows.
+
+    `constant`: whether the targets are, up to rounding.
+    """
     from sklearn import metrics
 
     if data.task == "regression":
         return {
-            "val_mse": metrics.mean_squared_error(y * scale, outputs[:, 0] * scale),
-            "val_mae": metrics.mean_absolute_error(y * scale, outputs[:, 0] * scale),
-            "val_r2": metrics.r2_score(y, outputs[:, 0]),
+            "mse": metrics.mean_squared_error(y * scale, outputs[:, 0] * scale),
+            "mae": metrics.mean_absolute_error(y * scale, outputs[:, 0] * scale),
+            "r2": np.nan if constant else metrics.r2_score(y, outputs[:, 0]),
+            "rmse": metrics.root_mean_squared_error(y * scale, outputs[:, 0] * scale),
         }
     predicted = outputs.argmax(axis=1)
     macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    # Of logits, not of probabilities, which scikit-learn would cut off at float's precision.
+    log_p = outputs - special.logsumexp(outputs, axis=1, keepdims=True)
     result = {
-        "val_accuracy": metrics.accuracy_score(y, predicted),
-        "val_balanced_accuracy": metrics.recall_score(y, predicted, labels=np.unique(y), **macro),
-        "val_f1": metrics.f1_score(y, predicted, **macro),
+        "accuracy": metrics.accuracy_score(y, predicted),
+        "balanced_accuracy": metrics.recall_score(y, predicted, labels=np.unique(y), **macro),
+        "f1": metrics.f1_score(y, predicted, **macro),
+        "log_loss": -log_p[np.arange(len(y)), y].mean(),
     }
     if data.n_outputs == 2:
-        result["val_auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0])
+        both = len(np.unique(y)) == 2
+        result["auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0]) if both else np.nan
     return result
 
 

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from jaxsweep import augment, objective, optim, randomness
 from jaxsweep.initial import initial_stats, initialize
-from jaxsweep.metrics import direction, metric_names
+from jaxsweep.metrics import direction, measure_names
 from jaxsweep.model import Architecture, Mode, Params, forward, select, true_kernels
 from jaxsweep.objective import LOSSES, LossParameters
 from jaxsweep.randomness import Stream
@@ -37,12 +37,20 @@ class Program(NamedTuple):
     monitors: tuple[str, ...]
     objective: str  # the metric that `monitor = objective` and keep_best follow, without its val_
     keep_best: bool  # whether a lane ends with the weights of its best epoch
+    train_metrics: bool  # whether the training rows are evaluated too at the end of each epoch
+    few_rows: bool  # whether a split has so few training rows that they are shuffled in another way
     image_shape: tuple[int, int] | None
+    code: str  # a hash of the code that it is traced from, so that no program outlives a change of that
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the validation metrics that an evaluation gives, without their val_."""
-        return metric_names(self.task, self.net.outputs)
+    def measures(self) -> tuple[str, ...]:
+        """Return what an evaluation gives, in order."""
+        return measure_names(self.task, self.net.outputs)
+
+    @property
+    def columns(self) -> int:
+        """Return the width of a row of the learning curves, see `finish_epoch`."""
+        return 1 + len(self.measures) * (2 if self.train_metrics else 1)
 
 
 class Choices(NamedTuple):
@@ -78,7 +86,6 @@ class Data(NamedTuple):
     x_val: Array  # float [splits, val_rows, features]
     y_val: Array  # [splits, val_rows]
     val_rows: Array  # int32 [splits], how many of val_rows are examples
-    target_scale: Array  # float [splits]
 
 
 class State(NamedTuple):
@@ -93,7 +100,8 @@ class State(NamedTuple):
     step: Array  # int32 [], steps done
     epoch: Array  # int32 [], epochs done
     status: Array  # int32 [], RUNNING and so on
-    loss_sum: Array  # float [], this epoch's training loss times examples
+    loss_sum: Array  # float [], this epoch's training loss times examples ...
+    loss_rest: Array  # float [], ... and what rounding has left out of it
     best: Array  # float [], best monitored value, smaller is better
     wait: Array  # int32 [], evaluations without an improvement
 
@@ -117,16 +125,17 @@ def init(program: Program, choices: Choices, lane: Lane) -> State:
         epoch=zero,
         status=jnp.full((), RUNNING, jnp.int32),
         loss_sum=jnp.zeros((), dtype),
+        loss_rest=jnp.zeros((), dtype),
         best=infinity,
         wait=zero,
     )
 
 
-def shuffle(lane: Lane, state: State, length: int, batch: int) -> Array:
+def shuffle(program: Program, lane: Lane, state: State, length: int) -> Array:
     """Return this epoch's order of the training rows, int32 [length + batch], padded for the last slice."""
     key = randomness.stream(lane.key, Stream.SHUFFLE, state.epoch)
-    order = randomness.permutation(key, lane.rows, length)
-    return jnp.concatenate([order, jnp.zeros(batch, jnp.int32)])
+    order = randomness.permutation(key, lane.rows, length, program.few_rows)
+    return jnp.concatenate([order, jnp.zeros(program.batch, jnp.int32)])
 
 
 def train_step(
@@ -154,14 +163,23 @@ def train_step(
         program.optimizers, choices.optimizer, lane.h, optim.Update(rate, state.step, moves),
         gradients, state.slots, state.params,
     )  # fmt: skip
+    loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, loss * count)
     return state._replace(
         params=params,
         slots=slots,
         stats=jax.tree.map(lambda new, old: jnp.where(moves, new, old), stats, state.stats),
         step=state.step + moves,
         status=jnp.where(active & ~finite, DIVERGED, state.status),
-        loss_sum=jnp.where(active, state.loss_sum + loss * count, state.loss_sum),
+        loss_sum=jnp.where(active, loss_sum, state.loss_sum),
+        loss_rest=jnp.where(active, loss_rest, state.loss_rest),
     )
+
+
+def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
+    """Return a sum after one more term, and what rounding left out (Kahan, CACM 8, 1965): epochs may be long."""
+    corrected = term - rest
+    new = total + corrected
+    return new, (new - total) - corrected
 
 
 def _batch(program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike) -> tuple[Array, Array, Array]:
@@ -177,30 +195,35 @@ def _batch(program: Program, data: Data, lane: Lane, order: Array, number: Array
 
 
 def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array) -> tuple[Array, Array]:
-    """Return inputs and targets after augmentation, mixup, noise and input dropout, in this order."""
+    """Return inputs and targets after augmentation, mixup, noise and input dropout, in this order.
+
+    A lane that has none of one selects what it had: 0 times a neighbour's disturbance need not be 0.
+    """
     h = lane.h
-    if program.image_shape is not None and any(name in h for name in augment.NAMES):
-        x = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x)
+    if program.image_shape is not None and (used := [h[name] for name in augment.NAMES if name in h]):
+        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x)
+        x = jnp.where(jnp.any(jnp.stack(used) > 0), changed, x)
     if "mixup_alpha" in h:
         share = mixup_share(randomness.stream(lane.key, Stream.MIXUP, step), h["mixup_alpha"])
         # The batch is in random order already, so that the next row is a random partner.
         following = jnp.arange(program.batch) + 1
-        partner = jnp.where(following < rows.sum(), following, 0)
-        x = share * x + (1 - share) * x[partner]
-        targets = share * targets + (1 - share) * targets[partner]
+        partner, mixes = jnp.where(following < rows.sum(), following, 0), h["mixup_alpha"] > 0
+        x = jnp.where(mixes, share * x + (1 - share) * x[partner], x)
+        targets = jnp.where(mixes, share * targets + (1 - share) * targets[partner], targets)
     if "input_noise" in h:
-        x = x + h["input_noise"] * randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
+        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
+        x = jnp.where(h["input_noise"] > 0, x + h["input_noise"] * noise, x)
     if "input_dropout" in h:
         rate = h["input_dropout"]
         mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
-        x = jnp.where(mask, x * (1 / (1 - rate)), 0)
+        x = jnp.where(rate > 0, jnp.where(mask, x * (1 / (1 - rate)), 0), x)
     return x, targets
 
 
 def mixup_share(key: Array, alpha: Array) -> Array:
     """Return a number from Beta(alpha, alpha), or 1 (no mixing) for alpha = 0."""
     safe = jnp.where(alpha > 0, alpha, 1)
-    drawn = jax.random.beta(jax.random.wrap_key_data(key), safe, safe)
+    drawn = jax.random.beta(randomness.wrap(key), safe, safe)
     return jnp.where(alpha > 0, drawn, 1.0)
 
 
@@ -218,12 +241,13 @@ def _losses(program: Program, lane: Lane, outputs: Array, targets: Array) -> Arr
 
 def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     total: ArrayLike = 0.0
-    if "l1" in lane.h:
+    if (l1 := lane.h.get("l1")) is not None:
         # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
-        total = total + lane.h["l1"] * sum(_sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
-    if "l2" in lane.h:
+        size = sum(_sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
+        total = total + jnp.where(l1 > 0, l1 * size, 0)  # select: a sum that overflows, times 0, is NaN
+    if (l2 := lane.h.get("l2")) is not None:
         kernels = [params[name]["kernel"] for name in program.net.layers]
-        total = total + lane.h["l2"] / 2 * sum(_sum(kernel * kernel) for kernel in kernels)
+        total = total + jnp.where(l2 > 0, l2 / 2 * sum(_sum(kernel * kernel) for kernel in kernels), 0)
     return total
 
 
@@ -250,10 +274,9 @@ _sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadc
 
 
 def evaluate(
-    program: Program, choices: Choices, lane: Lane, params: Params, stats: Params,
-    x: Array, y: Array, count: Array, scale: Array,
+    program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array
 ) -> dict[str, Array]:  # fmt: skip
-    """Return loss and metrics, each [], of the first `count` rows of x [rows, features] and y [rows].
+    """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
 
     The loss is the training loss without penalties and label smoothing, as the network is used: without dropout.
     """
@@ -267,52 +290,56 @@ def evaluate(
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
     classes = program.task == "classification"
 
-    def sums(part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    entropy_too = classes and program.losses != ("cross_entropy",)
+
+    def sums(part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         x, y, rows = part
         outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
         targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else y[:, None]
-        loss = jnp.sum(jnp.where(rows, _losses(program, plain, outputs, targets), 0))
+        loss = entropy = jnp.sum(jnp.where(rows, _losses(program, plain, outputs, targets), 0))
+        if entropy_too:
+            entropy = jnp.sum(jnp.where(rows, objective.log_loss(outputs, targets), 0))
         summary = objective.classification_sums if classes else objective.regression_sums
-        margin = outputs[:, 1] - outputs[:, 0] if "auc" in program.metrics else outputs[:0, 0]
-        return loss, summary(outputs, y, rows), margin
+        margin = outputs[:, 1] - outputs[:, 0] if "auc" in program.measures else outputs[:0, 0]
+        return loss, entropy, summary(outputs, y, rows), margin
 
     parts = (x, y, rows)
     if blocks == 1:
-        loss, total, margins = sums(jax.tree.map(lambda a: a[0], parts))
+        loss, entropy, total, margins = sums(jax.tree.map(lambda a: a[0], parts))
     else:
-        losses, totals, margins = jax.lax.map(sums, parts)
-        loss, total = losses.sum(), totals.sum(axis=0)
-    metrics = {"loss": loss / count}
+        losses, entropies, totals, margins = jax.lax.map(sums, parts)
+        loss, entropy, total = losses.sum(), entropies.sum(), totals.sum(axis=0)
+    measures = {"loss": loss / count}
     if classes:
-        metrics |= objective.classification_metrics(total)
-        if "auc" in program.metrics:
-            metrics["auc"] = objective.area_under_curve(margins.ravel(), y.ravel(), rows.ravel())
+        measures |= {"log_loss": entropy / count, **objective.classification_metrics(total)}
+        if "auc" in program.measures:
+            measures["auc"] = objective.area_under_curve(margins.ravel(), y.ravel(), rows.ravel())
     else:
-        flat, inside = y.ravel(), rows.ravel()
-        mean = jnp.sum(jnp.where(inside, flat, 0)) / count
-        spread = jnp.sum(jnp.where(inside, (flat - mean) ** 2, 0))
-        metrics |= objective.regression_metrics(total, count, spread, scale)
-    return metrics
+        measures |= objective.regression_measures(total, count)
+    return measures
 
 
 def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, state: State) -> tuple[State, Array]:
     """Return the state after the evaluation that ends an epoch, and its row of the learning curves.
 
-    The row is float [1 + metrics]: the training loss, averaged over the epoch's examples as it was minimized, then
-    the validation metrics. A lane that was not training gives NaN.
+    The row is float [program.columns]: the training loss, averaged over the epoch's examples as it was minimized, then
+    the measures of the validation rows and, where the program has them, of the training rows. A lane that was not
+    training gives NaN.
     """
     active = state.status == RUNNING
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold  # a constant keeps the validation rows shared by all lanes
-    metrics = evaluate(
-        program, choices, lane, state.params, state.stats,
-        data.x_val[split], data.y_val[split], data.val_rows[split], data.target_scale[split],
-    )  # fmt: skip
+    network = (program, choices, lane, state.params, state.stats)
+    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split])
     train_loss = state.loss_sum / lane.rows
-    row = jnp.stack([train_loss, *(metrics[name] for name in program.metrics)])
-    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(train_loss)
-    score = metrics[program.objective] * (1 if direction(program.objective) == "maximize" else -1)
-    state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": metrics["loss"],
-                                                        "objective": -score})  # fmt: skip
+    row = [train_loss, *(measures[name] for name in program.measures)]
+    if program.train_metrics:
+        fit = evaluate(*network, data.x[split], data.y[split], lane.rows)
+        row += [fit[name] for name in program.measures]
+    finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
+    score = _merit(program.objective, measures)
+    watched = jnp.sqrt(measures["mse"]) if program.objective == "rmse" else -score
+    state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": measures["loss"],
+                                                        "objective": watched})  # fmt: skip
     better = active & finite & (score > state.best_score)
     epoch = state.epoch + active
     ended = jnp.where(stop, STOPPED, RUNNING)
@@ -322,6 +349,7 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
         epoch=epoch,
         status=jnp.where(active, ended, state.status),
         loss_sum=jnp.zeros_like(state.loss_sum),
+        loss_rest=jnp.zeros_like(state.loss_rest),
         best_score=jnp.where(better, score, state.best_score),
     )
     if program.keep_best:
@@ -329,7 +357,18 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
         state = state._replace(
             best_params=pick(state.params, state.best_params), best_stats=pick(state.stats, state.best_stats)
         )
-    return state, jnp.where(active, row, jnp.nan)
+    return state, jnp.where(active, jnp.stack(row), jnp.nan)
+
+
+def _merit(metric: str, measures: dict[str, Array]) -> Array:
+    """Return what orders networks as `metric` does, larger is better; of regression in standard deviations.
+
+    On the same rows, r2 falls and rmse rises with mse, which tells apart more of them in float32 than its root does.
+    `Supply.lanes` has turned min_delta into the unit of what is watched.
+    """
+    if metric in ("r2", "rmse"):
+        return -measures["mse"]
+    return measures[metric] * (1 if direction(metric) == "maximize" else -1)
 
 
 def _watch(program: Program, lane: Lane, state: State, active: Array, values: dict[str, Array]) -> tuple[State, Array]:

@@ -59,7 +59,9 @@ def run_lanes(
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
-    trainer = engine.Engine(data, what or scope.of_configs(full), objective, SEED, keep_best, workers, devices)
+    trainer = engine.Engine(
+        data, what or scope.of_configs(full), objective, SEED, keep_best, workers=workers, devices=devices
+    )
     lanes_each = replicates * len(data.train)
     made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile)
     lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))

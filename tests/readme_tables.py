@@ -16,7 +16,7 @@ def hyperparameters() -> str:
     lines: list[str] = []
     for group in dict.fromkeys(row.group for row in HYPERPARAMETERS.values()):
         rows = [
-            (f"`{row.name}`", row.legal, _default(row.default), row.role, row.meaning)
+            (f"`{row.name}`", row.legal, _default(row.default), row.role, row.explained)
             for row in HYPERPARAMETERS.values()
             if row.group == group
         ]

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,49 @@ def test_illegal_values_are_refused_with_what_is_legal(name: str, value: Any) ->
     row = HYPERPARAMETERS[name]
     with pytest.raises(RequestError, match=re.escape(f"{name} = {value!r} is not legal: it must be {row.legal}")):
         resolve({name: value}, "classification", 100, image=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "single"),
+    [
+        ("b1", 0.99999999, "1"), ("b2", 1 - 1e-9, "1"), ("rms_decay", 0.99999998, "1"), ("dropout", 0.999999999, "1"),
+        ("input_dropout", 1 - 2**-26, "1"), ("momentum", 0.99999999, "1"), ("label_smoothing", 0.99999999, "1"),
+        ("scaling", 0.99999999, "1"), ("learning_rate", 1e39, "inf"), ("huber_delta", 1e39, "inf"), ("l2", 1e39, "inf"),
+        ("learning_rate", 1e-50, "0"), ("eps", 1e-46, "0"), ("init_scale", 1e-40, "0"),
+    ],
+)  # fmt: skip
+def test_values_that_float32_makes_illegal_are_refused(name: str, value: float, single: str) -> None:
+    legal = re.escape(HYPERPARAMETERS[name].legal)
+    bound = {"1": "at most 0.99999994", "inf": r"at most 3.403e\+38", "0": "at least 1.175e-38"}[single]
+    with pytest.raises(
+        RequestError, match=rf"{name} = .* since it is {single} in float32: it must be {legal}, {bound}"
+    ):
+        resolve({name: value}, "regression" if name == "huber_delta" else "classification", 100, image=True)
+
+
+def test_every_float_that_is_legal_stays_legal_in_float32() -> None:
+    rows = [row for row in HYPERPARAMETERS.values() if row.kind == "float"]
+    assert len(rows) > 20
+    for row in rows:
+        below_one = [1 - 2.0**-power for power in (1, 24, 25, 26)]
+        for value in (0.0, 2.0**-149, 2.0**-126, *below_one, 1.0, 100.0, 3.4e38, 1e39):
+            try:
+                checked = row.check(value)
+            except RequestError:
+                continue
+            with np.errstate(over="ignore"):
+                single = float(np.float32(checked))
+            assert row.check(0.0 if single < 2.0**-126 else single) is not None, (row.name, value)
+
+
+def test_defaults_of_an_optimizer() -> None:
+    own = {"adadelta": {"eps": 1e-6}, "lamb": {"eps": 1e-6}, "adagrad": {"eps": 1e-7}, "lion": {"b2": 0.99}}
+    for optimizer in HYPERPARAMETERS["optimizer"].choices:
+        full = resolve({"optimizer": optimizer}, "classification", 100)
+        expected = {"eps": 1e-8, "b2": 0.999} | own.get(optimizer, {})
+        assert {name: full[name] for name in expected} == expected
+        assert resolve({"optimizer": optimizer, "eps": 0.5}, "classification", 100)["eps"] == 0.5
+    assert HYPERPARAMETERS["b2"].explained.endswith("; its default is 0.99 for lion")
 
 
 def test_contradictions_are_refused() -> None:
