@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxsweep.data import Dataset, prepare
-from jaxsweep.hyperparameters import Config
+from jaxsweep.hyperparameters import Config, check_together
 from jaxsweep.metrics import check_objective
 from jaxsweep.plan import Plan
 from jaxsweep.progress import Progress
 from jaxsweep.request import Request
 from jaxsweep.result import Result
+from jaxsweep.setup import plan as plan_request
+from jaxsweep.setup import resolve_for
 from jaxsweep.space import Space
 from jaxsweep.sweep import execute
-from jaxsweep.sweep import plan as plan_request
 
 if TYPE_CHECKING:
     from jaxsweep.solo import Solo
@@ -33,6 +34,7 @@ def sweep(
     split: Sequence[float] = (0.6, 0.2, 0.2),
     keep: int = 10,
     keep_weights: str = "last",
+    train_metrics: bool = False,
     out: str | Path | None = None,
     progress: bool = True,
     **options: Any,
@@ -52,6 +54,8 @@ def sweep(
         split: fractions of training, validation and test rows.
         keep: how many of the best trials keep their weights.
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
+        train_metrics: whether every network is also evaluated on its training rows at the end of each epoch, as it is
+            on the validation rows: `train_accuracy` and so on beside `train_loss`.
         out: a new run directory in which everything is recorded as it finishes.
         progress: whether to show how far the sweep is.
         **options: options of the searcher, such as `resolution` of grid.
@@ -67,7 +71,8 @@ def sweep(
 
     request = _request(
         space, configs, trials=trials, search=search, objective=objective, seed=seed, replicates=replicates,
-        folds=folds, split=tuple(split), keep=keep, keep_weights=keep_weights, options=options,
+        folds=folds, split=tuple(split), keep=keep, keep_weights=keep_weights, train_metrics=train_metrics,
+        options=options,
     )  # fmt: skip
     view = make_progress(None) if progress else Progress()
     return execute(data, request, Path(out) if out is not None else None, view)
@@ -112,6 +117,7 @@ def solo(
     split: Sequence[float] = (0.6, 0.2, 0.2),
     objective: str | None = None,
     keep_weights: str = "last",
+    train_metrics: bool = False,
 ) -> "Solo":
     """Train one config with plain Flax and Optax, exactly as trial `trial` of a sweep with this seed trains it.
 
@@ -126,6 +132,7 @@ def solo(
         split: fractions of training, validation and test rows.
         objective: what `monitor = "objective"` and the best epoch follow.
         keep_weights: `last` or `best`.
+        train_metrics: whether the curves hold metrics of the training rows too.
 
     Raises:
         RequestError: an illegal config, split or objective.
@@ -133,11 +140,12 @@ def solo(
     from jaxsweep.solo import train  # with Flax and Optax, which a sweep may not need
 
     prepared = prepare(data, split=tuple(split), folds=folds, seed=seed)
+    check_together(resolve_for(prepared, config))
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
     return train(
         prepared, config, seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
-        keep_best=keep_weights == "best",
+        keep_best=keep_weights == "best", train_metrics=train_metrics,
     )  # fmt: skip
 
 

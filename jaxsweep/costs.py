@@ -20,6 +20,12 @@ class Sizes:
     features: int
     outputs: int
     splits: int
+    train_metrics: bool = False  # whether training rows are evaluated as validation rows are
+
+    @property
+    def evaluated(self) -> int:
+        """Return the rows that a network is evaluated on after each epoch."""
+        return self.val_rows + (self.rows if self.train_metrics else 0)
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,8 @@ def step_seconds(
 
 def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
     """Return the predicted seconds of what a full tile does once an epoch: it shuffles and evaluates."""
-    arithmetic = forward_flops(widths, sizes) * sizes.val_rows / costs.rate
-    elements = sizes.val_rows * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
+    arithmetic = forward_flops(widths, sizes) * sizes.evaluated / costs.rate
+    elements = sizes.evaluated * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
     total: NDArray[np.float64] = 120 * costs.call + tile * (
         arithmetic + elements + costs.shuffle * sizes.rows + 10 * costs.call
     )

@@ -44,18 +44,20 @@ class Engine:
         objective: the metric that `monitor = objective`, the best epoch and `wanted` follow, such as val_accuracy.
         seed: the sweep's seed.
         keep_best: whether lanes end with the weights of their best epoch.
+        train_metrics: whether training rows are evaluated at the end of each epoch, as validation rows are.
         workers: threads that train, by default one for each core of a CPU and two for each accelerator.
         devices: where they train, in turn; by default all accelerators of this host, or the CPU.
     """
 
     def __init__(
         self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
-        workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
+        train_metrics: bool = False, workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
     ) -> None:  # fmt: skip
         cache.enable()
-        self.supply, self.scope = Supply(data, scope, seed, devices or default_devices()), scope
-        self.keep_best = keep_best
         self.objective = objective.removeprefix("val_")
+        self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
+        self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
+        self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
         self.workers = workers or default_workers()
         self.usage = Usage()
         self.stop = threading.Event()
@@ -70,7 +72,8 @@ class Engine:
         )  # fmt: skip
         return Program(
             self.supply.prepared.task, net, bucket.batch_size, values("optimizer"), values("schedule"), values("loss"),
-            values("monitor"), self.objective, self.keep_best, self.supply.prepared.image_shape,
+            values("monitor"), self.objective, self.keep_best, self.train_metrics, self.supply.few_rows,
+            self.supply.prepared.image_shape, self.code,
         )  # fmt: skip
 
     def run(

@@ -197,7 +197,7 @@ def _described(document: Any) -> tuple[Task, Config]:
     if not isinstance(document.get("header"), bool | None):
         raise ValueError(f"header = {document['header']!r}: it must be true or false")
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
-    return cast(Task, task), resolve(config, cast(Task, task), rows=2**31, image=True)
+    return cast(Task, task), resolve(config, cast(Task, task), rows=None, image=True)
 
 
 def _layers(tensors: Mapping[str, NDArray[Any]], config: Config, preprocessor: Preprocessor) -> tuple[Layers, Layers]:

@@ -19,6 +19,7 @@ from jaxsweep import optim, randomness
 from jaxsweep.costs import Sizes
 from jaxsweep.data import Prepared
 from jaxsweep.hyperparameters import Config, layer_widths
+from jaxsweep.metrics import measure_names, metric_values, unit_of
 from jaxsweep.plan import Bucket
 from jaxsweep.programs import TestData
 from jaxsweep.scope import Scope
@@ -41,7 +42,7 @@ class Job:
 
 @dataclass
 class LaneResult:
-    """A lane that has ended. `curves` is float [epochs, 1 + metrics]; `test` float [metrics] or None."""
+    """A lane that has ended. `curves` is float [epochs, curve metrics]; `test` float [metrics] or None."""
 
     job: Job
     status: str
@@ -70,8 +71,8 @@ class Group:
             return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
 
 
-def sizes_of(data: Prepared) -> Sizes:
-    """Return the shapes of prepared data."""
+def sizes_of(data: Prepared, train_metrics: bool = False) -> Sizes:
+    """Return the shapes of prepared data, and whether its training rows are evaluated."""
     return Sizes(
         rows=max(len(part) for part in data.train),
         val_rows=max(len(part) for part in data.val),
@@ -79,6 +80,7 @@ def sizes_of(data: Prepared) -> Sizes:
         features=data.x.shape[2],
         outputs=data.n_outputs,
         splits=len(data.train),
+        train_metrics=train_metrics,
     )
 
 
@@ -97,12 +99,16 @@ class Supply:
         data: the prepared data; put on each device once.
         scope: what the sweep can use.
         seed: the sweep's seed.
+        objective: the metric that `monitor = objective` follows, without its val_.
         devices: those that train.
     """
 
-    def __init__(self, data: Prepared, scope: Scope, seed: int, devices: Sequence[jax.Device | None] = (None,)) -> None:
-        self.prepared, self.scope, self.seed = data, scope, seed
+    def __init__(
+        self, data: Prepared, scope: Scope, seed: int, objective: str, devices: Sequence[jax.Device | None] = (None,)
+    ) -> None:
+        self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
         self.sizes = sizes_of(data)
+        self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
         self.places = [_place(data, device) for device in devices]
 
     def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
@@ -122,6 +128,10 @@ class Supply:
             for name in ("init", "schedule", "loss", "monitor")
         }
         h = {name: np.array([config[name] for config in configs], dtype) for name in self.scope.traced}
+        if "min_delta" in h:
+            deltas = np.array([self._min_delta(*each) for each in zip(jobs, configs, strict=True)])
+            with np.errstate(over="ignore"):  # what float32 cannot hold, nothing improves by
+                h["min_delta"] = deltas.astype(dtype)
         if "warmup" in h:
             h["warmup"] = np.array(
                 [optim.warmup_steps(w, int(t)) for w, t in zip(h["warmup"].tolist(), epochs * steps, strict=True)],
@@ -148,9 +158,38 @@ class Supply:
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
 
+    def _min_delta(self, job: Job, config: Config) -> float:
+        """Return a config's min_delta in units of what its lane watches; programs know standardized targets alone."""
+        if config["monitor"] != "objective" or config["min_delta"] == 0:
+            return float(config["min_delta"])
+        scale, variance = self.prepared.target_scale[job.fold], self.prepared.val_variance[job.fold]
+        return float(config["min_delta"]) * unit_of(self.objective, float(scale), float(variance))
+
+    def curves(self, history: NDArray[Any], fold: int) -> NDArray[np.float64]:
+        """Return learning curves [epochs, curve metrics] in units of the target from what a device gave [epochs, ...].
+
+        They are the training loss, the validation metrics and, where programs measure them, those of the training rows
+        but for their loss.
+        """
+        wide, data = history.astype(np.float64), self.prepared
+        count = len(measure_names(data.task, data.n_outputs))
+        scale = float(data.target_scale[fold])
+        parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, float(data.val_variance[fold]))]
+        if wide.shape[1] > 1 + count:
+            fit = metric_values(wide[:, 1 + count :], data.task, scale, float(data.train_variance[fold]))
+            parts.append(fit[:, 1:])
+        return np.concatenate(parts, axis=1)
+
+    def test_metrics(self, measures: NDArray[Any], fold: int) -> NDArray[np.float64]:
+        """Return test metrics [metrics] in units of the target from what a device gave [measures]."""
+        data = self.prepared
+        variance = float(data.test_variance[fold])
+        return metric_values(measures.astype(np.float64), data.task, float(data.target_scale[fold]), variance)
+
     def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
         ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
-        return np.asarray(randomness.lane_keys(self.seed, *ids))[: len(jobs)]
+        trials, replicates, folds = ids
+        return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
 
 
 _IDENTITY = ("trial", "replicate", "fold")
@@ -177,17 +216,15 @@ def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
             out[split, : len(part)] = source[split][part]
         return out
 
-    scale: Any = np.asarray(data.target_scale, dtype)
     train_data = Data(
         x=block(data.x, data.train, dtype),
         y=block(data.y, data.train, target),
         x_val=block(data.x, data.val, dtype),
         y_val=block(data.y, data.val, target),
         val_rows=np.array([len(part) for part in data.val], np.int32),  # type: ignore[arg-type]
-        target_scale=scale,
     )
     if data.x_test.shape[1] == 0:
         return train_data, None
     x_test: Any = np.asarray(data.x_test, dtype)
     y_test: Any = np.asarray(data.y_test, target)
-    return train_data, TestData(x_test, y_test, scale)
+    return train_data, TestData(x_test, y_test)

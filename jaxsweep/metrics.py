@@ -2,12 +2,16 @@
 
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jaxsweep.errors import RequestError, suggestion
 
 Direction = Literal["maximize", "minimize"]
 
-CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1")
-REGRESSION_METRICS = ("loss", "mse", "mae", "r2")
+CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1", "log_loss")
+REGRESSION_METRICS = ("loss", "mse", "mae", "r2", "rmse")
+MEASURES = ("loss", "mse", "mae")  # of regression, in standard deviations of the target: what a device computes
 MAXIMIZED = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
 
 
@@ -16,6 +20,34 @@ def metric_names(task: str, outputs: int) -> tuple[str, ...]:
     if task == "regression":
         return REGRESSION_METRICS
     return (*CLASSIFICATION_METRICS, "auc") if outputs == 2 else CLASSIFICATION_METRICS
+
+
+def measure_names(task: str, outputs: int) -> tuple[str, ...]:
+    """Return what a device computes, from which `metric_values` makes the metrics of the task."""
+    return MEASURES if task == "regression" else metric_names(task, outputs)
+
+
+def metric_values(measures: NDArray[np.float64], task: str, scale: float, variance: float) -> NDArray[np.float64]:
+    """Return metrics [..., metrics] in units of the target from measures [..., measures].
+
+    In float64, whose range holds the squares of all targets that are legal; a device's float32 would not.
+
+    Args:
+        measures: as `measure_names` orders them.
+        task: classification, whose metrics are its measures, or regression.
+        scale: units of the target in a standard deviation.
+        variance: of the standardized targets of these rows; 0 where they are constant, which leaves r2 undefined.
+    """
+    if task != "regression":
+        return measures
+    loss, mse, mae = (measures[..., column] for column in range(len(MEASURES)))
+    r2 = 1 - mse / variance if variance > 0 else np.full_like(mse, np.nan)
+    return np.stack([loss, mse * scale**2, mae * scale, r2, np.sqrt(mse) * scale], axis=-1)
+
+
+def unit_of(metric: str, scale: float, variance: float) -> float:
+    """Return the size of 1 unit of a metric without its prefix in that of the measure it follows from."""
+    return {"mse": 1 / scale * (1 / scale), "mae": 1 / scale, "rmse": 1 / scale, "r2": variance}.get(metric, 1.0)
 
 
 def default_objective(task: str) -> str:

@@ -65,6 +65,7 @@ class Plan:
     predicted_bytes: int
     compile_seconds: float
     padding_waste: float
+    useful_flops: float  # of the training steps, without padding
     lane_steps: int
     lanes: int
     workers: int  # that may hold a tile at a time
@@ -147,6 +148,7 @@ def make_plan(
         predicted_bytes=memory,
         compile_seconds=compiling,
         padding_waste=sum(padded) / max(sum(useful), 1) - 1,
+        useful_flops=float(sum(useful)) * lanes_each,
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
         workers=workers,

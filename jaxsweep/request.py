@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jaxsweep.errors import RequestError
 from jaxsweep.hyperparameters import Config
 from jaxsweep.space import Space
+from jaxsweep.streams import check_seed
 
 if TYPE_CHECKING:
     from jaxsweep.data import Dataset
@@ -49,6 +50,7 @@ class Request:
     split: tuple[float, ...] = (0.6, 0.2, 0.2)
     keep: int = 10
     keep_weights: str = "last"
+    train_metrics: bool = False
     source: Source = Source()
 
     @property
@@ -64,11 +66,11 @@ class Request:
         _at_least("trials", self.trials, 1)
         _at_least("replicates", self.replicates, 1)
         _at_least("keep", self.keep, 0)
-        _at_least("seed", self.seed, 0)
-        if self.seed >= 2**32:
-            raise RequestError(f"seed = {self.seed} is not legal: it must be an integer in [0, 4294967295]")
+        object.__setattr__(self, "seed", check_seed(self.seed))
         if self.keep_weights not in KEEP_WEIGHTS:
             raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
+        if not isinstance(self.train_metrics, bool):
+            raise RequestError(f"train_metrics = {self.train_metrics!r} is not legal: it must be true or false")
 
 
 def _at_least(name: str, value: int | None, low: int) -> None:

@@ -31,7 +31,7 @@ class Result:
     status: str
     objective: str
     trials: list[Trial]
-    _curves: dict[int, NDArray[np.float32]] = field(repr=False)
+    _curves: dict[int, NDArray[np.float64]] = field(repr=False)
     columns: Columns = field(repr=False)
     data: Prepared = field(repr=False)
     request: Request = field(repr=False)
@@ -66,7 +66,10 @@ class Result:
             RequestError: a metric that has no learning curve.
         """
         if metric not in self.columns.curves:
-            raise RequestError(f"{metric!r} has no learning curve{suggestion(metric, self.columns.curves)}")
+            hint = suggestion(metric, self.columns.curves)
+            if metric.startswith("train_") and metric.replace("train_", "val_", 1) in self.columns.curves:
+                hint = ": sweep with train_metrics=True"
+            raise RequestError(f"{metric!r} has no learning curve{hint}")
         column = self.columns.curves.index(metric)
         curves = [self._curves[trial.id][:, column] for trial in self.trials]
         table = np.full((len(curves), max((len(curve) for curve in curves), default=0)), np.nan)
@@ -109,7 +112,7 @@ class Result:
                 "trial": best.id,
                 "score": best.score,
                 "config": best.config,
-                "metrics": {k: None if np.isnan(v) else v for k, v in best.metrics.items()},
+                "metrics": {k: v if np.isfinite(v) else None for k, v in best.metrics.items()},
             },
             "seconds": {name: round(value, 4) for name, value in self.numbers["seconds"].items()},
             **{name: self.numbers[name] for name in ("programs", "lane_occupancy", "padding_waste", "iterations")},

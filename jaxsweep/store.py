@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
 from jaxsweep.request import Request, open_source
+from jaxsweep.streams import RULES
 from jaxsweep.trials import LaneRecord, Trial
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class StoredRun:
     task: str
     fingerprint: str
     trials: list[Trial]
+    rules: int  # of drawing, splitting and training, see `streams.RULES`
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the table of trials, a row each."""
@@ -169,6 +171,16 @@ class StoredRun:
     def has_model(self, number: int) -> bool:
         """Return whether a trial's weights were kept."""
         return (self.model_path(number) / "model.json").exists()
+
+    def check_repeatable(self) -> None:
+        """Raise RequestError if this version would not train the run's trials as they were trained."""
+        if self.rules != RULES:
+            raise RequestError(
+                f"the trials of {self.path} cannot be repeated: they were drawn, split and trained by rules "
+                f"{self.rules}, and this version of jaxsweep follows rules {RULES}; their table and kept networks are "
+                f"as good as ever, and {'running its sweep.toml again' if self.rules < RULES else 'a newer version'} "
+                "gives trials that can be"
+            )
 
     def dataset(self) -> "Dataset":
         """Return the data that the run was trained on, read again from where they came.
@@ -220,6 +232,7 @@ def load(path: Path | str) -> StoredRun:
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
         trials=[_trial(*row) for row in rows],
+        rules=int(table.get("versions", {}).get("rules", 1)),
     )
 
 

@@ -1,137 +1,33 @@
 """The loop: ask a searcher, plan, train, record, tell."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxsweep import machine, scope, search
+from jaxsweep import machine
 from jaxsweep.calibrate import device_costs
-from jaxsweep.costs import Costs
-from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data import Dataset
 from jaxsweep.engine import Engine
 from jaxsweep.export import Model
-from jaxsweep.hyperparameters import Config, resolve
+from jaxsweep.hyperparameters import Config
 from jaxsweep.keeper import Keeper
-from jaxsweep.lanes import LaneResult, sizes_of
-from jaxsweep.metrics import check_objective, default_objective, direction
-from jaxsweep.plan import Plan, make_plan
+from jaxsweep.lanes import LaneResult
+from jaxsweep.plan import Plan
 from jaxsweep.progress import Progress, Snapshot
-from jaxsweep.request import DEFAULT_TRIALS, Request, Source
+from jaxsweep.request import Request, Source
 from jaxsweep.result import Result
-from jaxsweep.scope import Scope
-from jaxsweep.space import Distribution, Int, LogUniform, Space, Uniform
+from jaxsweep.setup import Setup, plan_of, set_up
 from jaxsweep.store import Store
+from jaxsweep.streams import RULES
 from jaxsweep.sweepfile import to_toml
-from jaxsweep.trials import Columns, LaneRecord, Trial, make_trial, mean_curve
+from jaxsweep.trials import LaneRecord, Trial, make_trial, mean_curve
 from jaxsweep.usage import Usage
 
-SLAB = 50_000  # most configs that are asked for at once
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
-
-
-@dataclass
-class Setup:
-    """A request that has been checked against its data: all that the loop needs."""
-
-    request: Request
-    data: Prepared
-    objective: str
-    columns: Columns
-    defaults: Config
-    scope: Scope
-    searcher: search.Searcher
-    trials: int
-    listed: Sequence[Config] | None  # the configs of a request that lists them, resolved
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def lanes_each(self) -> int:
-        """Return the lanes of one trial."""
-        return self.request.replicates * len(self.data.train)
-
-    def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
-        """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
-        asked = self.searcher.ask(min(self.searcher.batch or most, count, most))
-        if self.listed is not None:
-            return asked, self.listed[first : first + len(asked)]
-        return asked, [resolve_for(self.data, config) for config in asked]
-
-
-def resolve_for(data: Prepared, config: Mapping[str, Any]) -> Config:
-    """Return a config with every hyperparameter, checked against the data; the smallest split bounds batches."""
-    return resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
-
-
-def set_up(dataset: Dataset, request: Request) -> Setup:
-    """Check a request against its data; nothing is compiled yet.
-
-    Raises:
-        RequestError: whatever is wrong with the request.
-    """
-    split = tuple(request.split)
-    data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
-    objective = request.objective or default_objective(data.task)
-    check_objective(objective, data.task, data.n_outputs)
-    defaults = resolve_for(data, {})
-    listed = None
-    if request.configs is not None:
-        listed = [resolve_for(data, config) for config in request.configs]
-        searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
-        what = scope.of_configs(listed)
-    else:
-        assert request.space is not None
-        _check_space(request.space, data)
-        what = scope.of_space(request.space, defaults)
-        searcher = search.make(
-            request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
-        )
-    trials, notes = _count(request, searcher)
-    columns = Columns.of(data.task, data.n_outputs, objective, data.x_test.shape[1] > 0)
-    return Setup(request, data, objective, columns, defaults, what, searcher, trials, listed, notes)
-
-
-def _check_space(space: Space, data: Prepared) -> None:
-    """Raise RequestError if an end or a value of an entry is not legal for these data."""
-    for name, entry in space.entries.items():
-        for value in _ends(entry):
-            resolve_for(data, {name: value})
-
-
-def _ends(entry: Distribution) -> Sequence[Any]:
-    """Return the values of an entry, or the two ends of its range, which stand for all between them."""
-    values = scope.possible(entry)
-    if values is not None:
-        return values
-    assert isinstance(entry, (Int, Uniform, LogUniform))
-    return entry.low, entry.high
-
-
-def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]:
-    """Return how many trials to run, and what the user should know about that."""
-    total = searcher.total
-    if request.trials is None:
-        return (DEFAULT_TRIALS if total is None else total), []
-    if total is None or request.trials == total:
-        return request.trials, []
-    if request.trials > total:
-        return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
-    return request.trials, [
-        searcher.remainder(request.trials) or f"{total - request.trials} of {total} configs are not tried"
-    ]
-
-
-def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
-    setup = set_up(dataset, request)
-    return _plan(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
-
-
-def _plan(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
-    return make_plan(configs, sizes_of(setup.data), setup.lanes_each, costs)
 
 
 def execute(
@@ -174,7 +70,8 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     run = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
     if command:
         run["command"] = command
-    return {"run": run, "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}}}
+    versions = {"rules": RULES, "python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"run": run, "versions": versions}
 
 
 class _Loop:
@@ -183,7 +80,10 @@ class _Loop:
     def __init__(self, setup: Setup, store: Store | None, progress: Progress) -> None:
         self.setup, self.store, self.progress = setup, store, progress
         request = setup.request
-        self.engine = Engine(setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best)
+        self.engine = Engine(
+            setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
+            train_metrics=request.train_metrics,
+        )  # fmt: skip
         self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.columns, request.keep_best, setup.lanes_each == 1)
         self.trials: list[Trial] = []
@@ -225,7 +125,7 @@ class _Loop:
         configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
-        plan = _plan(self.setup, resolved, self.costs)
+        plan = plan_of(self.setup, resolved, self.costs)
         self.plans.append(plan)
         ids = range(first, first + len(configs))
         lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
@@ -297,8 +197,8 @@ class _Loop:
         usage: Usage = self.engine.usage
         total = time.perf_counter() - self.began
         trained, compiled = usage.seconds()
-        steps = sum(plan.lane_steps for plan in self.plans)
-        waste = sum(plan.padding_waste * plan.lane_steps for plan in self.plans) / max(steps, 1)
+        useful = sum(plan.useful_flops for plan in self.plans)
+        waste = sum(plan.padding_waste * plan.useful_flops for plan in self.plans) / max(useful, 1)
         return {
             "requested": self.setup.trials,
             "prediction": {

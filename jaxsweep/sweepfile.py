@@ -44,6 +44,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "folds": _INTEGER,
         "keep": _INTEGER,
         "keep_weights": ((str,), "last or best"),
+        "train_metrics": ((bool,), "true or false"),
     },
 }
 SECTIONS = ("data", "sweep", "search", "space")

@@ -137,14 +137,14 @@ class Tile:
         test = None
         if self.compiled.score_test is not None:
             scores = self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state)
-            test = np.asarray(scores, np.float64)
+            test = np.asarray(scores)
         for slot in ended:
             job = self.jobs[slot]
             assert job is not None
-            curve = np.concatenate(self.curves[slot])[: epochs[slot]].astype(np.float64)
+            curve = self.supply.curves(np.concatenate(self.curves[slot])[: epochs[slot]], job.fold)
             result = LaneResult(
                 job, STATUS[int(status[slot])], int(epochs[slot]), int(steps[slot]), curve,
-                None if test is None else test[slot], float(self.seconds[slot]),
+                None if test is None else self.supply.test_metrics(test[slot], job.fold), float(self.seconds[slot]),
             )  # fmt: skip
             if wanted(result):
                 result.weights = self._weights(slot, job)

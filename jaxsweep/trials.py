@@ -1,5 +1,6 @@
 """Trials: what a config came to, from one lane or the mean of several."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ FINISHED = ("completed", "stopped")
 class Trial:
     """A config that has been evaluated.
 
-    `score` is the objective, None if the trial diverged or failed; `spread` the standard deviation of the score over
-    replicates and folds (0 for one). `metrics` are means over replicates and folds, at the epoch whose weights count.
-    `config` holds every hyperparameter.
+    `score` is the objective, None if the trial diverged or failed, or if its objective is no finite number; `spread`
+    is the standard deviation of the score over replicates and folds (0 for one). `metrics` are means over them at the
+    epoch whose weights count. `config` holds every hyperparameter.
     """
 
     id: int
@@ -60,10 +61,12 @@ class Columns:
     objective: str
 
     @classmethod
-    def of(cls, task: str, outputs: int, objective: str, has_test: bool) -> "Columns":
+    def of(cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False) -> "Columns":
         """Return the columns of a task with `outputs` classes (or 1)."""
         names = metric_names(task, outputs)
         curves = ("train_loss", *(f"val_{name}" for name in names))
+        if train_metrics:
+            curves += tuple(f"train_{name}" for name in names if name != "loss")
         return cls(curves, tuple(f"test_{name}" for name in names) if has_test else (), objective)
 
     @property
@@ -93,14 +96,18 @@ def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) 
     """Return the epoch (from 0) whose weights count: the last one, or the one with the best objective."""
     if not keep_best:
         return len(curves) - 1
-    return int(np.argmax(columns.sign * curves[:, columns.curves.index(columns.objective)]))
+    # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
+    watched = "val_mse" if columns.objective in ("val_r2", "val_rmse") else columns.objective
+    sign = -1 if watched == "val_mse" else columns.sign
+    return int(np.argmax(sign * curves[:, columns.curves.index(watched)]))
 
 
 def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> float | None:
-    """Return a lane's objective, or None if it did not finish."""
+    """Return a lane's objective, or None if it did not finish or the objective is no finite number."""
     if status not in FINISHED:
         return None
-    return float(curves[final_epoch(curves, columns, keep_best), columns.curves.index(columns.objective)])
+    score = float(curves[final_epoch(curves, columns, keep_best), columns.curves.index(columns.objective)])
+    return score if math.isfinite(score) else None
 
 
 def make_trial(
@@ -118,7 +125,7 @@ def make_trial(
     finished = [score for score in scores if score is not None]
     whole = len(finished) == len(scores)
     metrics = dict.fromkeys(columns.metrics, float("nan"))
-    if whole:
+    if all(lane.status in FINISHED for lane in lanes):
         ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
         metrics.update(zip(columns.curves, _mean(ends).tolist(), strict=True))
         tests = [lane.test for lane in lanes if lane.test is not None]
@@ -143,10 +150,10 @@ def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return mean
 
 
-def mean_curve(lanes: Sequence[LaneRecord]) -> NDArray[np.float32]:
+def mean_curve(lanes: Sequence[LaneRecord]) -> NDArray[np.float64]:
     """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
     epochs = min(len(lane.curves) for lane in lanes)
-    return _mean([lane.curves[:epochs] for lane in lanes]).astype(np.float32)
+    return _mean([lane.curves[:epochs] for lane in lanes])
 
 
 def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:

@@ -83,7 +83,7 @@ def test_data_lie_where_the_workers_train_whatever_the_callers_default(two: Sequ
     data = three_classes()
     used = scope.of_configs([resolve(BASE, data.task, len(data.train[0]))])
     with jax.default_device(two[1]):
-        (place,) = Supply(data, used, 0).places
+        (place,) = Supply(data, used, 0, "accuracy").places
     assert {device for leaf in jax.tree.leaves((place.data, place.test)) for device in leaf.devices()} == {two[0]}
 
 

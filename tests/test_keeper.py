@@ -121,7 +121,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         return weights(tile, slot, job)
 
     monkeypatch.setattr(Tile, "_weights", watched)
-    monkeypatch.setattr(sweep, "make_plan", lambda *arguments: make_plan(*arguments, tile=2))
+    monkeypatch.setattr("jaxsweep.setup.make_plan", lambda *arguments: make_plan(*arguments, tile=2))
     monkeypatch.setattr("jaxsweep.engine.default_workers", lambda: 1)
     return jobs
 

@@ -19,7 +19,7 @@ def hyperparameters(arguments: Namespace) -> int:
     """Print the table of hyperparameters."""
     records = [
         {"name": row.name, "group": row.group, "role": row.role, "legal": row.legal, "default": row.default,
-         "meaning": row.meaning}
+         "meaning": row.explained}
         for row in HYPERPARAMETERS.values()
     ]  # fmt: skip
     return _print(arguments, records, group="group")

@@ -58,8 +58,9 @@ def export(arguments: Namespace) -> int:
     else:
         from jaxsweep.result import retrain
 
+        data = _prepared(run)
         tables.say(f"the weights of trial {trial.id} were not kept: training it again")
-        model, how = retrain(_prepared(run), trial, run.request, run.objective), "trained again"
+        model, how = retrain(data, trial, run.request, run.objective), "trained again"
     model.save(arguments.out)
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
     return 0
@@ -77,7 +78,7 @@ def solo(arguments: Namespace) -> int:
     for replicate, fold in lanes:
         alone = train(
             data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold,
-            objective_metric=run.objective, keep_best=request.keep_weights == "best",
+            objective_metric=run.objective, keep_best=request.keep_best, train_metrics=request.train_metrics,
         )  # fmt: skip
         if len(lanes) > 1:
             console.print(f"replicate {replicate}, fold {fold}")
@@ -119,5 +120,6 @@ def _best(run: StoredRun) -> Trial:
 
 
 def _prepared(run: StoredRun) -> Prepared:
+    run.check_repeatable()
     request: Any = run.request
     return prepare(run.dataset(), split=request.split, folds=request.folds, seed=request.seed)

@@ -17,8 +17,8 @@ from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.plan import Plan
 from jaxsweep.request import Request, open_source
 from jaxsweep.result import Result
+from jaxsweep.setup import plan as plan_request
 from jaxsweep.sweep import execute
-from jaxsweep.sweep import plan as plan_request
 from jaxsweep.views import duration, make_progress
 
 DEFAULT_DATA = "digits"

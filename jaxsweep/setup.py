@@ -1,0 +1,214 @@
+"""A request checked against its data: whatever can be refused is refused here, before anything is compiled."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxsweep import scope, search
+from jaxsweep.calibrate import device_costs
+from jaxsweep.conditions import evaluation_order, parents
+from jaxsweep.costs import Costs
+from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.distributions import hashable
+from jaxsweep.errors import RequestError
+from jaxsweep.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
+from jaxsweep.lanes import sizes_of
+from jaxsweep.metrics import check_objective, default_objective, direction, metric_names
+from jaxsweep.plan import Plan, make_plan
+from jaxsweep.request import DEFAULT_TRIALS, Request
+from jaxsweep.scope import Scope
+from jaxsweep.space import Distribution, Int, LogUniform, Space, Uniform
+from jaxsweep.trials import Columns
+
+SLAB = 50_000  # most configs that are asked for at once
+
+
+@dataclass
+class Setup:
+    """A request that has been checked against its data: all that the loop needs."""
+
+    request: Request
+    data: Prepared
+    objective: str
+    columns: Columns
+    defaults: Config
+    scope: Scope
+    searcher: search.Searcher
+    trials: int
+    listed: Sequence[Config] | None  # the configs of a request that lists them, resolved
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def lanes_each(self) -> int:
+        """Return the lanes of one trial."""
+        return self.request.replicates * len(self.data.train)
+
+    def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
+        """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
+        asked = self.searcher.ask(min(self.searcher.batch or most, count, most))
+        if self.listed is not None:
+            return asked, self.listed[first : first + len(asked)]
+        return asked, [resolve_for(self.data, config) for config in asked]
+
+
+def resolve_for(data: Prepared, config: Mapping[str, Any]) -> Config:
+    """Return a config with every hyperparameter, checked against the data; the smallest split bounds batches."""
+    return resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+
+
+def set_up(dataset: Dataset, request: Request) -> Setup:
+    """Check a request against its data; nothing is compiled yet.
+
+    Raises:
+        RequestError: whatever is wrong with the request.
+    """
+    split = tuple(request.split)
+    data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
+    objective = request.objective or default_objective(data.task)
+    check_objective(objective, data.task, data.n_outputs)
+    _check_rows(objective, data)
+    defaults = resolve_for(data, {})
+    listed = None
+    if request.configs is not None:
+        listed = [check_together(resolve_for(data, config)) for config in request.configs]
+        searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
+        what = scope.of_configs(listed)
+    else:
+        assert request.space is not None
+        _check_space(request.space, data)
+        _check_together(request.space, data)
+        what = scope.of_space(request.space, defaults)
+        searcher = search.make(
+            request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
+        )
+    _check_comparable(objective, data, *_losses(request, listed, what))
+    trials, notes = _count(request, searcher)
+    columns = Columns.of(
+        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, train_metrics=request.train_metrics
+    )
+    return Setup(request, data, objective, columns, defaults, what, searcher, trials, listed, notes)
+
+
+def _check_space(space: Space, data: Prepared) -> None:
+    """Raise RequestError if an end or a value of an entry is not legal for these data."""
+    for name, entry in space.entries.items():
+        for value in _ends(entry):
+            resolve_for(data, {name: value})
+
+
+def _check_together(space: Space, data: Prepared) -> None:
+    """Raise RequestError if entries that are legal each can meet in a config that is not."""
+    entries = space.entries
+    names: dict[str, set[Any]] = {}  # those that meet and those that decide whether they do; values named by conditions
+    todo = [name for name in ("norm", "depth", "batch_size", "epochs") if name in entries]
+    if "width" in entries and any(isinstance(value, (list, tuple)) for value in _ends(entries["width"])):
+        todo.append("width")  # its lists decide the depth
+    for name in todo:  # grows
+        names.setdefault(name, set())
+        for parent, legal in parents(entries[name]).items():
+            names.setdefault(parent, set()).update(legal)
+            todo.append(parent)
+    order = [name for name in evaluation_order(entries) if name in names]
+    tried = [dict.fromkeys([*map(hashable, _ends(entries[name])), *names[name]]) for name in order]
+    for values in itertools.product(*tried):
+        active: dict[str, Any] = {}
+        for name, value in zip(order, values, strict=True):
+            if all(parent in active and active[parent] in legal for parent, legal in parents(entries[name]).items()):
+                active[name] = value
+        try:
+            check_together(resolve_for(data, active))
+        except RequestError as error:
+            raise RequestError(f"the space has configs that cannot be trained: {error}") from None
+
+
+def _check_rows(objective: str, data: Prepared) -> None:
+    """Raise RequestError if an objective is not defined on the validation rows of a split."""
+    legal = [f"val_{name}" for name in metric_names(data.task, data.n_outputs)]
+    others = ", ".join(name for name in legal if name not in ("val_auc", "val_r2"))
+    for split, rows in enumerate(data.val):
+        if objective == "val_auc" and len(np.unique(data.y[split][rows])) < 2:
+            problem = "all of one class"
+        elif objective == "val_r2" and data.val_variance[split] == 0:
+            problem = "all of one value"
+        else:
+            continue
+        where = f"of fold {split} " if len(data.val) > 1 else ""
+        raise RequestError(
+            f"objective = {objective!r} is not defined on the validation rows {where}of {data.name}, which are "
+            f"{problem}: use other validation rows, or one of {others}"
+        )
+
+
+def _losses(request: Request, listed: Sequence[Config] | None, what: Scope) -> tuple[Sequence[str], Mapping[str, bool]]:
+    """Return the losses that trials can minimize, and whether each parameter of a loss can differ between them."""
+    losses = what.values("loss")
+    if listed is not None:
+        return losses, {
+            name: len({config[name] for config in listed if config["loss"] == loss}) > 1
+            for loss, name in LOSS_PARAMETERS.items()
+        }
+    entries = request.space.entries if request.space is not None else {}
+    return losses, {name: _differs(name, entries) for name in LOSS_PARAMETERS.values() if name in entries}
+
+
+def _differs(name: str, entries: Mapping[str, Distribution]) -> bool:
+    """Return whether an entry can have several values, or its default beside its one value, under the same loss."""
+    values = scope.possible(entries[name])
+    if values is None or len(set(values)) > 1:
+        return True
+    if values[0] == HYPERPARAMETERS[name].default:
+        return False
+    conditions = {parent: legal for parent, legal in parents(entries[name]).items() if parent != "loss"}
+    return any(not set(scope.possible(entries[parent]) or ()) <= set(legal) for parent, legal in conditions.items())
+
+
+def _check_comparable(objective: str, data: Prepared, losses: Sequence[str], differs: Mapping[str, bool]) -> None:
+    """Raise RequestError if the objective is the loss and trials have different ones."""
+    if objective != "val_loss":
+        return
+    own = [name for loss, name in LOSS_PARAMETERS.items() if loss in losses and differs.get(name)]
+    varied = "loss" if len(losses) > 1 else own[0] if own else None
+    if varied is not None:
+        others = [f"val_{name}" for name in metric_names(data.task, data.n_outputs) if name != "loss"]
+        raise RequestError(
+            f"objective = 'val_loss' would compare different losses, since {varied} differs between trials: "
+            f"use one of {', '.join(others)}"
+        )
+
+
+def _ends(entry: Distribution) -> Sequence[Any]:
+    """Return the values of an entry, or the two ends of its range, which stand for all between them."""
+    values = scope.possible(entry)
+    if values is not None:
+        return values
+    assert isinstance(entry, (Int, Uniform, LogUniform))
+    return entry.low, entry.high
+
+
+def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]:
+    """Return how many trials to run, and what the user should know about that."""
+    total = searcher.total
+    if request.trials is None:
+        return (DEFAULT_TRIALS if total is None else total), []
+    if total is None or request.trials == total:
+        return request.trials, []
+    if request.trials > total:
+        return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
+    return request.trials, [
+        searcher.remainder(request.trials) or f"{total - request.trials} of {total} configs are not tried"
+    ]
+
+
+def plan(dataset: Dataset, request: Request) -> Plan:
+    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
+    setup = set_up(dataset, request)
+    return plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
+
+
+def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
+    """Return the plan of a batch of resolved configs."""
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    return make_plan(configs, sizes, setup.lanes_each, costs)
