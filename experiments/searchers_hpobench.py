@@ -12,15 +12,14 @@ Answer: evolution leaves 0.6 of the regret of random search, and is the only one
 grid is worse than random, since it spends its points on the ends of the ranges.
 
     searcher      mean   error  australian        car    phoneme    vehicle
-    random      0.0395  0.0007      0.0946     0.0035     0.0392     0.0206
-    grid        0.0470  0.0006      0.1147     0.0076     0.0455     0.0200
-    sobol       0.0383  0.0006      0.0927     0.0039     0.0359     0.0208
-    evolution   0.0229  0.0005      0.0713     0.0032     0.0072     0.0099
+    random      0.0409  0.0006      0.0969     0.0039     0.0399     0.0230
+    grid        0.0464  0.0007      0.1123     0.0072     0.0452     0.0209
+    sobol       0.0390  0.0006      0.0924     0.0037     0.0381     0.0217
+    evolution   0.0229  0.0005      0.0698     0.0026     0.0080     0.0109
 
-With 20 repetitions: random 0.0403, grid 0.0481, sobol 0.0406, evolution 0.0236, each with an error of 0.002.
+With 20 repetitions: random 0.0401, grid 0.0481, sobol 0.0402, evolution 0.0227, each with an error of 0.001 to 0.003.
 In milliseconds, ask(10_000) for 14 entries of which 4 are conditional, first and later (after 10,000 scores):
-random 29 35, grid 30 33, sobol 58 46, evolution 42 61, configs 34 34; in another hour
-random 30 35, grid 33 35, sobol 32 31, evolution 35 59, configs 28 29.
+random 36 38, grid 39 45, sobol 34 39, evolution 43 73, configs 35 38; another program ran beside it.
 """
 
 import argparse
