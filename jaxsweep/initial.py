@@ -5,6 +5,7 @@ depends on the key and on k alone, so each padded element is drawn at the index 
 kernels together, and nothing compiles for true shapes.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -201,22 +202,20 @@ def orthonormal(matrix: Array) -> Array:
     def without(part: Array, basis: Array) -> Array:
         return part - _exact(basis, _exact(basis.T, part))
 
-    def column(number: ArrayLike, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        part, done = carry  # [rows, width] each; done is 0 from this column on
+    def column(part: Array, number: ArrayLike, done: Array) -> Array:  # [rows, width] each; done is 0 from here on
         vector = jax.lax.dynamic_slice_in_dim(part, number, 1, axis=1)
         vector = without(without(vector, done), done)
         length = jnp.sqrt(jnp.sum(vector * vector))
         vector = jnp.where(length > 0, vector / jnp.where(length > 0, length, 1), 0)
-        return part, jax.lax.dynamic_update_slice_in_dim(done, vector, number, axis=1)
+        return jax.lax.dynamic_update_slice_in_dim(done, vector, number, axis=1)
 
-    def cleaned(_: ArrayLike, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        part, basis = carry
+    def cleaned(part: Array, basis: Array) -> Array:
         part = without(part, basis)
-        return jax.lax.fori_loop(0, width, column, (part, jnp.zeros_like(part)))[1], basis
+        return jax.lax.fori_loop(0, width, functools.partial(column, part), jnp.zeros_like(part))
 
     def block(number: ArrayLike, basis: Array) -> Array:
         part = jax.lax.dynamic_slice_in_dim(padded, number * width, width, axis=1)
-        part, _ = jax.lax.fori_loop(0, 2, cleaned, (part, basis))
+        part = jax.lax.fori_loop(0, 2, lambda _, part: cleaned(part, basis), part)
         return jax.lax.dynamic_update_slice_in_dim(basis, part, number * width, axis=1)
 
     return jax.lax.fori_loop(0, blocks, block, jnp.zeros_like(padded))[:, :columns]

@@ -253,8 +253,8 @@ def _normalize(
             # One row has no variance: it is normalized as in use, and teaches the running statistics nothing.
             alone = rows.sum() == 1
             used = {name: jnp.where(alone, stats[name], own[name]) for name in own}
-            new = {name: NORM_MOMENTUM * stats[name] + (1 - NORM_MOMENTUM) * used[name] for name in own}
-            new = {name: jnp.where(alone, stats[name], new[name]) for name in own}
+            moved = {name: NORM_MOMENTUM * stats[name] + (1 - NORM_MOMENTUM) * own[name] for name in own}
+            new = {name: jnp.where(alone, stats[name], moved[name]) for name in own}
         norm = nn.BatchNorm(use_running_average=True, epsilon=NORM_EPSILON)
         y: Any = norm.apply({"params": params, "batch_stats": used}, x)
         return y, new

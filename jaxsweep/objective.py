@@ -28,7 +28,7 @@ class LossParameters(NamedTuple):
 
 
 def _cross_entropy(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.softmax_cross_entropy(outputs, _smooth(targets, parameters))
+    return log_loss(outputs, _smooth(targets, parameters))
 
 
 def _focal(outputs: Array, targets: Array, parameters: LossParameters) -> Array:

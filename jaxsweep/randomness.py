@@ -114,19 +114,19 @@ def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
     return _top(state, shape) >= least
 
 
-def permutation(state: Array, size: ArrayLike, length: int, few: bool | None = None) -> Array:
+def permutation(state: Array, size: ArrayLike, length: int, few: bool = True) -> Array:
     """Return a permutation of 0 .. size-1 as int32 [length]; entries from `size` on are 0.
 
     Up to FEW rows it is their ranks by random words; of more, where that would mean sorting, `_network`. `size` may be
-    traced, `length` is static and at least `size`. `few` is static: whether `size` may be as small as FEW; if None, it
-    may be. What it leaves out is then not compiled, and no order depends on it.
+    traced, `length` is static and at least `size`. `few` is static: whether `size` may be as small as FEW; where it may
+    not, ranks are not compiled. No order depends on it.
     """
     size = jnp.asarray(size, jnp.int32)
     head = min(length, FEW)
     if length <= FEW:
         return _ranks(state, size, head)
     many = _network(state, size, length)
-    if few is False:
+    if not few:
         return many
     return jnp.where(size <= FEW, jnp.pad(_ranks(state, size, head), (0, length - head)), many)
 

@@ -127,12 +127,16 @@ def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
     every = config["decay_every"] * epoch_steps
     rate = config["decay_rate"]
     rise = ONECYCLE_RISE * last // 10
-    # As exact fractions: 0.1 x 3 steps are 0.3 of a step, not what floats make of it.
-    exact = Fraction(repr(config["decay_every"])) * epoch_steps
-    drops = np.array([step * exact.denominator // exact.numerator for step in range(total - warmup)], float)
+
+    def steps_down() -> optax.Schedule:
+        # As exact fractions: 0.1 x 3 steps are 0.3 of a step, not what floats make of it.
+        exact = Fraction(repr(config["decay_every"])) * epoch_steps
+        drops = np.array([step * exact.denominator // exact.numerator for step in range(total - warmup)], float)
+        return lambda step: peak * rate ** jnp.asarray(drops)[jnp.asarray(step, int)]
+
     table: dict[str, Callable[[], optax.Schedule]] = {
         "constant": lambda: optax.constant_schedule(peak),
-        "step": lambda: lambda step: peak * rate ** jnp.asarray(drops)[jnp.asarray(step, int)],
+        "step": steps_down,
         "exponential": lambda: optax.exponential_decay(peak, every, rate),
         "inverse_time": lambda: lambda step: peak / (1 + rate * step / every),
         "polynomial": lambda: optax.polynomial_schedule(peak, final * peak, 2, last),
