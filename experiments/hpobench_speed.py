@@ -35,9 +35,9 @@ import numpy as np
 from hpobench_vehicle import EPOCHS, OBJECTIVE, SPLIT, cheapest_first, draw, fitted
 
 import jaxsweep as js
-from jaxsweep import machine
 from jaxsweep.bench.race import ONE_THREAD
 from jaxsweep.data import prepare
+from jaxsweep.engine import machine
 
 TIMED_SECONDS = 0.5  # that scikit-learn trains a cell at least
 

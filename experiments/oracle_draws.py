@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from oracle_pieces import Piece, gap, through
 from scipy import special, stats
 
-from jaxsweep import initial, randomness
-from jaxsweep.hyperparameters import HYPERPARAMETERS
-from jaxsweep.model import Architecture
-from jaxsweep.randomness import Stream
-from jaxsweep.train import mixup_share
+from jaxsweep.network import initial, randomness
+from jaxsweep.network.mlp import Architecture
+from jaxsweep.network.randomness import Stream
+from jaxsweep.network.train import mixup_share
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 Floats = NDArray[np.float64]
 

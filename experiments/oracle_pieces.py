@@ -19,9 +19,9 @@ import textbook
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from jaxsweep import augment, objective, randomness
-from jaxsweep.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES
-from jaxsweep.model import NORM_MOMENTUM, Architecture, Mode, forward
+from jaxsweep.network import augment, objective, randomness
+from jaxsweep.network.mlp import NORM_MOMENTUM, Architecture, Mode, forward
+from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import numpy as np
 import textbook
 from oracle_pieces import HYPERS, Piece, gap, traced
 
-from jaxsweep import optim
-from jaxsweep.hyperparameters import HYPERPARAMETERS
+from jaxsweep.network import optimizers, schedules
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 OPTIMIZER_CASES: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd"},
@@ -46,11 +46,11 @@ def _optimized(index: jax.Array, h: dict[str, jax.Array], start: Any, noise: Any
     def step(carry: Any, this: Any) -> Any:
         params, slots, number = carry
         gradients = jax.tree.map(lambda n, p: n + 0.3 * p, this, params)
-        now = optim.Update(h["learning_rate"], number, jnp.ones((), bool))
-        params, slots = optim.apply(names, index, h, now, gradients, slots, params)
+        now = optimizers.Update(h["learning_rate"], number, jnp.ones((), bool))
+        params, slots = optimizers.apply(names, index, h, now, gradients, slots, params)
         return (params, slots, number + 1), params
 
-    first = (start, optim.initial_slots(names, index, h, start), jnp.zeros((), jnp.int32))
+    first = (start, optimizers.initial_slots(names, index, h, start), jnp.zeros((), jnp.int32))
     return jax.lax.scan(step, first, noise)[1]
 
 
@@ -101,7 +101,7 @@ def _learning_rates(index: jax.Array, h: dict[str, jax.Array], epoch_steps: jax.
     """Return the learning rates of 500 steps."""
     names = HYPERPARAMETERS["schedule"].choices
     steps = jnp.arange(500, dtype=jnp.int32)
-    return jax.vmap(lambda step: optim.learning_rate(names, index, h, step, epoch_steps, total))(steps)
+    return jax.vmap(lambda step: schedules.learning_rate(names, index, h, step, epoch_steps, total))(steps)
 
 
 def _schedule(name: str) -> float:
@@ -111,7 +111,7 @@ def _schedule(name: str) -> float:
     for every, warmup, final, epoch_steps, epochs in SCHEDULE_CASES:
         h = HYPERS | {"learning_rate": 1.0, "decay_rate": 0.6, "decay_every": every, "final_learning_rate": final}
         total = epoch_steps * epochs
-        lane = traced(h | {"warmup": optim.warmup_steps(warmup, total)})  # a lane counts it in steps
+        lane = traced(h | {"warmup": schedules.warmup_steps(warmup, total)})  # a lane counts it in steps
         whole = jnp.asarray(epoch_steps, jnp.int32), jnp.asarray(total, jnp.int32)
         got = _learning_rates(index, lane, *whole)
         expected = [

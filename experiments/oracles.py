@@ -33,7 +33,7 @@ from scipy import stats
 
 import jaxsweep as js
 from jaxsweep.data import prepare
-from jaxsweep.hyperparameters import resolve
+from jaxsweep.spec.hyperparameters import resolve
 
 Losses = tuple[NDArray[np.float64], NDArray[np.float64]]  # in training and in validation, [seeds] each
 

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search import SEARCHERS, make
-from jaxsweep.space import Choice, Int, LogUniform, Space, Uniform
+from jaxsweep.spec.space import Choice, Int, LogUniform, Space, Uniform
 
 TABLES = ("australian", "car", "phoneme", "vehicle")
 AXES = {  # axis of the table -> hyperparameter, in the order of the axes of `score`

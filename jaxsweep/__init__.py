@@ -4,8 +4,7 @@
 README for a tour and `python -m jaxsweep --help` for the command line.
 """
 
-import sys
-from types import ModuleType
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,19 +16,19 @@ if TYPE_CHECKING:
     from jaxsweep.data import datasets as datasets
     from jaxsweep.data import load_dataset as load_dataset
     from jaxsweep.data import read_table as read_table
+    from jaxsweep.engine.planner import Plan as Plan
     from jaxsweep.errors import RequestError as RequestError
     from jaxsweep.errors import SweepFailed as SweepFailed
-    from jaxsweep.export import Model as Model
-    from jaxsweep.export import load_model as load_model
-    from jaxsweep.plan import Plan as Plan
-    from jaxsweep.result import Result as Result
-    from jaxsweep.space import Choice as Choice
-    from jaxsweep.space import Constant as Constant
-    from jaxsweep.space import Int as Int
-    from jaxsweep.space import LogUniform as LogUniform
-    from jaxsweep.space import Space as Space
-    from jaxsweep.space import Uniform as Uniform
-    from jaxsweep.trials import Trial as Trial
+    from jaxsweep.records.model import Model as Model
+    from jaxsweep.records.model import load_model as load_model
+    from jaxsweep.records.result import Result as Result
+    from jaxsweep.records.trials import Trial as Trial
+    from jaxsweep.spec.space import Choice as Choice
+    from jaxsweep.spec.space import Constant as Constant
+    from jaxsweep.spec.space import Int as Int
+    from jaxsweep.spec.space import LogUniform as LogUniform
+    from jaxsweep.spec.space import Space as Space
+    from jaxsweep.spec.space import Uniform as Uniform
 
 __version__ = "0.1.0"
 
@@ -37,20 +36,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "jaxsweep.api": ("plan", "solo", "sweep"),
     "jaxsweep.data": ("Dataset", "datasets", "load_dataset", "read_table"),
+    "jaxsweep.engine.planner": ("Plan",),
     "jaxsweep.errors": ("RequestError", "SweepFailed"),
-    "jaxsweep.export": ("Model", "load_model"),
-    "jaxsweep.plan": ("Plan",),
-    "jaxsweep.result": ("Result",),
-    "jaxsweep.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
-    "jaxsweep.trials": ("Trial",),
+    "jaxsweep.records.model": ("Model", "load_model"),
+    "jaxsweep.records.result": ("Result",),
+    "jaxsweep.records.trials": ("Trial",),
+    "jaxsweep.spec.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_HOME, "search"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
     if name == "search":
         return import_module("jaxsweep.search")
     if name not in _HOME:
@@ -62,13 +59,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Importing the submodule jaxsweep.sweep must not put it in the place of the function `js.sweep`.
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

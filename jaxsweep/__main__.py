@@ -1,4 +1,4 @@
-"""`python -m jaxsweep`."""
+"""The entry of `python -m jaxsweep`: the command line."""
 
 from jaxsweep.cli import entry
 

@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxsweep.data import Dataset, prepare
-from jaxsweep.hyperparameters import Config, check_together
-from jaxsweep.metrics import check_objective
-from jaxsweep.plan import Plan
-from jaxsweep.progress import Progress
-from jaxsweep.request import Request
-from jaxsweep.result import Result
+from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.engine.planner import Plan
+from jaxsweep.loop import execute
+from jaxsweep.records.result import Result
+from jaxsweep.report.progress import Progress
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
-from jaxsweep.space import Space
-from jaxsweep.sweep import execute
+from jaxsweep.spec.hyperparameters import Config, check_together
+from jaxsweep.spec.metrics import check_objective
+from jaxsweep.spec.request import DEFAULT_SEARCH, Request
+from jaxsweep.spec.space import Space
 
 if TYPE_CHECKING:
-    from jaxsweep.solo import Solo
+    from jaxsweep.network.reference import Solo
 
 
 def sweep(
@@ -26,12 +27,12 @@ def sweep(
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
-    search: str = "random",
+    search: str = DEFAULT_SEARCH,
     objective: str | None = None,
     seed: int = 0,
     replicates: int = 1,
     folds: int = 0,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
+    split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
     keep_weights: str = "last",
     train_metrics: bool = False,
@@ -67,7 +68,7 @@ def sweep(
         RequestError: the request cannot be carried out; it names the value and what would be right.
         SweepFailed: from `Result.best`, if no trial finished.
     """
-    from jaxsweep.views import make_progress
+    from jaxsweep.report.views import make_progress
 
     request = _request(
         space, configs, trials=trials, search=search, objective=objective, seed=seed, replicates=replicates,
@@ -84,11 +85,11 @@ def plan(
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
-    search: str = "random",
+    search: str = DEFAULT_SEARCH,
     seed: int = 0,
     replicates: int = 1,
     folds: int = 0,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
+    split: Sequence[float] = DEFAULT_SPLIT,
     **options: Any,
 ) -> Plan:
     """Return how `sweep` would bucket these configs, with predicted memory and time; nothing of them is compiled.
@@ -114,7 +115,7 @@ def solo(
     replicate: int = 0,
     fold: int = 0,
     folds: int = 0,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
+    split: Sequence[float] = DEFAULT_SPLIT,
     objective: str | None = None,
     keep_weights: str = "last",
     train_metrics: bool = False,
@@ -137,7 +138,7 @@ def solo(
     Raises:
         RequestError: an illegal config, split or objective.
     """
-    from jaxsweep.solo import train  # with Flax and Optax, which a sweep may not need
+    from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
     prepared = prepare(data, split=tuple(split), folds=folds, seed=seed)
     check_together(resolve_for(prepared, config))

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep import scope, search
-from jaxsweep.calibrate import device_costs
-from jaxsweep.conditions import evaluation_order, parents
-from jaxsweep.costs import Costs
+from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.distributions import hashable
+from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.costs import Costs, sizes_of
+from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
-from jaxsweep.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
-from jaxsweep.lanes import sizes_of
-from jaxsweep.metrics import check_objective, default_objective, direction, metric_names
-from jaxsweep.plan import Plan, make_plan
-from jaxsweep.request import DEFAULT_TRIALS, Request
-from jaxsweep.scope import Scope
-from jaxsweep.space import Distribution, Int, LogUniform, Space, Uniform
-from jaxsweep.trials import Columns
+from jaxsweep.records.trials import Columns
+from jaxsweep.spec import scope
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import hashable
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
+from jaxsweep.spec.metrics import check_objective, default_objective, direction, metric_names
+from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
+from jaxsweep.spec.scope import Scope
+from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
 
 SLAB = 50_000  # most configs that are asked for at once
 
@@ -34,7 +34,6 @@ class Setup:
     data: Prepared
     objective: str
     columns: Columns
-    defaults: Config
     scope: Scope
     searcher: search.Searcher
     trials: int
@@ -70,17 +69,16 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     objective = request.objective or default_objective(data.task)
     check_objective(objective, data.task, data.n_outputs)
     _check_rows(objective, data)
-    defaults = resolve_for(data, {})
     listed = None
     if request.configs is not None:
-        listed = [check_together(resolve_for(data, config)) for config in request.configs]
-        searcher = search.make("configs", None, seed=request.seed, configs=list(request.configs))
+        listed = _resolved(request, data)
+        searcher: search.Searcher = search.Listed(request.configs)
         what = scope.of_configs(listed)
     else:
         assert request.space is not None
         _check_space(request.space, data)
         _check_together(request.space, data)
-        what = scope.of_space(request.space, defaults)
+        what = scope.of_space(request.space, resolve_for(data, {}))
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
@@ -89,7 +87,23 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, train_metrics=request.train_metrics
     )
-    return Setup(request, data, objective, columns, defaults, what, searcher, trials, listed, notes)
+    return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
+
+
+def _resolved(request: Request, data: Prepared) -> list[Config]:
+    """Return the configs of a request that lists them, with every hyperparameter; RequestError as `set_up` says."""
+    if request.search != DEFAULT_SEARCH:
+        raise RequestError(f"search = {request.search!r} does not go with configs: leave out one of the two")
+    if request.options:
+        name = next(iter(request.options))
+        raise RequestError(f"unknown option {name!r}: searchers have options, and a list of configs needs none")
+    full = []
+    for number, config in enumerate(request.configs or ()):
+        try:
+            full.append(check_together(resolve_for(data, config)))
+        except RequestError as error:
+            raise RequestError(f"configs[{number}]: {error}") from None
+    return full
 
 
 def _check_space(space: Space, data: Prepared) -> None:

@@ -5,8 +5,8 @@ from importlib.metadata import version
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The suite compiles hundreds of small programs and runs each for a moment: XLA need not optimize them, and its older
 # way to emit loops compiles in half the time. It is gone from jaxlib 0.11, which ends the process at a flag that it
-# does not know. The second device is for test_devices.py; a sweep on a CPU leaves it alone. `make test` runs
-# test_engine.py, where bits are compared, as users run it.
+# does not know. The second device is for engine/test_devices.py; a sweep on a CPU leaves it alone. `make test` runs
+# engine/test_engine.py, where bits are compared, as users run it.
 os.environ.setdefault("JAXSWEEP_CACHE", "off")  # tests count what is compiled
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2"

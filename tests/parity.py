@@ -6,14 +6,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsweep import engine, scope
-from jaxsweep.costs import Costs
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.hyperparameters import resolve
-from jaxsweep.lanes import LaneResult
-from jaxsweep.plan import make_plan
-from jaxsweep.solo import Solo, train
-from jaxsweep.trials import Columns
+from jaxsweep.engine import engine
+from jaxsweep.engine.costs import Costs
+from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.planner import make_plan
+from jaxsweep.network.reference import Solo, train
+from jaxsweep.records.trials import Columns
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import resolve
 
 SEED = 3
 ONE_PROGRAM = Costs(compilation=1e6)  # compiling is so dear that configs of one depth share a program, padded

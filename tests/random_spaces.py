@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from jaxsweep.errors import RequestError
-from jaxsweep.space import Choice, Constant, Distribution, Int, LogUniform, Space, Uniform
+from jaxsweep.spec.space import Choice, Constant, Distribution, Int, LogUniform, Space, Uniform
 
 FINITE = ("depth", "activation", "optimizer", "nesterov", "batch_size", "patience", "norm")
 """Entries that conditions of the random spaces may name."""

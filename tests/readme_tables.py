@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxsweep import search
 from jaxsweep.data import datasets
-from jaxsweep.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -35,8 +35,7 @@ def searchers() -> str:
     """Return a table of the searchers and their options."""
     rows = []
     for name, kind in search.SEARCHERS.items():
-        options = {} if name == "configs" else search.options(name)
-        rows.append((f"`{name}`", kind.description, ", ".join(f"`{k} = {v}`" for k, v in options.items())))
+        rows.append((f"`{name}`", kind.description, ", ".join(f"`{k} = {v}`" for k, v in search.options(name).items())))
     return "\n".join(_table(("name", "proposes", "options"), rows))
 
 

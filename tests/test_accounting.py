@@ -1,6 +1,5 @@
 """The numbers that a sweep tells about itself, against counts that can be made by hand."""
 
-import importlib
 import json
 import sqlite3
 from contextlib import closing
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
-from jaxsweep import machine, programs
-from jaxsweep.costs import Costs
-from jaxsweep.plan import Plan, make_plan
-from jaxsweep.progress import Progress, Snapshot
-from jaxsweep.request import Request
-from jaxsweep.usage import Usage
-
-sweep = importlib.import_module("jaxsweep.sweep")  # `js.sweep` is the function of this name
+from jaxsweep.engine import machine, programs
+from jaxsweep.engine.costs import Costs
+from jaxsweep.engine.planner import Plan, make_plan
+from jaxsweep.engine.usage import Usage
+from jaxsweep.loop import execute
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec.request import Request
 
 # 60 training rows in batches of 12 are 5 steps an epoch; the slots of a tile take as many steps as its longest lane.
 STEPS, TILE = 5, 4
@@ -80,7 +78,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         patch.setattr("jaxsweep.setup.make_plan", planned)
         patch.setattr(programs, "compiled", kept)
         request = Request(configs=CONFIGS, split=(0.5, 0.25, 0.25), keep=1)
-        result = sweep.execute(data, request, tmp_path_factory.mktemp("runs") / "run", listener)
+        result = execute(data, request, tmp_path_factory.mktemp("runs") / "run", listener)
     return Watched(result, listener.seen, plans, compiled, (before, machine.peak_memory()))
 
 

@@ -5,18 +5,19 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import requires, version
 from pathlib import Path
 
+import folders
 import pytest
 import readme_tables
+from folders import IMPORTS, MODULES, layers, place
 from packaging.requirements import Requirement
 
 import jaxsweep as js
-from jaxsweep import sweepfile
-from jaxsweep.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec import sweepfile
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxsweep"
@@ -66,37 +67,11 @@ def test_everything_that_is_exported_exists_and_says_what_it_is() -> None:
 # --- who imports whom --------------------------------------------------------------------------------------------
 
 
-def module_name(path: Path) -> str:
-    """Return a module's name without `jaxsweep.`; a package is `search`, the whole one `__init__`."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_name(path): TREES[path] for path in SOURCES if path.is_relative_to(PACKAGE)}
-
-
-def imported(node: ast.AST) -> Iterator[str]:
-    """Yield the modules of jaxsweep that code imports when it runs, in functions too."""
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        return
-    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "jaxsweep":
-        package = (node.module or "").removeprefix("jaxsweep").removeprefix(".")
-        for alias in node.names:
-            name = f"{package}.{alias.name}".removeprefix(".")
-            yield name if name in MODULES else package or "__init__"
-    for child in ast.iter_child_nodes(node):
-        yield from imported(child)
-
-
-IMPORTS = {name: set(imported(tree)) - {name} for name, tree in MODULES.items()}
-
-
-def layers() -> dict[str, int]:
-    """Return the number of each module's layer, from the table in ARCHITECTURE.md."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- layers -->")[2].partition("<!-- end layers -->")[0]
-    rows = [line.split("|")[2] for line in table.strip().splitlines()[2:]]
-    return {name: number for number, row in enumerate(rows) for name in re.findall(r"`(\w+)`", row)}
+# Of folders that need JAX, what help, lists, `show`, `predict` and plans of costs do without.
+WITHOUT_JAX = [
+    "engine.costs", "engine.machine", "engine.memory", "engine.outcome", "engine.planner", "engine.usage",
+    "network.late", "cli.parser", "cli.lists", "cli.models",
+]  # fmt: skip
 
 
 def test_imports_have_no_circles() -> None:
@@ -106,28 +81,43 @@ def test_imports_have_no_circles() -> None:
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
     assert set(order) == set(MODULES)
-    assert order.index("errors") < order.index("train") < order.index("sweep")
+    assert order.index("errors") < order.index("network.train") < order.index("loop")
 
 
-def test_imports_go_the_way_of_the_layers() -> None:
-    layer = layers()
-    tops = {name.partition(".")[0] for name in MODULES}
-    assert tops == set(layer), "the table of layers and the files differ"
+def test_folders_import_from_those_below_them() -> None:
+    level = {name: number for number, (names, _) in enumerate(layers()) for name in names}
+    assert {place(name) for name in MODULES} == set(level), "the layers in ARCHITECTURE.md and the folders differ"
     wrong = [
         f"{name} imports {other}"
         for name, others in IMPORTS.items()
         for other in others
-        if layer[other.partition(".")[0]] > layer[name.partition(".")[0]]
+        if place(other) != place(name) and level[place(other)] >= level[place(name)]
     ]
     assert not wrong
 
 
-def test_half_of_the_package_does_without_jax() -> None:
-    layer = layers()
-    names = [name for name in MODULES if layer[name.partition(".")[0]] <= layer["plan"]]
-    names += ["trials", "export", "store", "views", "cli", "cli.parser", "cli.lists", "cli.models"]
+def test_the_picture_of_folders_is_that_of_the_imports() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert folders.filled(text) == text, "run: python tests/folders.py"
+
+
+def test_every_module_says_first_what_it_holds() -> None:
+    for name, tree in MODULES.items():
+        first = (ast.get_docstring(tree) or "").partition("\n")[0]
+        assert first.endswith((".", ":")), name
+        assert len(first) > 20, name
+
+
+def test_tests_lie_in_the_folders_of_what_they_test() -> None:
+    mirrored = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
+    assert mirrored <= {place(name) for name in MODULES}
+
+
+def test_what_needs_no_jax_does_without() -> None:
+    without = {name for names, free in layers() if free for name in names}
+    names = [name for name in MODULES if place(name) in without] + WITHOUT_JAX
     code = "; ".join(f"import jaxsweep.{name}" for name in names) + "; import sys; sys.exit('jax' in sys.modules)"
-    assert "plan" in names
+    assert {"spec.sweepfile", "search.evolution", "records.store"} <= set(names)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsweep import machine
-from jaxsweep.hyperparameters import Config
+from jaxsweep.engine import machine
+from jaxsweep.spec.hyperparameters import Config
 
 SWEEP = "jaxsweep"
 SGEMM = "sgemm"
@@ -44,7 +44,7 @@ def _sweep(data: str) -> Callable[[Any], Answer]:
 
     def carry_out(request: Any) -> Answer:
         if request.get("calibrate"):
-            from jaxsweep.calibrate import device_costs
+            from jaxsweep.engine.calibrate import device_costs
 
             device_costs(measure=True)
         out = Path(request["out"]) if request.get("out") else None

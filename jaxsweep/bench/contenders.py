@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.data import Prepared, load_dataset, prepare
-from jaxsweep.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import Config
 
 Trainer = Callable[[Sequence[Config]], float]
 
@@ -36,7 +36,7 @@ class Contender:
 
 def load(name: str) -> Prepared:
     """Return a built-in data set as a sweep with seed 0 splits it."""
-    return prepare(load_dataset(name), split=(0.6, 0.2, 0.2), folds=0, seed=0)
+    return prepare(load_dataset(name))
 
 
 def _arrays(data: Prepared) -> tuple[Any, Any, Any, Any]:

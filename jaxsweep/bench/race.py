@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxsweep.bench.child import SWEEP
-from jaxsweep.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import Config
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 

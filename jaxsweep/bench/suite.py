@@ -13,14 +13,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jaxsweep import machine
 from jaxsweep.bench import work
 from jaxsweep.bench.child import SGEMM, SWEEP
 from jaxsweep.bench.contenders import CONTENDERS, load
 from jaxsweep.bench.race import ONE_THREAD, Crew, Entry, Timing, cold, race
+from jaxsweep.engine import machine
+from jaxsweep.engine.costs import sizes_of
 from jaxsweep.errors import RequestError
-from jaxsweep.hyperparameters import Config
-from jaxsweep.lanes import sizes_of
+from jaxsweep.spec.hyperparameters import Config
 
 SHAPES = ((16, 2), (32, 2), (64, 2), (128, 2), (256, 2), (64, 1), (64, 3), (64, 4))  # (width, depth)
 SLOW = {"jit": 128, "scikit-learn": 64, "PyTorch": 32}  # configs that a slow contender is timed on instead of 512

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep.costs import Sizes, forward_flops, kernel_flops
-from jaxsweep.hyperparameters import Config
+from jaxsweep.engine.costs import Sizes, forward_flops, kernel_flops
+from jaxsweep.spec.hyperparameters import Config
 
 SEED = 0
 DATA = "digits"

@@ -1,11 +1,11 @@
-"""`bench`."""
+"""`bench`: measure throughput on this machine."""
 
 import sys
 from argparse import Namespace
 
 from jaxsweep.bench.suite import SECTIONS, Options, Section, run, setting
-from jaxsweep.cli import tables
 from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.report import tables
 
 
 def bench(arguments: Namespace) -> int:

@@ -1,9 +1,9 @@
-"""`doctor`."""
+"""`doctor`: check this machine and what is installed."""
 
 from argparse import Namespace
 
-from jaxsweep.cli import tables
 from jaxsweep.doctor import examine
+from jaxsweep.report import tables
 
 
 def doctor(arguments: Namespace) -> int:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from jaxsweep import search
 from jaxsweep.data import datasets as built_in
-from jaxsweep.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
 def hyperparameters(arguments: Namespace) -> int:
@@ -33,7 +33,7 @@ def datasets(arguments: Namespace) -> int:
 def searchers(arguments: Namespace) -> int:
     """Print the table of searchers."""
     records = [
-        {"name": name, "options": search.options(name) if name != "configs" else {}, "about": kind.description}
+        {"name": name, "options": search.options(name), "about": kind.description}
         for name, kind in search.SEARCHERS.items()
     ]
     return _print(arguments, records)

@@ -15,7 +15,7 @@ from jaxsweep.data import read_raw
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError
-from jaxsweep.export import Model, load_model
+from jaxsweep.records.model import Model, load_model
 
 
 def predict(arguments: Namespace) -> int:

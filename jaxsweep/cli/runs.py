@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep import store
-from jaxsweep.cli import tables
 from jaxsweep.data import Prepared, prepare
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.export import load_model
-from jaxsweep.store import StoredRun
-from jaxsweep.trials import Trial, best_first
+from jaxsweep.records import store
+from jaxsweep.records.model import load_model
+from jaxsweep.records.store import StoredRun
+from jaxsweep.records.trials import Trial, best_first
+from jaxsweep.report import tables
 
 TOP = 10
 EPOCHS_SHOWN = 25
@@ -56,7 +56,7 @@ def export(arguments: Namespace) -> int:
     if run.has_model(trial.id):
         model, how = load_model(run.model_path(trial.id)), "kept weights"
     else:
-        from jaxsweep.result import retrain
+        from jaxsweep.records.result import retrain
 
         data = _prepared(run)
         tables.say(f"the weights of trial {trial.id} were not kept: training it again")
@@ -68,7 +68,7 @@ def export(arguments: Namespace) -> int:
 
 def solo(arguments: Namespace) -> int:
     """Train one trial alone, and print its learning curves beside those of the sweep."""
-    from jaxsweep.solo import train
+    from jaxsweep.network.reference import train
 
     run = store.load(arguments.run)
     trial = run.trial(arguments.trial)

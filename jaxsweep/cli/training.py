@@ -1,4 +1,4 @@
-"""`run` and `plan`."""
+"""`run` and `plan`: a sweep, and what it would cost."""
 
 import re
 import shlex
@@ -8,18 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxsweep import sweepfile
-from jaxsweep.cli import tables
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.data import Dataset, datasets
-from jaxsweep.distributions import Constant
+from jaxsweep.data.source import open_source
+from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
-from jaxsweep.plan import Plan
-from jaxsweep.request import Request, open_source
-from jaxsweep.result import Result
+from jaxsweep.loop import execute
+from jaxsweep.records.result import Result
+from jaxsweep.report import tables
+from jaxsweep.report.views import duration, make_progress
 from jaxsweep.setup import plan as plan_request
-from jaxsweep.sweep import execute
-from jaxsweep.views import duration, make_progress
+from jaxsweep.spec import sweepfile
+from jaxsweep.spec.distributions import Constant
+from jaxsweep.spec.request import Request
 
 DEFAULT_DATA = "digits"
 TOP = 10

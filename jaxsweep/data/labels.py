@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from jaxsweep.data.columns import LARGEST, Raw, is_missing, parse_boolean, parse
 from jaxsweep.errors import RequestError
 
 Task = Literal["classification", "regression"]
+TASKS: tuple[Task, ...] = get_args(Task)
 Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
@@ -37,7 +38,7 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
     Raises:
         RequestError: missing or infinite values, a single value, text where the task is regression.
     """
-    if task not in (None, "classification", "regression"):
+    if task is not None and task not in TASKS:
         raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
     check_target(cells, name)
     kinds = {type(cell) for cell in cells}

@@ -12,7 +12,7 @@ from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Label, Task
 from jaxsweep.data.moments import deviation
 from jaxsweep.data.preprocess import Preprocessor
-from jaxsweep.data.splits import PARTS, allocate, check_split, shuffled
+from jaxsweep.data.splits import DEFAULT_SPLIT, PARTS, allocate, check_split, shuffled
 from jaxsweep.errors import RequestError
 from jaxsweep.streams import check_seed
 
@@ -67,7 +67,7 @@ class Prepared:
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def prepare(data: Dataset, split: Sequence[float] = (0.6, 0.2, 0.2), folds: int = 0, seed: int = 0) -> Prepared:
+def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: int = 0, seed: int = 0) -> Prepared:
     """Return the data split and standardized.
 
     A validation or test part that the dataset brings is used as it is; one that it does not bring is split off the

@@ -15,6 +15,7 @@ from jaxsweep.streams import bit_generator
 
 Split = tuple[float, float, float]
 PARTS = ("train", "validation", "test")
+DEFAULT_SPLIT: Split = (0.6, 0.2, 0.2)
 
 
 def check_split(split: Sequence[float], needs_validation: bool) -> tuple[Fraction, Fraction, Fraction]:

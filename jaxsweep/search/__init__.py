@@ -7,22 +7,22 @@ import inspect
 from typing import Any
 
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.search.base import Direction, Searcher
-from jaxsweep.search.configs import Configs
+from jaxsweep.search.base import Searcher
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
+from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
-from jaxsweep.space import Space
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
 
-__all__ = ["SEARCHERS", "Searcher", "make", "options"]
+__all__ = ["SEARCHERS", "Listed", "Searcher", "make", "options"]
 
 SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,
     "grid": Grid,
     "sobol": Sobol,
     "evolution": Evolution,
-    "configs": Configs,
 }
 
 

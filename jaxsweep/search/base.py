@@ -6,18 +6,16 @@ in the registry of `jaxsweep.search`. Its options are the keyword arguments of i
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxsweep.distributions import FloatArray
 from jaxsweep.errors import RequestError
-from jaxsweep.hyperparameters import Config
-from jaxsweep.space import Space
+from jaxsweep.spec.distributions import FloatArray
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import DIRECTIONS, Direction
+from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
-
-Direction = Literal["maximize", "minimize"]
-DIRECTIONS = ("maximize", "minimize")
 
 
 class Searcher(ABC):

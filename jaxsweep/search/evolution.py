@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.distributions import Choice, FloatArray
-from jaxsweep.hyperparameters import Config
-from jaxsweep.search.base import Direction, Searcher, whole
+from jaxsweep.search.base import Searcher, whole
 from jaxsweep.search.sobol import SobolPoints
-from jaxsweep.space import Space
+from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
 PARENTS = 0.5  # of a population: the best configs told so far that breed

@@ -8,13 +8,14 @@ combinations are listed; for each, the other active entries are the digits of a 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.conditions import evaluation_order, parents
-from jaxsweep.distributions import Codes, Int
 from jaxsweep.errors import RequestError
-from jaxsweep.hyperparameters import Config
-from jaxsweep.search.base import Direction, Searcher, whole
+from jaxsweep.search.base import Searcher, whole
 from jaxsweep.search.permutation import LARGEST, permuted
-from jaxsweep.space import Space
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Codes, Int
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
 
 _LARGEST_LIST = 10**6  # combinations of parents
 

@@ -1,8 +1,9 @@
 """Random search: independent draws from the space (Bergstra and Bengio, JMLR 13, 2012)."""
 
-from jaxsweep.hyperparameters import Config
-from jaxsweep.search.base import Direction, Searcher
-from jaxsweep.space import Space
+from jaxsweep.search.base import Searcher
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
 

@@ -6,10 +6,11 @@ Sobol, USSR Computational Mathematics and Mathematical Physics 7, 1967; scramble
 
 import numpy as np
 
-from jaxsweep.distributions import FloatArray
-from jaxsweep.hyperparameters import Config
-from jaxsweep.search.base import Direction, Searcher
-from jaxsweep.space import Space
+from jaxsweep.search.base import Searcher
+from jaxsweep.spec.distributions import FloatArray
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
 BITS = 30  # of a coordinate; the sequence has 2**BITS points, more than anyone trains

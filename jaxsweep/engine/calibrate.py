@@ -1,0 +1,123 @@
+"""The cost model of the device at hand.
+
+What a plan decides follows from nominal costs, one set for CPUs and one for accelerators, and from nothing that is
+measured: buckets and tiles decide the last bits of results, which must not depend on how busy a machine was when
+somebody measured it. (Only tiles that would not fit into the memory that is free are smaller.) What a plan predicts is
+scaled by two factors that are measured here, in about a second: how much longer than the nominal machine this one takes
+to run and to compile. They are kept beside the compiled programs.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxsweep.engine import cache, machine
+from jaxsweep.engine.costs import Costs
+
+FILE = "calibration.json"
+NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.107  # seconds that `_measure` finds on the nominal machine
+ROUNDS, COMPILATIONS = 7, 3  # of which the fastest counts
+TURNS = 2  # tiles on an accelerator: while the host looks at what one of them has done, the device trains the other
+
+# Guesses from data sheets: nothing has been measured on an accelerator yet.
+_ACCELERATOR = Costs(
+    turns=TURNS, rate=15e12, cached=2e12, bandwidth=2e12, cache_from=1e12, cache_to=2e12, call=4e-6, draw=1e-11,
+    shuffle=1e-11, lane=20e-6, compilation=8.0, compilation_layer=1.0, nominal_workers=1, widest=16_384, slack=0.2,
+)  # fmt: skip
+
+
+def default_devices() -> list[jax.Device | None]:
+    """Return the devices that train: all accelerators of this host, or the CPU, which is None: JAX's default."""
+    return [None] if jax.default_backend() == "cpu" else list(jax.local_devices())
+
+
+def default_workers() -> int:
+    """Return how many threads train: one for each core on a CPU, TURNS for each accelerator."""
+    return machine.cores() if jax.default_backend() == "cpu" else TURNS * len(default_devices())
+
+
+def device_costs(measure: bool = False) -> Costs:
+    """Return the costs of the device; with `measure`, measure it if nobody has yet."""
+    cpu = jax.default_backend() == "cpu"
+    nominal = Costs() if cpu else _ACCELERATOR
+    run, compiling = _known() or (_calibrate() if measure and cpu else (1.0, 1.0))
+    memory = machine.memory_available() + machine.memory_used() if cpu else _device_memory()
+    return replace(
+        nominal, workers=default_workers(), devices=len(default_devices()), memory=memory, slower=run,
+        slower_compiling=compiling,
+    )  # fmt: skip
+
+
+def _device_memory() -> float:
+    stats: dict[str, Any] = jax.local_devices()[0].memory_stats() or {}
+    return float(stats.get("bytes_limit", float("inf"))) - float(stats.get("bytes_in_use", 0))
+
+
+def _known() -> tuple[float, float] | None:
+    folder = cache.folder()
+    path = folder and folder / FILE
+    if path is None or not path.exists():
+        return None
+    try:
+        kept = json.loads(path.read_text())
+        return float(kept["run"]), float(kept["compile"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return None  # as good as none: it is measured again
+
+
+def _calibrate() -> tuple[float, float]:
+    run, compiling = _measure()
+    factors = run / NOMINAL_RUN, compiling / NOMINAL_COMPILE
+    cache.enable()
+    folder = cache.folder()
+    if folder is not None and folder.is_dir():
+        (folder / FILE).write_text(json.dumps({"run": factors[0], "compile": factors[1]}))
+    return factors
+
+
+def _measure() -> tuple[float, float]:
+    """Return the seconds of a small training loop, run by all workers at a time, and those of compiling it."""
+    lanes, batch, width = 8, 64, 64
+    x = jnp.full((lanes, batch, width), 0.1)
+    state = (jnp.full((lanes, width, width), 0.01),) * 3
+
+    def step(_: int, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        weights, mean, square = state
+        hidden = jnp.tanh(x @ weights)
+        gradient = jnp.swapaxes(x, 1, 2) @ (hidden @ jnp.swapaxes(weights, 1, 2))
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        return weights - 1e-3 * mean / (jnp.sqrt(square) + 1e-8), mean, square
+
+    keep = jax.config.values.get("jax_enable_compilation_cache")
+    jax.config.update("jax_enable_compilation_cache", False)
+    compiling = float("inf")
+    try:
+        for _ in range(COMPILATIONS):
+            lowered = jax.jit(lambda state: jax.lax.fori_loop(0, 50, step, state)).lower(state)
+            began = time.perf_counter()
+            program = lowered.compile()
+            compiling = min(compiling, time.perf_counter() - began)
+    finally:
+        jax.config.update("jax_enable_compilation_cache", keep)
+
+    def once() -> None:
+        jax.block_until_ready(program(state))
+
+    return min(_together(once) for _ in range(ROUNDS)), compiling
+
+
+def _together(work: Callable[[], None]) -> float:
+    """Return the seconds that all workers need to do `work` at the same time."""
+    threads = [threading.Thread(target=work) for _ in range(default_workers())]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began

@@ -1,0 +1,159 @@
+"""What training costs on a device: seconds of a step, an epoch and a compilation, and bytes of a tile.
+
+A model of a few numbers, from which plans choose buckets and tiles. Everything is counted from shapes alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data import Prepared
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The shapes of the data."""
+
+    rows: int  # training rows of the largest split
+    val_rows: int
+    test_rows: int
+    features: int
+    outputs: int
+    splits: int
+    train_metrics: bool = False  # whether training rows are evaluated as validation rows are
+
+    @property
+    def evaluated(self) -> int:
+        """Return the rows that a network is evaluated on after each epoch."""
+        return self.val_rows + (self.rows if self.train_metrics else 0)
+
+
+def sizes_of(data: Prepared, train_metrics: bool = False) -> Sizes:
+    """Return the shapes of prepared data, and whether its training rows are evaluated."""
+    return Sizes(
+        rows=max(len(part) for part in data.train),
+        val_rows=max(len(part) for part in data.val),
+        test_rows=data.x_test.shape[1],
+        features=data.x.shape[2],
+        outputs=data.n_outputs,
+        splits=len(data.train),
+        train_metrics=train_metrics,
+    )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The cost model of a device; the defaults were fitted on a server CPU of 2 cores, in float32.
+
+    They are nominal: every machine plans with the same numbers, `nominal_workers` among them, since the shapes of a
+    plan decide the last bits of results. How much slower or faster a machine is scales what is predicted alone.
+    """
+
+    workers: int = 2  # threads that train, each a tile
+    turns: int = 1  # workers that share a core or an accelerator by turns
+    devices: int = 1  # over which the workers are spread, each with a memory of its own
+    nominal_workers: int = 4  # that tiles are chosen for
+    widest: int = 256  # most lanes of a tile
+    slack: float = 0.0  # share of the nominal workers' time that is given up for smaller tiles, which more can share
+    rate: float = 75e9  # FLOP/s of one worker in small matrix products
+    cached: float = 35e9  # bytes/s of one worker from its caches ...
+    bandwidth: float = 12e9  # ... and from memory
+    cache_from: float = 1e6  # a tile's state begins to leave the cache at this many bytes ...
+    cache_to: float = 20e6  # ... and has left it at this many
+    call: float = 0.2e-6  # one operation, however small
+    switch: float = 12e-6  # one choice of code that a step makes
+    draw: float = 50e-9  # one initial weight
+    shuffle: float = 20e-9  # one row in one epoch
+    lane: float = 150e-6  # what the host does for one lane
+    compilation: float = 1.8  # a program without layers, in seconds of one worker ...
+    compilation_layer: float = 0.8  # ... for each layer
+    compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
+    item_bytes: int = 4
+    process_bytes: float = 500e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
+    program_bytes: float = 25e6
+    memory: float = math.inf  # bytes that the process may reach
+    slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...
+    slower_compiling: float = 1.0  # ... and for compiling
+
+    def compiling(self, depth: int, choices: int) -> float:
+        """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
+        return self.compilation + self.compilation_layer * (depth + 1) + self.compilation_choice * choices
+
+
+def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return multiply-adds x 2 of one example's forward and backward pass, for widths [..., depth].
+
+    The backward pass costs twice the forward pass, but for the first layer, whose inputs need no gradient.
+    """
+    first, rest = _kernel_sizes(widths, sizes)
+    flops: NDArray[np.float64] = 4.0 * first + 6.0 * rest
+    return flops
+
+
+def forward_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return multiply-adds x 2 of one example's forward pass, for widths [..., depth]."""
+    first, rest = _kernel_sizes(widths, sizes)
+    flops: NDArray[np.float64] = 2.0 * (first + rest)
+    return flops
+
+
+def parameters(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:
+    """Return the number of kernel and bias entries, for widths [..., depth]."""
+    first, rest = _kernel_sizes(widths, sizes)
+    total: NDArray[np.float64] = first + rest + widths.sum(axis=-1) + sizes.outputs
+    return total
+
+
+def _kernel_sizes(widths: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    shape = (*widths.shape[:-1], 1)
+    ends = [np.full(shape, sizes.features), widths, np.full(shape, sizes.outputs)]
+    full = np.concatenate(ends, axis=-1).astype(np.float64)
+    products = full[..., :-1] * full[..., 1:]
+    return products[..., 0], products[..., 1:].sum(axis=-1)
+
+
+def step_seconds(
+    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs
+) -> NDArray[np.float64]:
+    """Return the predicted seconds of one training step of a full tile on one worker.
+
+    Four parts: the fixed cost of every operation, arithmetic, the traffic of weights, gradients and optimizer state,
+    which is cheap as long as a tile's state stays in cache, and that of activations.
+    """
+    depth = widths.shape[-1]
+    calls = costs.call * (30 + 14 * (depth + 1))
+    flops = kernel_flops(widths, sizes) * batch
+    size = parameters(widths, sizes) * costs.item_bytes
+    state = tile * 4 * size
+    share = np.clip((costs.cache_to - state) / (costs.cache_to - costs.cache_from), 0, 1)  # that the cache serves
+    traffic = 7 * size * (share / costs.cached + (1 - share) / costs.bandwidth)
+    elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
+    total: NDArray[np.float64] = calls + tile * (flops / costs.rate + traffic + elements / costs.cached)
+    return total
+
+
+def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
+    """Return the predicted seconds of what a full tile does once an epoch: it shuffles and evaluates."""
+    arithmetic = forward_flops(widths, sizes) * sizes.evaluated / costs.rate
+    elements = sizes.evaluated * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
+    total: NDArray[np.float64] = 120 * costs.call + tile * (
+        arithmetic + elements + costs.shuffle * sizes.rows + 10 * costs.call
+    )
+    return total
+
+
+def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, costs: Costs) -> int:
+    """Return the predicted bytes of one tile: what drawing its weights takes, activations, batches, orders."""
+    wide = np.array([widths], dtype=np.int64)
+    weights = float(parameters(wide, sizes)[0])
+    rows = max(batch, min(sizes.val_rows, 512))
+    activations = rows * (sum(widths) * 4 + 2 * sizes.features + 3 * sizes.outputs)
+    return int(tile * (13 * weights + activations + sizes.rows + batch) * costs.item_bytes)
+
+
+def data_bytes(sizes: Sizes, costs: Costs) -> int:
+    """Return the bytes of the data on the device."""
+    rows = sizes.rows + sizes.val_rows + sizes.test_rows
+    return sizes.splits * rows * (sizes.features + 1) * costs.item_bytes

@@ -1,0 +1,213 @@
+"""The engine: thousands of lanes through compiled programs, a tile at a time on every core.
+
+`Engine.run` takes a plan and trains its lanes. Worker threads share the queues of lanes; each advances its own tile on
+its device, collects the lanes that have ended, and puts new ones in their slots. A lane's numbers depend on its config
+and key alone, so that which worker trains it, on which of several like devices, beside whom and when, changes nothing.
+"""
+
+import queue
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsweep.data import Prepared
+from jaxsweep.engine import cache, programs
+from jaxsweep.engine.calibrate import default_devices, default_workers
+from jaxsweep.engine.lanes import Group, Supply
+from jaxsweep.engine.memory import Room
+from jaxsweep.engine.outcome import Job, LaneResult
+from jaxsweep.engine.placement import Place
+from jaxsweep.engine.planner import Bucket, Plan, uniform_key
+from jaxsweep.engine.programs import Compiled
+from jaxsweep.engine.tile import Tile
+from jaxsweep.engine.usage import Usage
+from jaxsweep.network.mlp import Architecture
+from jaxsweep.network.train import Choices, Program
+from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.scope import Scope
+
+# How long a thread may keep Python to itself. A worker needs it for a moment between calls, often; while another thread
+# traces a program, or records trials, it would wait for 5 ms each time by default.
+SWITCH_SECONDS = 0.0005
+
+
+class Engine:
+    """Trains lanes on prepared data.
+
+    Args:
+        data: the prepared data; put on each device once.
+        scope: what the sweep can use; programs hold code for that and no more.
+        objective: the metric that `monitor = objective`, the best epoch and `wanted` follow, such as val_accuracy.
+        seed: the sweep's seed.
+        keep_best: whether lanes end with the weights of their best epoch.
+        train_metrics: whether training rows are evaluated at the end of each epoch, as validation rows are.
+        workers: threads that train, by default one for each core of a CPU and two for each accelerator.
+        devices: where they train, in turn; by default all accelerators of this host, or the CPU.
+    """
+
+    def __init__(
+        self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
+        train_metrics: bool = False, workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
+    ) -> None:  # fmt: skip
+        cache.enable()
+        self.objective = objective.removeprefix("val_")
+        self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
+        self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
+        self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
+        self.workers = workers or default_workers()
+        self.usage = Usage()
+        self.stop = threading.Event()
+
+    def program(self, bucket: Bucket, configs: Sequence[Config]) -> Program:
+        """Return what the bucket's compiled program is specialized to."""
+        values = self.scope.values
+        padded = any(layer_widths(configs[i], self.supply.sizes.outputs) != bucket.widths for i in bucket.members)
+        net = Architecture(
+            self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, padded,
+            values("activation"), values("norm"), values("init"),
+        )  # fmt: skip
+        return Program(
+            self.supply.prepared.task, net, bucket.batch_size, values("optimizer"), values("schedule"), values("loss"),
+            values("monitor"), self.objective, self.keep_best, self.train_metrics, self.supply.few_rows,
+            self.supply.prepared.image_shape, self.code,
+        )  # fmt: skip
+
+    def run(
+        self,
+        plan: Plan,
+        configs: Sequence[Config],
+        trials: Sequence[int],
+        replicates: int = 1,
+        wanted: Callable[[LaneResult], bool] = lambda _: False,
+    ) -> Generator[LaneResult, None, None]:
+        """Train every config on every split, `replicates` times, and yield lanes as they end.
+
+        Args:
+            plan: buckets over `configs`.
+            configs: resolved configs.
+            trials: the id of each config's trial.
+            replicates: trainings of each config on each split under different seeds.
+            wanted: tells, from a worker's thread, whether a lane's weights are worth fetching from the device.
+
+        Setting `stop` makes the workers end after their current call; lanes under way are then not yielded.
+        """
+        groups = self._groups(plan, configs, trials, replicates)
+        done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
+        pool, places = _Pool(groups), [(place, Room(plan.room)) for place in self.supply.places]
+        threads = [
+            threading.Thread(
+                target=self._work,
+                args=(pool, *places[i % len(places)], wanted, done),
+                daemon=True,
+                name=f"jaxsweep-{i}",
+            )
+            for i in range(min(self.workers, plan.workers))
+        ]
+        for thread in threads:
+            thread.start()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        try:
+            for _ in threads:
+                while (item := done.get()) is not None:
+                    if isinstance(item, BaseException):
+                        raise item
+                    yield item
+        finally:
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+            self.stop.clear()
+            sys.setswitchinterval(interval)
+            cache.seal()
+
+    def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
+        groups = []
+        for bucket in plan.buckets:
+            program = self.program(bucket, configs)
+            by_key: dict[tuple[str, str, str], list[int]] = {}
+            for i in bucket.members:
+                by_key.setdefault(uniform_key(configs[i]), []).append(i)
+            for key, members in by_key.items():
+                # Lanes that take equally long stand together, the longest first.
+                members.sort(key=lambda i: (-configs[i]["batch_size"], -configs[i]["epochs"], i))
+                jobs = deque(
+                    Job(i, trials[i], replicate, fold)
+                    for i in members
+                    for replicate in range(replicates)
+                    for fold in range(self.supply.sizes.splits)
+                )
+                groups.append(Group(program, bucket, self._choices(key), jobs, configs))
+        return groups
+
+    def _choices(self, key: tuple[str, str, str]) -> Choices:
+        names = ("optimizer", "activation", "norm")
+        return Choices(
+            *(np.int32(self.scope.values(name).index(value)) for name, value in zip(names, key, strict=True))  # type: ignore[arg-type]
+        )
+
+    def _work(
+        self, pool: "_Pool", place: Place, room: Room, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]
+    ) -> None:  # fmt: skip
+        """One worker: take a group, train tiles of it until its queue is empty, take the next."""
+        try:
+            with jax.default_device(place.device):
+                while not self.stop.is_set() and (group := pool.take()) is not None:
+                    compiled = self._fitting(group, place, room)
+                    pool.open.set()
+                    with room.taken(compiled.bytes):
+                        Tile(self.supply, place, self.usage, self.stop, group, compiled).run(wanted, done)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+            done.put(error)
+        finally:
+            pool.open.set()
+            done.put(None)
+
+    def _fitting(self, group: Group, place: Place, room: Room) -> Compiled:
+        """Return the programs of a group; where XLA asks for more memory than there is, those of smaller tiles."""
+        while (compiled := self._compiled(group, place, tile := group.tile)).bytes > room.total and tile > 1:
+            group.tile = tile // 2
+        self.usage.needs(compiled.bytes)
+        return compiled
+
+    def _compiled(self, group: Group, place: Place, tile: int) -> Compiled:
+        shapes = (group.program, place.data, place.test, group.choices, self.supply.lanes([], group, tile))
+        began = time.perf_counter()
+        compiled, seconds = programs.compiled(*shapes, place.device)
+        self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)
+        return compiled
+
+
+class _Pool:
+    """The groups, in the order in which they should start; workers take them from here."""
+
+    def __init__(self, groups: list[Group]) -> None:
+        self.groups, self.lock = groups, threading.Lock()
+        self.open = threading.Event()  # whether the first group has its programs
+        self._first = True
+
+    def take(self) -> Group | None:
+        """Return a group with waiting lanes, rather one whose program no other worker is compiling.
+
+        The first group has all cores to itself until it is compiled: its compilation can use several, Python traces one
+        program at a time anyway, and results appear in half the time.
+        """
+        with self.lock:
+            waits, self._first = not self._first, False
+        if waits:
+            self.open.wait()
+        with self.lock:
+            self.groups = [group for group in self.groups if group.jobs]
+            if not self.groups:
+                return None
+            busy = {id(group.bucket) for group in self.groups if group.workers}
+            idle = [group for group in self.groups if id(group.bucket) not in busy]
+            group = idle[0] if idle else min(self.groups, key=lambda group: group.workers)
+            group.workers += 1
+            return group

@@ -1,0 +1,59 @@
+"""Traced programs on disk, so that a later process need not trace them again.
+
+Tracing turns Python into StableHLO. It takes longer than loading the executable that JAX's compilation cache has for
+it, and Python can trace but one program at a time. `jax.export` writes and reads the StableHLO, and `cache` keeps it
+beside the executables, private and sealed; every program goes through it, whether or not there is a cache, so that what
+is compiled does not depend on that. An entry is named after all that tracing depends on: the program, which holds a
+hash of the code that it is traced from (`reach`), and the shapes of its arguments; versions, the device, and JAX's
+settings; and, as a second net, this package's sources as they were imported.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import export
+
+import jaxsweep
+from jaxsweep.engine import cache, reach
+
+Traced = export.Exported
+_FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
+
+
+# Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
+_PACKAGE = Path(str(jaxsweep.__file__)).parent
+_SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))))
+_VERSIONS = reach.versions()
+
+
+def name_of(role: str, key: Any) -> str:
+    """Return the name under which the cache keeps a program, for what tells it from others in this process."""
+    device = jax.devices()[0]
+    facts = [_SOURCES, *_VERSIONS, device.platform, device.device_kind, role, repr(key), *settings()]
+    hashed = cache.digest("\n".join(facts).encode())
+    return f"traced-{role}-{hashed[:32]}"
+
+
+def settings() -> list[str]:
+    """Return JAX's settings that a program may depend on."""
+    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS))
+
+
+def load(name: str) -> Traced | None:
+    """Return the program that an earlier process has kept under this name, or None."""
+    content = cache.load(name)
+    return None if content is None else export.deserialize(bytearray(content))
+
+
+def trace(name: str, function: Callable[..., Any], *arguments: Any) -> Traced:
+    """Return `function` traced for arguments of these shapes, kept under this name."""
+    program = export.export(jax.jit(function))(*arguments)
+    cache.store(name, bytes(program.serialize()))
+    return program
+
+
+def register(kind: type[Any]) -> None:
+    """Let a NamedTuple be an argument or a result of programs that are kept."""
+    export.register_namedtuple_serialization(kind, serialized_name=f"jaxsweep.{kind.__name__}")

@@ -1,0 +1,150 @@
+"""Lanes on their way into a tile: the queues in which they wait, and the constants that they train with.
+
+`Supply` holds what the tiles of a sweep have in common: the data on the devices, how the constants of a lane follow
+from its config and its identity, and how what a device measures becomes metrics.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data import Prepared
+from jaxsweep.engine.costs import sizes_of
+from jaxsweep.engine.outcome import Job
+from jaxsweep.engine.placement import place
+from jaxsweep.engine.planner import Bucket
+from jaxsweep.network import randomness, schedules
+from jaxsweep.network.train import Choices, Lane, Program
+from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.metrics import measure_names, metric_values, unit_of
+from jaxsweep.spec.scope import Scope
+
+
+class Group:
+    """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
+
+    def __init__(
+        self, program: Program, bucket: Bucket, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
+    ) -> None:
+        self.program, self.bucket, self.choices, self.jobs, self.configs = program, bucket, choices, jobs, configs
+        self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
+        self.workers = 0  # how many are at it; the pool's to change
+        self._lock = threading.Lock()
+
+    def pop(self, count: int) -> list[Job]:
+        """Take up to `count` lanes from the queue."""
+        with self._lock:
+            return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+
+
+class Supply:
+    """What every tile of a sweep trains on.
+
+    Args:
+        data: the prepared data; put on each device once.
+        scope: what the sweep can use.
+        seed: the sweep's seed.
+        objective: the metric that `monitor = objective` follows, without its val_.
+        devices: those that train.
+    """
+
+    def __init__(
+        self, data: Prepared, scope: Scope, seed: int, objective: str, devices: Sequence[jax.Device | None] = (None,)
+    ) -> None:
+        self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
+        self.sizes = sizes_of(data)
+        self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
+        self.places = [place(data, device) for device in devices]
+
+    def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
+        """Return the constants of `jobs` as arrays [tile, ...]; slots beyond them hold zeros that never train."""
+        dtype = np.dtype(jnp.result_type(float))
+        configs = [group.configs[job.position] for job in jobs]
+        rows = np.array([len(self.prepared.train[job.fold]) for job in jobs], np.int32)
+        batch = np.array([config["batch_size"] for config in configs], np.int32)
+        batch = np.minimum(batch, rows)
+        steps = -(-rows // np.maximum(batch, 1))
+        epochs = np.array([config["epochs"] for config in configs], np.int32)
+        keys = np.zeros((len(jobs), 2), np.uint32)
+        if jobs:
+            keys = self._keys(jobs, tile)
+        indices = {
+            name: np.array([self.scope.values(name).index(config[name]) for config in configs], np.int32)
+            for name in ("init", "schedule", "loss", "monitor")
+        }
+        h = {name: np.array([config[name] for config in configs], dtype) for name in self.scope.traced}
+        if "min_delta" in h:
+            deltas = np.array([self._min_delta(*each) for each in zip(jobs, configs, strict=True)])
+            with np.errstate(over="ignore"):  # what float32 cannot hold, nothing improves by
+                h["min_delta"] = deltas.astype(dtype)
+        if "warmup" in h:
+            h["warmup"] = np.array(
+                [schedules.warmup_steps(w, int(t)) for w, t in zip(h["warmup"].tolist(), epochs * steps, strict=True)],
+                dtype,
+            )
+        widths = None
+        if group.program.net.padded:
+            true = [layer_widths(config, self.sizes.outputs) for config in configs]
+            widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
+        fields: dict[str, Any] = {
+            "key": keys,
+            "fold": np.array([job.fold for job in jobs], np.int32),
+            "rows": rows,
+            "batch_size": batch,
+            "epoch_steps": steps.astype(np.int32),
+            "epochs": epochs,
+            "init": indices["init"],
+            "schedule": indices["schedule"],
+            "loss": indices["loss"],
+            "monitor": indices["monitor"],
+            "widths": widths,
+            "h": h,
+        }
+        lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
+        return lanes
+
+    def _min_delta(self, job: Job, config: Config) -> float:
+        """Return a config's min_delta in units of what its lane watches; programs know standardized targets alone."""
+        if config["monitor"] != "objective" or config["min_delta"] == 0:
+            return float(config["min_delta"])
+        scale, variance = self.prepared.target_scale[job.fold], self.prepared.val_variance[job.fold]
+        return float(config["min_delta"]) * unit_of(self.objective, float(scale), float(variance))
+
+    def curves(self, history: NDArray[Any], fold: int) -> NDArray[np.float64]:
+        """Return learning curves [epochs, curve metrics] in units of the target from what a device gave [epochs, ...].
+
+        They are the training loss, the validation metrics and, where programs measure them, those of the training rows
+        but for their loss.
+        """
+        wide, data = history.astype(np.float64), self.prepared
+        count = len(measure_names(data.task, data.n_outputs))
+        scale = float(data.target_scale[fold])
+        parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, float(data.val_variance[fold]))]
+        if wide.shape[1] > 1 + count:
+            fit = metric_values(wide[:, 1 + count :], data.task, scale, float(data.train_variance[fold]))
+            parts.append(fit[:, 1:])
+        return np.concatenate(parts, axis=1)
+
+    def test_metrics(self, measures: NDArray[Any], fold: int) -> NDArray[np.float64]:
+        """Return test metrics [metrics] in units of the target from what a device gave [measures]."""
+        data = self.prepared
+        variance = float(data.test_variance[fold])
+        return metric_values(measures.astype(np.float64), data.task, float(data.target_scale[fold]), variance)
+
+    def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
+        ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
+        trials, replicates, folds = ids
+        return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
+
+
+_IDENTITY = ("trial", "replicate", "fold")
+
+
+def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros((tile - len(array), *array.shape[1:]), array.dtype)])

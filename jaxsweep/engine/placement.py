@@ -1,0 +1,53 @@
+"""Where a sweep trains: a device, and its own copy of the data."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data import Prepared
+from jaxsweep.engine.programs import TestData
+from jaxsweep.network.train import Data
+
+
+class Place(NamedTuple):
+    """A device, and its copy of the data."""
+
+    device: jax.Device | None  # None is JAX's default
+    data: Data
+    test: TestData | None
+
+
+def place(data: Prepared, device: jax.Device | None) -> Place:
+    """Put the data on a device."""
+    with jax.default_device(device):  # where the worker's programs run, whatever else the caller's default is
+        return Place(device, *jax.device_put(_blocks(data)))
+
+
+def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
+    """Return what a device gets, as NumPy's arrays: what JAX makes or converts takes a small program each time."""
+    dtype = np.dtype(jnp.result_type(float))
+    target = np.int32 if data.task == "classification" else dtype
+
+    def block(source: NDArray[Any], parts: Sequence[NDArray[np.int32]], kind: Any) -> Any:
+        longest = max(len(part) for part in parts)
+        out = np.zeros((len(parts), longest, *source.shape[2:]), kind)
+        for split, part in enumerate(parts):
+            out[split, : len(part)] = source[split][part]
+        return out
+
+    train_data = Data(
+        x=block(data.x, data.train, dtype),
+        y=block(data.y, data.train, target),
+        x_val=block(data.x, data.val, dtype),
+        y_val=block(data.y, data.val, target),
+        val_rows=np.array([len(part) for part in data.val], np.int32),  # type: ignore[arg-type]
+    )
+    if data.x_test.shape[1] == 0:
+        return train_data, None
+    x_test: Any = np.asarray(data.x_test, dtype)
+    y_test: Any = np.asarray(data.y_test, target)
+    return train_data, TestData(x_test, y_test)

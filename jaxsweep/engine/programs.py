@@ -1,0 +1,231 @@
+"""Compiled programs: one network's functions from `train`, vmapped over a tile and looped over steps and epochs.
+
+Each is compiled ahead of time for a `Program`, a tile size and the data's shapes, once in a process; values never
+compile anything. The choices of optimizer, activation and normalization are shared by a tile (`in_axes=None`), so
+that a `switch` on them stays a branch.
+"""
+
+import functools
+import inspect
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxsweep.engine import cache, exported, reach
+from jaxsweep.engine.exported import Traced
+from jaxsweep.network import train
+from jaxsweep.network.mlp import Architecture
+from jaxsweep.network.train import RUNNING, Choices, Data, Lane, Program, State
+
+LENGTH = 64  # most epochs of one call; a call may do fewer
+
+# What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs as
+# fast. (Training would not: it takes half as long again with them.)
+BRIEF: dict[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+
+
+class Advanced(NamedTuple):
+    """What a call of the training program returns. The next call takes the state's memory, not that of the others."""
+
+    state: State  # [tile, ...]
+    history: Array  # float [LENGTH, tile, columns]; NaN where a lane did not train
+    epochs: Array  # int32 [], epochs done by the loop
+    lanes: Array  # int32 [3, tile]: status, steps and epochs of each lane
+
+
+class TestData(NamedTuple):
+    """The device's copy of the test rows."""
+
+    x: Array  # float [splits, rows, features]
+    y: Array  # [splits, rows]
+
+
+for _kind in (Choices, Data, TestData, Lane, State, Advanced):
+    exported.register(_kind)
+
+
+def start(program: Program, choices: Choices, lanes: Lane, fresh: Array, old: State) -> State:
+    """Return a tile's state with new networks in the lanes where `fresh`, bool [tile]."""
+    new = jax.vmap(lambda lane: train.init(program, choices, lane))(lanes)
+    return jax.tree.map(lambda a, b: jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), new, old)
+
+
+def advance(
+    program: Program, data: Data, choices: Choices, lanes: Lane, state: State, epochs: Array, steps: Array
+) -> Advanced:
+    """Train a tile for at most `epochs` (up to LENGTH) epochs of at most `steps` steps each.
+
+    The loops run to bounds that the tile shares, not to bounds under vmap; a lane with fewer steps or epochs waits.
+    """
+    length = data.x.shape[1]
+    tile = lanes.rows.shape[0]
+    step = jax.vmap(
+        lambda lane, order, number, state: train.train_step(program, data, choices, lane, order, number, state),
+        in_axes=(0, 0, None, 0),
+    )
+    shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
+    finish = jax.vmap(lambda lane, state: train.finish_epoch(program, data, choices, lane, state))
+
+    def goes_on(carry: tuple[Array, State, Array]) -> Array:
+        number, state, _ = carry
+        return (number < epochs) & jnp.any(state.status == RUNNING)
+
+    def epoch(carry: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
+        number, state, history = carry
+        order = shuffle(lanes, state)
+        state = jax.lax.fori_loop(0, steps, lambda i, state: step(lanes, order, i, state), state)
+        state, row = finish(lanes, state)
+        return number + 1, state, history.at[number].set(row)
+
+    history = jnp.full((LENGTH, tile, program.columns), jnp.nan, jnp.result_type(float))
+    number, state, history = jax.lax.while_loop(goes_on, epoch, (jnp.zeros((), jnp.int32), state, history))
+    return Advanced(state, history, number, jnp.stack([state.status, state.step, state.epoch]))
+
+
+def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, state: State) -> Array:
+    """Return the measures of the test rows by a tile's networks, float [tile, measures]."""
+
+    def score(lane: Lane, state: State) -> Array:
+        params, stats = train.final_weights(program, state)
+        split: Any = 0 if test.x.shape[0] == 1 else lane.fold
+        rows = jnp.asarray(test.x.shape[1], jnp.int32)
+        measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows)
+        return jnp.stack([measures[name] for name in program.measures])
+
+    return jax.vmap(score)(lanes, state)
+
+
+class Compiled(NamedTuple):
+    """The executables of one bucket, and the seconds that compiling them took (0 if they were there already)."""
+
+    start: Callable[..., State]
+    advance: Callable[..., Advanced]
+    score_test: Callable[..., Array] | None
+    state: State  # shapes and types of a tile's state
+    bytes: int  # that a tile takes at its most, as XLA counts them: arguments, results and what lies between
+
+
+_cache: dict[Any, Compiled] = {}
+_locks: dict[Any, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+def clear() -> None:
+    """Forget every compiled program."""
+    with _guard:
+        _cache.clear()
+        _locks.clear()
+
+
+def code() -> str:
+    """Return a hash of what programs are traced from, as it stands in this process: code, data, JAX's settings."""
+    types = (Program, Choices, Data, TestData, Lane, State, Architecture)  # whose methods traced code calls
+    traced_functions: tuple[Any, ...] = (advance, start, score_test)
+    plain = map(inspect.unwrap, traced_functions)  # of a wrapper, as tests count calls with, its code, not its counter
+    wrappers = (function.__code__ for function in traced_functions)
+    return reach.fingerprint(*plain, *wrappers, *types, exported.settings())
+
+
+def signature(tree: Any) -> Any:
+    """Return shapes and types of a tree of arrays, as a hashable key."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+
+
+def key_of(program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane) -> Any:
+    """Return what the compiled programs depend on."""
+    return program, signature(data), signature(test), signature(choices), signature(lanes)
+
+
+def compiled(
+    program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane,
+    device: jax.Device | None = None,
+) -> tuple[Compiled, float]:  # fmt: skip
+    """Return the executables for these shapes and the seconds that compiling them took just now.
+
+    They run on `device`, which must be JAX's default one in the calling thread; each device has its own.
+    """
+    key = key_of(program, data, test, choices, lanes)
+    here = key, device
+    with _guard:
+        lock = _locks.setdefault(here, threading.Lock())
+    with lock:
+        if here in _cache:
+            return _cache[here], 0.0
+        began = time.perf_counter()
+        _cache[here] = _compile(key, program, data, test, choices, lanes)
+        return _cache[here], time.perf_counter() - began
+
+
+def _compile(
+    key: Any, program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane
+) -> Compiled:  # fmt: skip
+    tile = lanes.rows.shape[0]
+    fresh = jax.ShapeDtypeStruct((tile,), jnp.bool_)
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    names = {function: exported.name_of(function.__name__, key) for function in (advance, start, score_test)}
+    kept = {function: exported.load(name) for function, name in names.items()}
+
+    def text_of(function: Callable[..., Any], *arguments: Any) -> Traced:
+        return kept[function] or exported.trace(names[function], functools.partial(function, program), *arguments)
+
+    if (known := kept[start]) is None:
+        shape = jax.eval_shape(
+            lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
+        )
+    else:  # what `start` returns tells it without tracing
+        shape = jax.tree.unflatten(known.out_tree, known.out_avals)
+    brief = _brief()
+    # The longest first: XLA compiles it on another core while the others are traced here.
+    with ThreadPoolExecutor(2) as pool:
+        training = (data, choices, lanes, shape, number, number)
+        advance_it = pool.submit(_lowered(text_of(advance, *training), training, 3).compile)
+        starting = (choices, lanes, fresh, shape)
+        start_it = pool.submit(_lowered(text_of(start, *starting), starting, 3).compile, brief)
+        score_it = None
+        if test is not None:
+            scoring = (test, choices, lanes, shape)
+            score_it = _lowered(text_of(score_test, *scoring), scoring).compile(brief)
+        executables = (start_it.result(), advance_it.result(), score_it)
+    cache.seal()
+    return Compiled(*executables, shape, max(_bytes(executable) for executable in executables if executable))
+
+
+def _lowered(program: Traced, arguments: tuple[Any, ...], donated: int | None = None) -> Any:
+    """Return a traced program ready for XLA, which may reuse the memory of argument number `donated`."""
+    return jax.jit(program.call, donate_argnums=() if donated is None else donated).lower(*arguments)
+
+
+@functools.cache
+def _brief() -> dict[str, Any]:
+    return known_options(BRIEF) if jax.default_backend() == "cpu" else {}
+
+
+def known_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return those of XLA's options that this version of it has: they come and go."""
+    trivial = jax.jit(lambda: jnp.zeros(())).lower()
+    known = {}
+    for name, value in options.items():
+        try:
+            trivial.compile({name: value})
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+        else:
+            known[name] = value
+    return known
+
+
+def _bytes(executable: Any) -> int:
+    """Return the bytes that a call takes, arguments included; 0 on a device for which XLA does not say."""
+    memory = executable.memory_analysis()
+    if memory is None:
+        return 0
+    total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    return int(total - memory.alias_size_in_bytes)

@@ -1,0 +1,225 @@
+"""The weights that a network starts from: those of Flax's initializers, for the network's true shapes.
+
+A program's arrays may be wider than the networks it holds. JAX's threefry is partitionable, element k of a draw
+depends on the key and on k alone, so each padded element is drawn at the index that it has in the true shape, for all
+kernels together, and nothing compiles for true shapes.
+"""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.extend.random import threefry2x32_p
+from jax.typing import ArrayLike
+
+from jaxsweep.network.late import nn
+from jaxsweep.network.mlp import Architecture, Params, inside, select, true_shapes
+from jaxsweep.network.randomness import wrap
+
+ORTHOGONAL_BLOCK = 32  # columns that are made orthogonal one by one
+
+
+def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None) -> Params:
+    """Return the parameters that Flax's `init` gives to the unpadded network, padded with zeros.
+
+    Args:
+        net: what is static.
+        key: uint32 [2], the lane's key.
+        init: int32 [], index into net.inits.
+        scale: the hyperparameter init_scale.
+        widths: int32 [depth], the true widths, or None where the program does not pad.
+    """
+    dtype = jnp.result_type(float)
+    true = true_shapes(net, widths)
+    draws = _Draws(net, _kernel_keys(net, key, dtype), dtype)
+    params: Params = {}
+    branches = [lambda _, name=name: _kernels(name, net, draws, true) for name in net.inits]
+    kernels = select(init, branches, 0)
+    for layer, (name, shape) in enumerate(zip(net.layers, net.shapes, strict=True)):
+        mask = inside(shape, *true[layer])
+        params[name] = {
+            "kernel": jnp.where(mask, scale * kernels[layer], 0).astype(dtype),
+            "bias": jnp.zeros(shape[1], dtype),
+        }
+    if net.normalized:
+        for layer, width in enumerate(net.widths):
+            ones = (jnp.arange(width) < true[layer][1]).astype(dtype)  # 0 in padded units, for norms of parameters
+            params[f"norm_{layer}"] = {"scale": ones, "bias": jnp.zeros(width, dtype)}
+    return params
+
+
+def _kernel_keys(net: Architecture, key: Array, dtype: Any) -> list[Array]:
+    """Return the keys, uint32 [2] each, that Flax gives to the kernels of an MLP with the program's layer names."""
+    keys: list[Array] = []
+
+    def zeros(key: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        keys.append(jax.random.key_data(key))
+        return jnp.zeros(shape, dtype)
+
+    class Probe(nn.Module):
+        @nn.compact
+        def __call__(self, x: Array) -> Array:
+            for name, (_, outputs) in zip(net.layers, net.shapes, strict=True):
+                x = nn.Dense(outputs, kernel_init=zeros, name=name)(x)
+            return x
+
+    Probe().init(wrap(key), jnp.zeros((1, net.features), dtype))
+    return keys
+
+
+def initial_stats(net: Architecture) -> Params:
+    """Return the running statistics before the first step: mean 0 and variance 1."""
+    if not net.normalized:
+        return {}
+    dtype = jnp.result_type(float)
+    return {
+        f"norm_{layer}": {"mean": jnp.zeros(width, dtype), "var": jnp.ones(width, dtype)}
+        for layer, width in enumerate(net.widths)
+    }
+
+
+class _Draws:
+    """Uniform numbers for every kernel, from one threefry call over all of them."""
+
+    def __init__(self, net: Architecture, keys: list[Array], dtype: Any):
+        self.shapes, self.keys, self.dtype = net.shapes, keys, dtype
+
+    def uniform(self, indices: list[Array], low: ArrayLike, high: ArrayLike) -> list[Array]:
+        """Return numbers in [low, high) as `jax.random.uniform` gives them at these indices of each layer's draw."""
+        flat = jnp.concatenate([index.ravel() for index in indices]).astype(jnp.uint32)
+        owners = list(zip(self.keys, indices, strict=True))
+        words = [
+            jnp.concatenate([jnp.broadcast_to(key[half], (index.size,)) for key, index in owners]) for half in (0, 1)
+        ]
+        first, second = threefry2x32_p.bind(words[0], words[1], jnp.zeros_like(flat), flat)
+        numbers = _to_unit(first, second, self.dtype)
+        span = jnp.asarray(high, self.dtype) - jnp.asarray(low, self.dtype)
+        scaled = jnp.maximum(jnp.asarray(low, self.dtype), numbers * span + jnp.asarray(low, self.dtype))
+        pieces = jnp.split(scaled, list(_offsets(indices))[:-1])
+        return [piece.reshape(index.shape) for piece, index in zip(pieces, indices, strict=True)]
+
+
+def _offsets(arrays: list[Array]) -> list[int]:
+    total, offsets = 0, []
+    for array in arrays:
+        total += array.size
+        offsets.append(total)
+    return offsets
+
+
+def _to_unit(first: Array, second: Array, dtype: Any) -> Array:
+    """Return floats in [0, 1) from two random words, bit for bit as `jax.random.uniform` makes them."""
+    if dtype == jnp.float64:
+        word = (first.astype(jnp.uint64) << 32) | second.astype(jnp.uint64)
+        return jax.lax.bitcast_convert_type((word >> 12) | jnp.uint64(0x3FF0000000000000), jnp.float64) - 1.0
+    word = first ^ second
+    return jax.lax.bitcast_convert_type((word >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1.0
+
+
+def _kernels(name: str, net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, ArrayLike]]) -> list[Array]:
+    """Return every kernel as the Flax initializer `name` draws it; what lies outside the true shape is arbitrary."""
+    if name == "orthogonal":
+        return _orthogonal(net, draws, true)
+    shapes = net.shapes
+    indices = [_positions(shape, columns) for shape, (_, columns) in zip(shapes, true, strict=True)]
+    fans = [(jnp.asarray(rows, draws.dtype), jnp.asarray(columns, draws.dtype)) for rows, columns in true]
+    if name == "random_normal":
+        return [0.05 * kernel for kernel in _normal(draws, indices)]
+    if name == "random_uniform":
+        return [0.05 * kernel for kernel in draws.uniform(indices, 0.0, 1.0)]
+    variances = [_variance(name, rows, columns) for rows, columns in fans]
+    if name.endswith("uniform"):
+        unit = draws.uniform(indices, -1.0, 1.0)
+        return [jnp.sqrt(3 * variance) * kernel for variance, kernel in zip(variances, unit, strict=True)]
+    # A normal cut at two standard deviations; the constant is the standard deviation that the cut leaves.
+    cut = _truncated(draws, indices)
+    return [jnp.sqrt(v) / 0.87962566103423978 * kernel for v, kernel in zip(variances, cut, strict=True)]
+
+
+def _variance(name: str, rows: Array, columns: Array) -> Array:
+    if name.startswith("glorot"):
+        return 2 / (rows + columns)
+    return (2 if name.startswith("he") else 1) / rows
+
+
+def _positions(shape: tuple[int, int], columns: ArrayLike) -> Array:
+    """Return the index of each element of a padded [rows, columns] array in the true array, row by row."""
+    return jnp.arange(shape[0])[:, None] * jnp.asarray(columns) + jnp.arange(shape[1])[None, :]
+
+
+def _normal(draws: _Draws, indices: list[Array]) -> list[Array]:
+    low = math.nextafter(-1.0, 0.0) if draws.dtype == jnp.float64 else -0.99999994
+    return [math.sqrt(2) * jax.lax.erf_inv(number) for number in draws.uniform(indices, low, 1.0)]
+
+
+def _truncated(draws: _Draws, indices: list[Array]) -> list[Array]:
+    bound = jnp.asarray(2.0, draws.dtype)
+    edge = jax.lax.erf(bound / math.sqrt(2))
+    inner = jnp.nextafter(bound, jnp.zeros_like(bound))
+    return [
+        jnp.clip(math.sqrt(2) * jax.lax.erf_inv(number), -inner, inner)
+        for number in draws.uniform(indices, -edge, edge)
+    ]
+
+
+def _orthogonal(net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, ArrayLike]]) -> list[Array]:
+    """Return orthogonal kernels: the QR factor of a normal matrix, tall side first, with the signs of R's diagonal.
+
+    Zero rows and columns that pad the normal matrix leave the leading block of Q as it was.
+    """
+    sides = [max(shape) for shape in net.shapes]
+    talls = [jnp.asarray(rows) >= columns for rows, columns in true]
+    short = [jnp.minimum(rows, columns) for rows, columns in true]
+    long = [jnp.maximum(rows, columns) for rows, columns in true]
+    shapes = zip(sides, net.shapes, short, strict=True)
+    indices = [_positions((side, min(shape)), columns) for side, shape, columns in shapes]
+    kernels = []
+    for layer, matrix in enumerate(_normal(draws, indices)):
+        shape = net.shapes[layer]
+        matrix = jnp.where(inside(matrix.shape, long[layer], short[layer]), matrix, 0)  # type: ignore[arg-type]
+        q = orthonormal(matrix)
+        square = jnp.zeros((sides[layer], sides[layer]), q.dtype).at[:, : q.shape[1]].set(q)
+        kernels.append(jnp.where(talls[layer], square, square.T)[: shape[0], : shape[1]])
+    return kernels
+
+
+def orthonormal(matrix: Array) -> Array:
+    """Return the Q of QR, [rows, columns] with rows >= columns, for which R has a positive diagonal; 0 columns stay 0.
+
+    Gram-Schmidt, done twice, which is enough (Giraud, Langou and Rozloznik, Computers and Mathematics with
+    Applications 50, 2005), in blocks of columns, so that most of the work is matrix products. LAPACK's QR is none for a
+    batch of lanes: XLA lets it wait for threads of the pool that the callers occupy, for ever, and an accelerator would
+    factor one matrix after another.
+    """
+    columns = matrix.shape[1]
+    width = min(ORTHOGONAL_BLOCK, columns)
+    blocks = -(-columns // width)
+    padded = jnp.pad(matrix, ((0, 0), (0, blocks * width - columns)))
+
+    def without(part: Array, basis: Array) -> Array:
+        return part - _exact(basis, _exact(basis.T, part))
+
+    def column(part: Array, number: ArrayLike, done: Array) -> Array:  # [rows, width] each; done is 0 from here on
+        vector = jax.lax.dynamic_slice_in_dim(part, number, 1, axis=1)
+        vector = without(without(vector, done), done)
+        length = jnp.sqrt(jnp.sum(vector * vector))
+        vector = jnp.where(length > 0, vector / jnp.where(length > 0, length, 1), 0)
+        return jax.lax.dynamic_update_slice_in_dim(done, vector, number, axis=1)
+
+    def cleaned(part: Array, basis: Array) -> Array:
+        part = without(part, basis)
+        return jax.lax.fori_loop(0, width, functools.partial(column, part), jnp.zeros_like(part))
+
+    def block(number: ArrayLike, basis: Array) -> Array:
+        part = jax.lax.dynamic_slice_in_dim(padded, number * width, width, axis=1)
+        part = jax.lax.fori_loop(0, 2, lambda _, part: cleaned(part, basis), part)
+        return jax.lax.dynamic_update_slice_in_dim(basis, part, number * width, axis=1)
+
+    return jax.lax.fori_loop(0, blocks, block, jnp.zeros_like(padded))[:, :columns]
+
+
+def _exact(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision="highest")

@@ -1,0 +1,285 @@
+"""The network: a Flax MLP whose layers may be wider than the network they hold.
+
+`widths` are the padded, static widths of a program; the true ones may be smaller and traced. Padded units output
+0 and get gradient 0, so that they change nothing. Parameters are a dict of Flax layers by name: `hidden_0`,
+`norm_0`, ..., `output`, each with Flax's own names inside.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxsweep.network import randomness
+from jaxsweep.network.late import nn
+
+Params = dict[str, dict[str, Array]]
+
+NORM_MOMENTUM = 0.9  # of batch norm's running statistics; Flax's 0.99 is too slow for trainings of a few epochs
+NORM_EPSILON = 1e-5
+
+
+class Activation(NamedTuple):
+    """An activation of z with its derivative; `slope` is the hyperparameter negative_slope."""
+
+    value: Callable[[Array, ArrayLike], Array]  # (z, slope)
+    derivative: Callable[
+        [Array, Array, ArrayLike], Array
+    ]  # (z, value(z), slope): from the value, where that is cheaper
+
+
+def _gelu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
+    return jax.jvp(nn.gelu, (z,), (jnp.ones_like(z),))[1]
+
+
+def _silu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
+    share = nn.sigmoid(z)
+    return share + y * (1 - share)
+
+
+ACTIVATIONS = {
+    "relu": Activation(lambda z, slope: nn.relu(z), lambda z, y, slope: jnp.where(y > 0, 1.0, 0.0).astype(z.dtype)),
+    "leaky_relu": Activation(
+        lambda z, slope: jnp.where(z >= 0, z, slope * z),
+        lambda z, y, slope: jnp.where(z >= 0, jnp.ones_like(z), slope),
+    ),
+    "tanh": Activation(lambda z, slope: jnp.tanh(z), lambda z, y, slope: 1 - y * y),
+    "sigmoid": Activation(lambda z, slope: nn.sigmoid(z), lambda z, y, slope: y * (1 - y)),
+    "elu": Activation(lambda z, slope: nn.elu(z), lambda z, y, slope: jnp.where(z > 0, jnp.ones_like(z), y + 1)),
+    "gelu": Activation(lambda z, slope: nn.gelu(z), _gelu_derivative),
+    "silu": Activation(lambda z, slope: nn.silu(z), _silu_derivative),
+    "softplus": Activation(lambda z, slope: nn.softplus(z), lambda z, y, slope: nn.sigmoid(z)),
+}
+
+
+class Architecture(NamedTuple):
+    """What of a network is static: shapes, and which pieces of code a program holds."""
+
+    features: int
+    widths: tuple[int, ...]
+    outputs: int
+    padded: bool  # whether true widths may be smaller than `widths`
+    activations: tuple[str, ...]
+    norms: tuple[str, ...]
+    inits: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the layers that have kernels, first to last."""
+        return (*(f"hidden_{layer}" for layer in range(len(self.widths))), "output")
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Return the padded shape of each kernel, (inputs, outputs)."""
+        sizes = (self.features, *self.widths, self.outputs)
+        return tuple(pairwise(sizes))
+
+    @property
+    def normalized(self) -> bool:
+        """Whether any network of the program has normalization layers."""
+        return self.norms != ("none",)
+
+
+class Mode(NamedTuple):
+    """Traced choices and numbers that a forward pass needs; None where the program does not use them."""
+
+    activation: Array  # int32 [], index into Architecture.activations
+    norm: Array  # int32 [], index into Architecture.norms
+    widths: Array | None  # int32 [depth], true widths, where the program pads
+    negative_slope: ArrayLike
+    dropout: ArrayLike | None
+
+
+def select(index: Array, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """Return branches[index](*operands); a single branch needs no switch."""
+    if len(branches) == 1:
+        return branches[0](*operands)
+    return jax.lax.switch(index, branches, *operands)
+
+
+def forward(
+    net: Architecture,
+    mode: Mode,
+    params: Params,
+    stats: Params,
+    x: Array,
+    rows: Array | None = None,
+    dropout_key: Array | None = None,
+) -> tuple[Array, Params]:
+    """Return the outputs [batch, outputs] for inputs [batch, features], and the new running statistics.
+
+    Args:
+        net: what is static.
+        mode: what is traced.
+        params: the parameters of every layer.
+        stats: running mean and variance of every normalization layer (used by batch norm only).
+        x: inputs, [batch, features].
+        rows: bool [batch], which rows are examples; None in evaluation, where each row stands for itself.
+        dropout_key: uint32 [2], the stream of this step's dropout masks; None outside training.
+    """
+    new_stats: Params = {}
+    for layer, width in enumerate(net.widths):
+        units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
+        x = _dense(width, _dense_params(net, mode, params[f"hidden_{layer}"]), x)
+        if net.normalized:
+            name = f"norm_{layer}"
+            x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
+        x = activate(net, mode, x)
+        if units is not None:
+            x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
+        if mode.dropout is not None and dropout_key is not None:
+            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
+            x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
+    return _dense(net.outputs, params["output"], x), new_stats
+
+
+def _dense(width: int, params: dict[str, Array], x: Array) -> Array:
+    y: Any = nn.Dense(width, dot_general=_dot_general).apply({"params": params}, x)
+    return y
+
+
+def _dot_general(x: Array, kernel: Array, dimensions: Any, **_: Any) -> Array:
+    """Return x @ kernel, as Flax's Dense asks for it, with a derivative in the kernel's own layout."""
+    return _matmul(x, kernel)
+
+
+@jax.custom_vjp
+def _matmul(x: Array, kernel: Array) -> Array:
+    return x @ kernel
+
+
+def _matmul_back(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = kept
+    return _input_gradient(kernel, gradient), _kernel_gradient(x, gradient)
+
+
+def _input_gradient(kernel: Array, gradient: Array) -> Array:
+    """Return gradient @ kernel.T, [batch, inputs], without a transposed copy of a kernel larger than the batch."""
+    (inputs, outputs), batch = kernel.shape, gradient.shape[0]
+    if jax.default_backend() != "cpu" or inputs * outputs <= batch * (inputs + outputs):
+        return gradient @ kernel.T
+    fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
+    return fixed(kernel @ fixed(gradient.T)).T
+
+
+def _kernel_gradient(x: Array, gradient: Array) -> Array:
+    """Return x.T @ gradient, [inputs, outputs], for x [batch, inputs] and gradient [batch, outputs].
+
+    JAX's own derivative would give the transpose of this, transposed again, and XLA would fuse that transposition into
+    every pass of the optimizer: strided reads, several times slower for wide layers. On a CPU, XLA's fast kernels want
+    the summed axis last on the left, so the cheaper of the two sides is transposed for them beforehand.
+    """
+    if jax.default_backend() != "cpu":
+        return x.T @ gradient
+    fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
+    (batch, inputs), outputs = x.shape, gradient.shape[1]
+    if outputs * (batch + inputs) < batch * inputs:
+        return fixed(fixed(gradient.T) @ x).T
+    return fixed(x.T) @ gradient
+
+
+_matmul.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _matmul_back)
+
+
+def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> dict[str, Array]:
+    """Return a hidden layer's parameters, its bias held at 0 before batch norm.
+
+    Batch norm takes any bias away again, and leaves it a gradient of nothing but rounding errors, which optimizers
+    such as lion would follow.
+    """
+    if "batch" not in net.norms:
+        return params
+    held = jnp.where(mode.norm == net.norms.index("batch"), 0, params["bias"])
+    return {"kernel": params["kernel"], "bias": held}
+
+
+def activate(net: Architecture, mode: Mode, z: Array) -> Array:
+    """Return the activation that `mode` chooses, applied to `z`."""
+    chosen = [ACTIVATIONS[name] for name in net.activations]
+    return _activation(chosen, mode.activation, jnp.asarray(mode.negative_slope, z.dtype), z)
+
+
+def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) -> Array:
+    """Return chosen[index](z) with a derivative that keeps z and the value alone, and multiplies.
+
+    Differentiating a `switch` keeps what any branch needs, as zeros for the others; so the backward pass switches
+    again. And where a derivative is a choice, as of relu, the gradient is multiplied by it: LLVM makes a masked store
+    of a choice in place, which is slow on some processors.
+    """
+    values = [activation.value for activation in chosen]
+    derivatives = [lambda z, y, slope, g, f=activation.derivative: g * f(z, y, slope) for activation in chosen]
+
+    @jax.custom_vjp
+    def apply(index: Array, slope: Array, z: Array) -> Array:
+        return select(index, values, z, slope)
+
+    def go(index: Array, slope: Array, z: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+        y = apply(index, slope, z)
+        return y, (index, slope, z, y)
+
+    def back(kept: tuple[Array, Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
+        index, slope, z, y = kept
+        return None, jnp.zeros_like(slope), select(index, derivatives, z, y, slope, gradient)
+
+    apply.defvjp(go, back)
+    return apply(index, slope, z)
+
+
+def _normalize(
+    net: Architecture, mode: Mode, params: dict[str, Array], stats: dict[str, Array], x: Array,
+    rows: Array | None, units: Array | None,
+) -> tuple[Array, dict[str, Array]]:  # fmt: skip
+    """Return x normalized as `mode` chooses, and the running statistics after it."""
+    mask = None if units is None else jnp.broadcast_to(units, x.shape)
+
+    def none(x: Array) -> tuple[Array, dict[str, Array]]:
+        return x, stats
+
+    def layer(x: Array) -> tuple[Array, dict[str, Array]]:
+        norm = nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False)
+        y: Any = norm.apply({"params": params}, x, mask=mask)
+        return y, stats
+
+    def batch(x: Array) -> tuple[Array, dict[str, Array]]:
+        used, new = stats, stats
+        if rows is not None:
+            counted = rows[:, None]
+            mean = jnp.mean(x, axis=0, where=counted)
+            own = {"mean": mean, "var": jnp.mean(jnp.square(x - mean), axis=0, where=counted)}
+            # One row has no variance: it is normalized as in use, and teaches the running statistics nothing.
+            alone = rows.sum() == 1
+            used = {name: jnp.where(alone, stats[name], own[name]) for name in own}
+            moved = {name: NORM_MOMENTUM * stats[name] + (1 - NORM_MOMENTUM) * own[name] for name in own}
+            new = {name: jnp.where(alone, stats[name], moved[name]) for name in own}
+        norm = nn.BatchNorm(use_running_average=True, epsilon=NORM_EPSILON)
+        y: Any = norm.apply({"params": params, "batch_stats": used}, x)
+        return y, new
+
+    table = {"none": none, "layer": layer, "batch": batch}
+    return select(mode.norm, [table[name] for name in net.norms], x)
+
+
+def true_shapes(net: Architecture, widths: Array | None) -> list[tuple[ArrayLike, ArrayLike]]:
+    """Return the true shape of each kernel; `widths` is int32 [depth], or None where nothing is padded."""
+    if widths is None:
+        return list(net.shapes)
+    sizes: list[ArrayLike] = [net.features, *(widths[layer] for layer in range(len(net.widths))), net.outputs]
+    return list(pairwise(sizes))
+
+
+def inside(shape: tuple[int, int], rows: ArrayLike, columns: ArrayLike) -> Array:
+    """Return which elements of a padded array are inside its true shape, bool `shape`."""
+    return (jnp.arange(shape[0]) < rows)[:, None] & (jnp.arange(shape[1]) < columns)[None, :]
+
+
+def true_kernels(net: Architecture, widths: Array | None, params: Params) -> list[Array]:
+    """Return every kernel with its padding as constant zeros, which get no gradient."""
+    kernels = [params[name]["kernel"] for name in net.layers]
+    if widths is None:
+        return kernels
+    shapes = zip(kernels, net.shapes, true_shapes(net, widths), strict=True)
+    return [jnp.where(inside(shape, *true), kernel, 0) for kernel, shape, true in shapes]

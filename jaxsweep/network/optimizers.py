@@ -1,0 +1,162 @@
+"""Optax's optimizers, driven by traced hyperparameters.
+
+An optimizer here is an Optax transformation that gives a direction; the learning rate, decoupled weight decay and
+the application are the same for all. Its states, whatever Optax calls their fields, are kept in `Slots`: as many
+trees shaped like the parameters as the hungriest optimizer of the program needs. So lanes with different optimizers
+have the same state type, and a switch picks the code.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxsweep.network import inplace
+from jaxsweep.network.late import optax
+from jaxsweep.network.mlp import Params, select
+from jaxsweep.network.schedules import Hypers
+
+Slots = tuple[Params, ...]
+
+ADAGRAD_START = 0.1  # Optax's initial accumulator
+
+
+def _sgd(h: Hypers) -> "optax.GradientTransformation":
+    if "momentum" not in h:
+        return optax.identity()
+    plain = optax.trace(h["momentum"])
+    if "nesterov" not in h:
+        return plain
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        straight, new = plain.update(grads, state)
+        nesterov, _ = plain.update(grads, new)  # Nesterov's momentum is the trace a step ahead
+        return jax.tree.map(lambda a, b: jnp.where(h["nesterov"] > 0, b, a), straight, nesterov), new
+
+    return optax.GradientTransformation(plain.init, update)
+
+
+def _adam(h: Hypers) -> "optax.GradientTransformation":
+    return optax.scale_by_adam(h["b1"], h["b2"], h["eps"])
+
+
+OPTIMIZERS: dict[str, Callable[[Hypers], "optax.GradientTransformation"]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adam,
+    "nadam": lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], nesterov=True),
+    "rmsprop": lambda h: optax.scale_by_rms(h["rms_decay"], h["eps"]),
+    "adagrad": lambda h: optax.scale_by_rss(ADAGRAD_START, h["eps"]),
+    "adadelta": lambda h: optax.scale_by_adadelta(h["rms_decay"], h["eps"]),
+    "lion": lambda h: optax.scale_by_lion(h["b1"], h["b2"]),
+    "lamb": lambda h: optax.chain(_adam(h), _decay(h), optax.scale_by_trust_ratio()),
+}
+_DECAYS_ITSELF = ("lamb",)  # optimizers whose direction holds the weight decay already
+
+
+def _decay(h: Hypers) -> "optax.GradientTransformation":
+    """Return the addition of decayed kernels to the direction."""
+    if "weight_decay" not in h:
+        return optax.identity()
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree_util.tree_map_with_path(lambda path, d, p: _decayed(path, p, d, h), grads, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _is_tree(node: Any) -> bool:
+    return isinstance(node, dict)  # parameters are a dict; every other node of an Optax state is a tuple or a count
+
+
+def _pack(state: Any) -> tuple[Slots, Any]:
+    """Return the parameter-shaped parts of an Optax state, and what rebuilds it around them."""
+    leaves, structure = jax.tree.flatten(state, is_leaf=_is_tree)
+    return tuple(leaf for leaf in leaves if _is_tree(leaf)), (leaves, structure)
+
+
+def _unpack(slots: Slots, skeleton: Any, count: Array) -> Any:
+    leaves, structure = skeleton
+    trees = iter(slots)
+    return jax.tree.unflatten(structure, [next(trees) if _is_tree(leaf) else count for leaf in leaves])
+
+
+def initial_slots(names: tuple[str, ...], index: Array, h: Hypers, params: Params) -> Slots:
+    """Return the state before the first step of optimizer names[index], in the slots that all of `names` need."""
+    packed = [_pack(OPTIMIZERS[name](h).init(params))[0] for name in names]
+    most = max(len(slots) for slots in packed)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    branches = [lambda _, slots=slots: slots + (zeros,) * (most - len(slots)) for slots in packed]
+    result: Slots = select(index, branches, 0)
+    return result
+
+
+class Update(NamedTuple):
+    """What one optimizer step needs beside gradients and state."""
+
+    learning_rate: Array  # []
+    step: Array  # int32 [], steps done before this one
+    active: Array  # bool [], whether the lane trains in this step; if not, nothing changes
+
+
+def apply(
+    names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params
+) -> tuple[Params, Slots]:
+    """Return the parameters and slots after one step of optimizer names[index]."""
+    if "clip_norm" in h:
+        bound, norm = h["clip_norm"], optax.tree.norm(grads)
+        clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
+        grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
+
+    def branch(name: str) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
+        transformation = OPTIMIZERS[name](h)
+
+        def step(grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
+            own, skeleton = _pack(jax.eval_shape(transformation.init, params))
+            old, structure = jax.tree.flatten(slots[: len(own)])
+
+            def update(old: list[Array]) -> tuple[list[Array], list[Array]]:
+                state = _unpack(jax.tree.unflatten(structure, old), skeleton, now.step)
+                direction, state = transformation.update(grads, state, params)
+                return jax.tree.leaves(direction), jax.tree.leaves(_pack(state)[0])
+
+            # Parameters change once the whole backward pass has read them, and slots that parameters do not read back
+            # once the new parameters have read the old ones. Only with this order made explicit does XLA write every
+            # array in place; without it, it copies all of them in every step.
+            ready = now.active & _after(grads[_first(grads)]["kernel"])
+            directions, new, early = inplace.staged(update, old, lambda new, old: jnp.where(ready, new, old))
+            decay: Hypers = {} if name in _DECAYS_ITSELF else h
+            moved = jax.tree_util.tree_map_with_path(
+                lambda path, p, d: jnp.where(ready, p - now.learning_rate * _decayed(path, p, d, decay), p),
+                params,
+                jax.tree.unflatten(jax.tree.structure(params), directions),
+            )
+            waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
+            kept = [
+                after if first else jnp.where(waits[i % len(waits)], after, before)
+                for i, (after, before, first) in enumerate(zip(new, old, early, strict=True))
+            ]
+            return moved, (*jax.tree.unflatten(structure, kept), *slots[len(own) :])
+
+        return step
+
+    result: tuple[Params, Slots] = select(index, [branch(name) for name in names], grads, slots, params)
+    return result
+
+
+def _first(params: Params) -> str:
+    return "hidden_0" if "hidden_0" in params else "output"
+
+
+def _after(array: Array) -> Array:
+    """Return true, but not before `array` is known: a data dependency that costs nothing and decides nothing."""
+    number = array.ravel()[0]
+    return (number == number) | (number != number)
+
+
+def _decayed(path: Any, param: Array, direction: Array, h: Hypers) -> Array:
+    if "weight_decay" in h and path[-1].key == "kernel":
+        return direction + h["weight_decay"] * param
+    return direction

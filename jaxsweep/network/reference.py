@@ -1,0 +1,428 @@
+"""The plain reference: one config, ordinary Flax and Optax. No vmap, no padding, no masks.
+
+Whatever the engine does to thousands of networks at once, each must come out as if this page had trained it. The
+random draws (order of the examples, dropout, noise) come from `randomness`, which the engine uses too; everything
+else is Flax's, Optax's and, for the metrics, scikit-learn's own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax import Array
+from scipy import special
+
+from jaxsweep.data import Prepared
+from jaxsweep.network import randomness
+from jaxsweep.network.augment import NAMES as AUGMENTATIONS
+from jaxsweep.network.augment import augment
+from jaxsweep.network.mlp import NORM_EPSILON, NORM_MOMENTUM
+from jaxsweep.network.optimizers import ADAGRAD_START
+from jaxsweep.network.randomness import Stream
+from jaxsweep.network.schedules import ONECYCLE_RISE, ONECYCLE_START
+from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
+from jaxsweep.spec.metrics import default_objective, sign
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron: dense layers with an optional normalization, an activation and dropout after each."""
+
+    config: Any
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array, dropout: Callable[[int, Array], Array] | None = None) -> Array:
+        """Return outputs [batch, outputs]; `dropout(layer, x)` is given in training only.
+
+        A batch of one row has no variance: batch norm treats it as in use, and its running statistics stay.
+        """
+        init = initializer(self.config["init"], self.config["init_scale"])
+        activation = activation_function(self.config)
+        for layer, width in enumerate(layer_widths(self.config, self.outputs)):
+            # Batch norm takes a bias away again, so that there is none before it.
+            bias = self.config["norm"] != "batch"
+            x = nn.Dense(width, use_bias=bias, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
+            x = self._normalize(layer, x, training=dropout is not None and len(x) > 1)
+            x = activation(x)
+            if dropout is not None:
+                x = dropout(layer + 1, x)
+        return nn.Dense(self.outputs, kernel_init=init, param_dtype=x.dtype, name="output")(x)
+
+    def _normalize(self, layer: int, x: Array, training: bool) -> Array:
+        if self.config["norm"] == "batch":
+            norm = nn.BatchNorm(
+                use_running_average=not training, momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON,
+                use_fast_variance=False, param_dtype=x.dtype, name=f"norm_{layer}",
+            )  # fmt: skip
+            return norm(x)
+        if self.config["norm"] == "layer":
+            return nn.LayerNorm(
+                epsilon=NORM_EPSILON, use_fast_variance=False, param_dtype=x.dtype, name=f"norm_{layer}"
+            )(x)
+        return x
+
+
+def initializer(name: str, scale: float) -> Callable[..., Array]:
+    """Return the Flax initializer `name`, its values multiplied by `scale`."""
+    table: dict[str, Callable[..., Array]] = {
+        "random_normal": nn.initializers.normal(0.05),
+        "random_uniform": nn.initializers.uniform(0.05),
+        "glorot_normal": nn.initializers.glorot_normal(),
+        "glorot_uniform": nn.initializers.glorot_uniform(),
+        "he_normal": nn.initializers.he_normal(),
+        "he_uniform": nn.initializers.he_uniform(),
+        "lecun_normal": nn.initializers.lecun_normal(),
+        "orthogonal": nn.initializers.orthogonal(),
+    }
+    return lambda key, shape, dtype=None: scale * table[name](key, shape, dtype)
+
+
+def activation_function(config: Config) -> Callable[[Array], Array]:
+    """Return the Flax function of a config's activation."""
+    if config["activation"] == "leaky_relu":
+        return lambda z: nn.leaky_relu(z, config["negative_slope"])
+    function: Callable[[Array], Array] = getattr(nn, config["activation"])
+    return function
+
+
+def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Array]:
+    """Return the loss of each example; labels are smoothed in training only."""
+    smoothing = config["label_smoothing"] if training else 0.0
+
+    def cross_entropy(outputs: Array, targets: Array) -> Array:
+        return optax.softmax_cross_entropy(outputs, optax.smooth_labels(targets, smoothing))
+
+    def focal(outputs: Array, targets: Array) -> Array:
+        p = nn.softmax(outputs)
+        weight = (1 - p) ** config["focal_gamma"]
+        return -jnp.sum(optax.smooth_labels(targets, smoothing) * weight * nn.log_softmax(outputs), axis=-1)
+
+    def huber(error: Array, delta: float) -> Array:
+        # Optax's form takes delta x (error - delta) and its like apart, which float32 cannot do for a large delta.
+        return jnp.where(error < delta, 0.5 * error**2, delta * (error - 0.5 * delta))
+
+    table = {
+        "cross_entropy": cross_entropy,
+        "focal": focal,
+        "mse": lambda o, t: optax.squared_error(o, t)[:, 0],
+        "mae": lambda o, t: jnp.abs(o - t)[:, 0],
+        "huber": lambda o, t: huber(jnp.abs(o - t)[:, 0], config["huber_delta"]),
+        "log_cosh": lambda o, t: optax.log_cosh(o, t)[:, 0],
+    }
+    return table[config["loss"]]
+
+
+def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
+    """Return the learning rate of each step as an Optax schedule."""
+    peak, final = config["learning_rate"], config["final_learning_rate"]
+    total = epoch_steps * config["epochs"]
+    warmup = round(config["warmup"] * total)
+    last = max(total - warmup - 1, 1)
+    every = config["decay_every"] * epoch_steps
+    rate = config["decay_rate"]
+    rise = ONECYCLE_RISE * last // 10
+
+    def steps_down() -> optax.Schedule:
+        # As exact fractions: 0.1 x 3 steps are 0.3 of a step, not what floats make of it.
+        exact = Fraction(repr(config["decay_every"])) * epoch_steps
+        drops = np.array([step * exact.denominator // exact.numerator for step in range(total - warmup)], float)
+        return lambda step: peak * rate ** jnp.asarray(drops)[jnp.asarray(step, int)]
+
+    table: dict[str, Callable[[], optax.Schedule]] = {
+        "constant": lambda: optax.constant_schedule(peak),
+        "step": steps_down,
+        "exponential": lambda: optax.exponential_decay(peak, every, rate),
+        "inverse_time": lambda: lambda step: peak / (1 + rate * step / every),
+        "polynomial": lambda: optax.polynomial_schedule(peak, final * peak, 2, last),
+        "linear": lambda: optax.linear_schedule(peak, final * peak, last),
+        "cosine": lambda: optax.cosine_decay_schedule(peak, last, final),
+        "onecycle": lambda: optax.piecewise_interpolate_schedule(
+            "cosine", peak / ONECYCLE_START, {rise: ONECYCLE_START, last: final}
+        ),
+    }
+    schedule = table[config["schedule"]]()
+    if warmup > 0:
+        schedule = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), schedule], [warmup])
+    # Optax counts steps in int32, which JAX divides in float32 even where everything else is float64.
+    return lambda step: schedule(jnp.asarray(step, jnp.result_type(float)))
+
+
+def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
+    """Return the Optax optimizer of a config."""
+    b1, b2, eps, decay = config["b1"], config["b2"], config["eps"], config["rms_decay"]
+    table: dict[str, Callable[[], optax.GradientTransformation]] = {
+        "sgd": lambda: optax.trace(config["momentum"], config["nesterov"]),
+        "adam": lambda: optax.scale_by_adam(b1, b2, eps),
+        "adamw": lambda: optax.scale_by_adam(b1, b2, eps),
+        "nadam": lambda: optax.scale_by_adam(b1, b2, eps, nesterov=True),
+        "rmsprop": lambda: optax.scale_by_rms(decay, eps),
+        "adagrad": lambda: optax.scale_by_rss(ADAGRAD_START, eps),
+        "adadelta": lambda: optax.scale_by_adadelta(decay, eps),
+        "lion": lambda: optax.scale_by_lion(b1, b2),
+        "lamb": lambda: optax.scale_by_adam(b1, b2, eps),
+    }
+    return optax.chain(
+        optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity(),
+        table[config["optimizer"]](),
+        optax.add_decayed_weights(config["weight_decay"], mask=_kernels_only),
+        optax.scale_by_trust_ratio() if config["optimizer"] == "lamb" else optax.identity(),
+        optax.scale_by_learning_rate(learning_rate(config, epoch_steps)),
+    )
+
+
+def _kernels_only(params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+@dataclass
+class Solo:
+    """What one training gives: `status`, learning curves by metric name, and the weights of the last epoch (or of
+    the best, if asked for), as NumPy arrays in the layout of the Flax module.
+    """
+
+    config: Config
+    status: str
+    curves: dict[str, np.ndarray]
+    params: dict[str, dict[str, np.ndarray]]
+    stats: dict[str, dict[str, np.ndarray]]
+    best_epoch: int
+    diverged_at: int | None = None
+    initial: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs trained."""
+        return len(self.curves["train_loss"])
+
+
+def train(
+    data: Prepared,
+    config: Mapping[str, Any],
+    seed: int = 0,
+    *,
+    trial: int = 0,
+    replicate: int = 0,
+    fold: int = 0,
+    objective_metric: str | None = None,
+    keep_best: bool = False,
+    train_metrics: bool = False,
+) -> Solo:
+    """Train one config on one split and return its curves and weights.
+
+    Args:
+        data: the prepared data.
+        config: hyperparameters by name; those left out have their defaults.
+        seed: the sweep's seed; with `trial`, `replicate` and `fold` it decides every random number.
+        trial: the trial's id in the sweep.
+        replicate: the number of the replicate.
+        fold: the number of the split.
+        objective_metric: what `monitor = "objective"` and keep_best follow, such as `val_accuracy`.
+        keep_best: return the weights of the epoch with the best objective instead of the last.
+        train_metrics: let the curves hold the metrics of the training rows after each epoch, too.
+    """
+    rows = len(data.train[fold])
+    full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+    metric = objective_metric or default_objective(data.task)
+    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
+    steps = -(-rows // full["batch_size"])
+    tx = optimizer(full, steps)
+    variables = jax.jit(run.model.init)(randomness.wrap(run.key), run.x_train[:1])
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    state = tx.init(params)
+    step_fn = jax.jit(run.step(tx))
+    best = _Best(full, metric)
+    initial = _numpy(params)
+    kept, number = (params, stats), 0
+    curves: list[dict[str, float]] = []
+    for epoch in range(full["epochs"]):
+        order = np.asarray(_shuffled(run.key, epoch, rows))
+        loss_sum = 0.0
+        for start in range(0, rows, full["batch_size"]):
+            batch = order[start : start + full["batch_size"]]
+            new_params, new_stats, new_state, loss = step_fn(params, stats, state, batch, number)
+            loss_sum += float(loss) * len(batch)
+            if not np.isfinite(loss):
+                return Solo(
+                    full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
+                )
+            params, stats, state, number = new_params, new_stats, new_state, number + 1
+        curves.append({"train_loss": loss_sum / rows, **run.evaluate(params, stats)})
+        if train_metrics:
+            curves[-1].update(run.evaluate_training(params, stats))
+        if not np.isfinite([curves[-1]["train_loss"], curves[-1]["val_loss"]]).all():
+            return Solo(
+                full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
+            )
+        if best.see(epoch, curves[-1]) or not keep_best:
+            kept = (params, stats)
+        if best.patience_lost:
+            break
+    status = "completed" if len(curves) == full["epochs"] else "stopped"
+    return Solo(full, status, _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, None, initial)
+
+
+@partial(jax.jit, static_argnums=2)
+def _shuffled(key: Array, epoch: int, rows: int) -> Array:
+    return randomness.permutation(randomness.stream(key, Stream.SHUFFLE, epoch), rows, rows)
+
+
+class _Best:
+    """Early stopping and the best epoch."""
+
+    def __init__(self, config: Config, metric: str):
+        self.config, self.metric = config, metric
+        self.sign = sign(metric)
+        self.score, self.lowest, self.wait, self.epoch = -np.inf, np.inf, 0, 0
+
+    def see(self, epoch: int, values: dict[str, float]) -> bool:
+        """Take note of an evaluation; return whether its objective is the best so far."""
+        score = self.sign * values[self.metric]
+        value = -score if self.config["monitor"] == "objective" else values[self.config["monitor"]]
+        self.wait = 0 if value < self.lowest - self.config["min_delta"] else self.wait + 1
+        self.lowest = min(self.lowest, value)
+        better = score > self.score
+        if better:
+            self.score, self.epoch = score, epoch
+        return better
+
+    @property
+    def patience_lost(self) -> bool:
+        return bool(0 < self.config["patience"] <= self.wait)
+
+
+class _Run:
+    """The data of one split on the device, and the functions of one training."""
+
+    def __init__(self, data: Prepared, config: Config, fold: int, key: Array):
+        self.data, self.config, self.fold, self.key = data, config, fold, key
+        dtype = jnp.result_type(float)
+        self.classes = data.task == "classification"
+        self.x_train = jnp.asarray(data.x[fold][data.train[fold]], dtype)
+        self.y_train = jnp.asarray(data.y[fold][data.train[fold]], None if self.classes else dtype)
+        self.x_val = jnp.asarray(data.x[fold][data.val[fold]], dtype)
+        self.y_val = data.y[fold][data.val[fold]]
+        self.model = MLP(config, data.n_outputs)
+        self.predict = jax.jit(lambda params, stats, x: self.model.apply({"params": params, "batch_stats": stats}, x))
+
+    def targets(self, y: Array) -> Array:
+        return jax.nn.one_hot(y, self.data.n_outputs) if self.classes else y[:, None]
+
+    def step(self, tx: optax.GradientTransformation) -> Callable[..., Any]:
+        loss_of = loss_function(self.config, training=True)
+
+        def step(params: Any, stats: Any, state: Any, batch: Array, number: Array) -> Any:
+            x, targets = self.disturb(self.x_train[batch], self.targets(self.y_train[batch]), number)
+            dropout = randomness.stream(self.key, Stream.DROPOUT, number)
+
+            def loss_fn(params: Any) -> tuple[Array, Any]:
+                outputs, changed = self.model.apply(
+                    {"params": params, "batch_stats": stats},
+                    x,
+                    lambda layer, x: self.drop(randomness.stream(dropout, layer), x, self.config["dropout"]),
+                    mutable=["batch_stats"],
+                )
+                kernels = [layer["kernel"] for layer in params.values() if "kernel" in layer]
+                l1 = self.config["l1"] and self.config["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
+                l2 = self.config["l2"] and self.config["l2"] / 2 * sum(jnp.sum(kernel**2) for kernel in kernels)
+                return loss_of(outputs, targets).mean() + l1 + l2, changed.get("batch_stats", {})
+
+            (loss, new_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
+            updates, state = tx.update(gradients, state, params)
+            return optax.apply_updates(params, updates), new_stats, state, loss
+
+        return step
+
+    def disturb(self, x: Array, targets: Array, number: Array) -> tuple[Array, Array]:
+        config, key = self.config, self.key
+        if any(config[name] for name in AUGMENTATIONS) and self.data.image_shape is not None:
+            limits = {name: jnp.asarray(config[name], x.dtype) for name in AUGMENTATIONS}
+            x = augment(self.data.image_shape, limits, randomness.stream(key, Stream.AUGMENT, number), x)
+        if config["mixup_alpha"]:
+            chance = randomness.wrap(randomness.stream(key, Stream.MIXUP, number))
+            share = jax.random.beta(chance, config["mixup_alpha"], config["mixup_alpha"])
+            x = share * x + (1 - share) * jnp.roll(x, -1, axis=0)
+            targets = share * targets + (1 - share) * jnp.roll(targets, -1, axis=0)
+        if config["input_noise"]:
+            noise = randomness.normal(randomness.stream(key, Stream.NOISE, number), x.shape)
+            x = x + config["input_noise"] * noise
+        return self.drop(randomness.stream(key, Stream.DROPOUT, number, 0), x, config["input_dropout"]), targets
+
+    def drop(self, key: Array, x: Array, rate: float) -> Array:
+        if rate == 0:
+            return x
+        return jnp.where(randomness.keep(key, x.shape, rate), x / (1 - rate), 0)
+
+    def evaluate(self, params: Any, stats: Any) -> dict[str, float]:
+        """Return the validation metrics, computed on the host by scikit-learn."""
+        return self._metrics("val_", params, stats, self.x_val, self.y_val, self.data.val_variance[self.fold])
+
+    def evaluate_training(self, params: Any, stats: Any) -> dict[str, float]:
+        """Return the same of the training rows but for their loss, whose curve is that of the training itself."""
+        y = self.data.y[self.fold][self.data.train[self.fold]]
+        metrics = self._metrics("train_", params, stats, self.x_train, y, self.data.train_variance[self.fold])
+        return {name: value for name, value in metrics.items() if name != "train_loss"}
+
+    def _metrics(
+        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: float
+    ) -> dict[str, float]:
+        outputs = self.predict(params, stats, x)
+        targets = self.targets(jnp.asarray(y, None if self.classes else outputs.dtype))
+        loss = float(loss_function(self.config, training=False)(outputs, targets).mean())
+        found = {"loss": loss}
+        if np.isfinite(np.asarray(outputs)).all():
+            scale = float(self.data.target_scale[self.fold])
+            found |= _host_metrics(self.data, np.asarray(outputs, np.float64), y, scale, constant=variance == 0)
+        else:
+            found["loss"] = np.nan
+        return {prefix + name: value for name, value in found.items()}
+
+
+def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: float, constant: bool) -> dict[str, float]:
+    """Return scikit-learn's metrics of outputs [rows, outputs], NaN where one is not defined on these rows.
+
+    `constant`: whether the targets are, up to rounding.
+    """
+    from sklearn import metrics
+
+    if data.task == "regression":
+        return {
+            "mse": metrics.mean_squared_error(y * scale, outputs[:, 0] * scale),
+            "mae": metrics.mean_absolute_error(y * scale, outputs[:, 0] * scale),
+            "r2": np.nan if constant else metrics.r2_score(y, outputs[:, 0]),
+            "rmse": metrics.root_mean_squared_error(y * scale, outputs[:, 0] * scale),
+        }
+    predicted = outputs.argmax(axis=1)
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    # Of logits, not of probabilities, which scikit-learn would cut off at float's precision.
+    log_p = outputs - special.logsumexp(outputs, axis=1, keepdims=True)
+    result = {
+        "accuracy": metrics.accuracy_score(y, predicted),
+        "balanced_accuracy": metrics.recall_score(y, predicted, labels=np.unique(y), **macro),
+        "f1": metrics.f1_score(y, predicted, **macro),
+        "log_loss": -log_p[np.arange(len(y)), y].mean(),
+    }
+    if data.n_outputs == 2:
+        both = len(np.unique(y)) == 2
+        result["auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0]) if both else np.nan
+    return result
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    names = rows[0] if rows else ("train_loss", "val_loss")
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def _numpy(tree: Any) -> Any:
+    """Return the tree as NumPy arrays, a missing bias as zeros."""
+    arrays = jax.tree.map(np.asarray, tree)
+    for layer in arrays.values():
+        if "kernel" in layer and "bias" not in layer:
+            layer["bias"] = np.zeros(layer["kernel"].shape[1], layer["kernel"].dtype)
+    return arrays

@@ -1,0 +1,394 @@
+"""The training of one network, as pure functions.
+
+Nothing here knows of other networks: the engine vmaps these functions over lanes and loops over steps and epochs.
+A `Program` is what a compiled program is specialized to, a `Lane` holds what differs between lanes but does not
+change in training, a `State` what changes. A lane that is no longer active goes through the motions and keeps its
+state: failure and completion are data.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxsweep.network import augment, objective, optimizers, randomness, schedules
+from jaxsweep.network.initial import initial_stats, initialize
+from jaxsweep.network.mlp import Architecture, Mode, Params, forward, select, true_kernels
+from jaxsweep.network.objective import LOSSES, LossParameters
+from jaxsweep.network.randomness import Stream
+from jaxsweep.spec.metrics import measure_names, sign
+
+RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
+BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
+TALL = 263  # rows of a matrix that is summed in eights; loops over 32 eights or fewer LLVM turns into gathers
+
+
+class Program(NamedTuple):
+    """What is static: a compiled program exists for each value of it (and each tile size)."""
+
+    task: str
+    net: Architecture
+    batch: int  # padded batch size
+    optimizers: tuple[str, ...]
+    schedules: tuple[str, ...]
+    losses: tuple[str, ...]
+    monitors: tuple[str, ...]
+    objective: str  # the metric that `monitor = objective` and keep_best follow, without its val_
+    keep_best: bool  # whether a lane ends with the weights of its best epoch
+    train_metrics: bool  # whether the training rows are evaluated too at the end of each epoch
+    few_rows: bool  # whether a split has so few training rows that they are shuffled in another way
+    image_shape: tuple[int, int] | None
+    code: str  # a hash of the code that it is traced from, so that no program outlives a change of that
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return what an evaluation gives, in order."""
+        return measure_names(self.task, self.net.outputs)
+
+    @property
+    def columns(self) -> int:
+        """Return the width of a row of the learning curves, see `finish_epoch`."""
+        return 1 + len(self.measures) * (2 if self.train_metrics else 1)
+
+
+class Choices(NamedTuple):
+    """Which optimizer, activation and normalization: shared by a tile, so that a branch stays a branch."""
+
+    optimizer: Array  # int32 [], index into Program.optimizers
+    activation: Array  # int32 [], index into Architecture.activations
+    norm: Array  # int32 [], index into Architecture.norms
+
+
+class Lane(NamedTuple):
+    """One network's constants. Indices of choices point into the Program's tuples."""
+
+    key: Array  # uint32 [2]
+    fold: Array  # int32 [], which split of the data
+    rows: Array  # int32 [], training rows
+    batch_size: Array  # int32 []
+    epoch_steps: Array  # int32 [], steps in an epoch
+    epochs: Array  # int32 []
+    init: Array  # int32 []
+    schedule: Array  # int32 []
+    loss: Array  # int32 []
+    monitor: Array  # int32 []
+    widths: Array | None  # int32 [depth], where the program pads
+    h: dict[str, Array]  # traced hyperparameters in use, each []
+
+
+class Data(NamedTuple):
+    """The device's copy of the data: one block of rows for each split."""
+
+    x: Array  # float [splits, rows, features]
+    y: Array  # int32 (classes) or float (standardized targets) [splits, rows]
+    x_val: Array  # float [splits, val_rows, features]
+    y_val: Array  # [splits, val_rows]
+    val_rows: Array  # int32 [splits], how many of val_rows are examples
+
+
+class State(NamedTuple):
+    """What training changes in one lane."""
+
+    params: Params
+    stats: Params  # running statistics of batch norm
+    slots: optimizers.Slots  # state of the optimizer
+    best_params: Params | None  # weights of the best epoch, where the program keeps them ...
+    best_stats: Params | None
+    best_score: Array  # float [], ... and its objective, larger is better
+    step: Array  # int32 [], steps done
+    epoch: Array  # int32 [], epochs done
+    status: Array  # int32 [], RUNNING and so on
+    loss_sum: Array  # float [], this epoch's training loss times examples ...
+    loss_rest: Array  # float [], ... and what rounding has left out of it
+    best: Array  # float [], best monitored value, smaller is better
+    wait: Array  # int32 [], evaluations without an improvement
+
+
+def init(program: Program, choices: Choices, lane: Lane) -> State:
+    """Return the state before the first step."""
+    scale = lane.h.get("init_scale", jnp.ones(()))
+    params = initialize(program.net, lane.key, lane.init, scale, lane.widths)
+    stats = initial_stats(program.net)
+    dtype = jnp.result_type(float)
+    infinity = jnp.full((), jnp.inf, dtype)
+    zero = jnp.zeros((), jnp.int32)
+    return State(
+        params=params,
+        stats=stats,
+        slots=optimizers.initial_slots(program.optimizers, choices.optimizer, lane.h, params),
+        best_params=params if program.keep_best else None,
+        best_stats=stats if program.keep_best else None,
+        best_score=-infinity,
+        step=zero,
+        epoch=zero,
+        status=jnp.full((), RUNNING, jnp.int32),
+        loss_sum=jnp.zeros((), dtype),
+        loss_rest=jnp.zeros((), dtype),
+        best=infinity,
+        wait=zero,
+    )
+
+
+def shuffle(program: Program, lane: Lane, state: State, length: int) -> Array:
+    """Return this epoch's order of the training rows, int32 [length + batch], padded for the last slice."""
+    key = randomness.stream(lane.key, Stream.SHUFFLE, state.epoch)
+    order = randomness.permutation(key, lane.rows, length, program.few_rows)
+    return jnp.concatenate([order, jnp.zeros(program.batch, jnp.int32)])
+
+
+def train_step(
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
+) -> State:
+    """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits."""
+    x, targets, rows = _batch(program, data, lane, order, number)
+    active = (state.status == RUNNING) & (number < lane.epoch_steps)
+    x, targets = _disturb(program, lane, state.step, rows, x, targets)
+    count = rows.sum().astype(x.dtype)
+
+    def loss_of(params: Params) -> tuple[Array, Params]:
+        dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
+        outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
+        losses = _losses(program, lane, outputs, targets)
+        return jnp.sum(jnp.where(rows, losses, 0)) / count + _penalty(program, lane, params), stats
+
+    (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    finite = jnp.isfinite(loss)
+    moves = active & finite
+    rate = schedules.learning_rate(
+        program.schedules, lane.schedule, lane.h, state.step, lane.epoch_steps, lane.epoch_steps * lane.epochs
+    )
+    params, slots = optimizers.apply(
+        program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
+        gradients, state.slots, state.params,
+    )  # fmt: skip
+    loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, loss * count)
+    return state._replace(
+        params=params,
+        slots=slots,
+        stats=jax.tree.map(lambda new, old: jnp.where(moves, new, old), stats, state.stats),
+        step=state.step + moves,
+        status=jnp.where(active & ~finite, DIVERGED, state.status),
+        loss_sum=jnp.where(active, loss_sum, state.loss_sum),
+        loss_rest=jnp.where(active, loss_rest, state.loss_rest),
+    )
+
+
+def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
+    """Return a sum after one more term, and what rounding left out (Kahan, CACM 8, 1965): epochs may be long."""
+    corrected = term - rest
+    new = total + corrected
+    return new, (new - total) - corrected
+
+
+def _batch(program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike) -> tuple[Array, Array, Array]:
+    """Return inputs [batch, features], targets [batch, outputs], and which rows are examples, bool [batch]."""
+    start = number * lane.batch_size
+    picked = jax.lax.dynamic_slice_in_dim(order, start, program.batch)
+    rows = jnp.arange(program.batch) < jnp.minimum(lane.batch_size, lane.rows - start)
+    split: Any = 0 if data.x.shape[0] == 1 else lane.fold
+    x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
+    if program.task == "classification":
+        return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows
+    return x, y[:, None], rows
+
+
+def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array) -> tuple[Array, Array]:
+    """Return inputs and targets after augmentation, mixup, noise and input dropout, in this order.
+
+    A lane that has none of one selects what it had: 0 times a neighbour's disturbance need not be 0.
+    """
+    h = lane.h
+    if program.image_shape is not None and (used := [h[name] for name in augment.NAMES if name in h]):
+        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x)
+        x = jnp.where(jnp.any(jnp.stack(used) > 0), changed, x)
+    if "mixup_alpha" in h:
+        share = mixup_share(randomness.stream(lane.key, Stream.MIXUP, step), h["mixup_alpha"])
+        # The batch is in random order already, so that the next row is a random partner.
+        following = jnp.arange(program.batch) + 1
+        partner, mixes = jnp.where(following < rows.sum(), following, 0), h["mixup_alpha"] > 0
+        x = jnp.where(mixes, share * x + (1 - share) * x[partner], x)
+        targets = jnp.where(mixes, share * targets + (1 - share) * targets[partner], targets)
+    if "input_noise" in h:
+        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
+        x = jnp.where(h["input_noise"] > 0, x + h["input_noise"] * noise, x)
+    if "input_dropout" in h:
+        rate = h["input_dropout"]
+        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
+        x = jnp.where(rate > 0, jnp.where(mask, x * (1 / (1 - rate)), 0), x)
+    return x, targets
+
+
+def mixup_share(key: Array, alpha: Array) -> Array:
+    """Return a number from Beta(alpha, alpha), or 1 (no mixing) for alpha = 0."""
+    safe = jnp.where(alpha > 0, alpha, 1)
+    drawn = jax.random.beta(randomness.wrap(key), safe, safe)
+    return jnp.where(alpha > 0, drawn, 1.0)
+
+
+def _mode(choices: Choices, lane: Lane) -> Mode:
+    return Mode(choices.activation, choices.norm, lane.widths, lane.h["negative_slope"], lane.h.get("dropout"))
+
+
+def _losses(program: Program, lane: Lane, outputs: Array, targets: Array) -> Array:
+    parameters = LossParameters(lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"])
+    losses: Array = select(
+        lane.loss, [lambda o, t, f=LOSSES[name]: f(o, t, parameters) for name in program.losses], outputs, targets
+    )
+    return losses
+
+
+def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
+    total: ArrayLike = 0.0
+    if (l1 := lane.h.get("l1")) is not None:
+        # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
+        size = sum(_sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
+        total = total + jnp.where(l1 > 0, l1 * size, 0)  # select: a sum that overflows, times 0, is NaN
+    if (l2 := lane.h.get("l2")) is not None:
+        kernels = [params[name]["kernel"] for name in program.net.layers]
+        total = total + jnp.where(l2 > 0, l2 / 2 * sum(_sum(kernel * kernel) for kernel in kernels), 0)
+    return total
+
+
+@jax.custom_vjp
+def _sum(matrix: Array) -> Array:
+    """Return the sum of a matrix, by columns first, many at a time; XLA adds up a whole matrix one by one.
+
+    The rows of a tall matrix are first added up in eights, in so many words: for a long sum XLA would write the
+    elements to memory beforehand. So would JAX's own derivative, hence a plainer one.
+    """
+    eights = matrix.shape[0] // 8 if matrix.shape[0] > TALL else 0
+    columns = jnp.sum(matrix[8 * eights :], axis=0)
+    if eights:
+        head = matrix[: 8 * eights].reshape(eights, 8, -1)
+        added = jax.lax.optimization_barrier(sum(head[:, row] for row in range(8)))
+        columns = columns + jnp.sum(added, axis=0)
+    return jnp.sum(jax.lax.optimization_barrier(columns))
+
+
+_sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadcast_to(g, matrix.shape),))
+
+
+# --- evaluation --------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array
+) -> dict[str, Array]:  # fmt: skip
+    """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
+
+    The loss is the training loss without penalties and label smoothing, as the network is used: without dropout.
+    """
+    length = x.shape[0]
+    blocks = -(-length // BLOCK)
+    block = -(-length // blocks)
+    padding = blocks * block - length
+    x = jnp.pad(x, ((0, padding), (0, 0))).reshape(blocks, block, -1)
+    y = jnp.pad(y, (0, padding)).reshape(blocks, block)
+    rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
+    plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
+    classes = program.task == "classification"
+
+    entropy_too = classes and program.losses != ("cross_entropy",)
+
+    def sums(part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        x, y, rows = part
+        outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
+        targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else y[:, None]
+        loss = entropy = jnp.sum(jnp.where(rows, _losses(program, plain, outputs, targets), 0))
+        if entropy_too:
+            entropy = jnp.sum(jnp.where(rows, objective.log_loss(outputs, targets), 0))
+        summary = objective.classification_sums if classes else objective.regression_sums
+        margin = outputs[:, 1] - outputs[:, 0] if "auc" in program.measures else outputs[:0, 0]
+        return loss, entropy, summary(outputs, y, rows), margin
+
+    parts = (x, y, rows)
+    if blocks == 1:
+        loss, entropy, total, margins = sums(jax.tree.map(lambda a: a[0], parts))
+    else:
+        losses, entropies, totals, margins = jax.lax.map(sums, parts)
+        loss, entropy, total = losses.sum(), entropies.sum(), totals.sum(axis=0)
+    measures = {"loss": loss / count}
+    if classes:
+        measures |= {"log_loss": entropy / count, **objective.classification_metrics(total)}
+        if "auc" in program.measures:
+            measures["auc"] = objective.area_under_curve(margins.ravel(), y.ravel(), rows.ravel())
+    else:
+        measures |= objective.regression_measures(total, count)
+    return measures
+
+
+def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, state: State) -> tuple[State, Array]:
+    """Return the state after the evaluation that ends an epoch, and its row of the learning curves.
+
+    The row is float [program.columns]: the training loss, averaged over the epoch's examples as it was minimized, then
+    the measures of the validation rows and, where the program has them, of the training rows. A lane that was not
+    training gives NaN.
+    """
+    active = state.status == RUNNING
+    split: Any = 0 if data.x.shape[0] == 1 else lane.fold  # a constant keeps the validation rows shared by all lanes
+    network = (program, choices, lane, state.params, state.stats)
+    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split])
+    train_loss = state.loss_sum / lane.rows
+    row = [train_loss, *(measures[name] for name in program.measures)]
+    if program.train_metrics:
+        fit = evaluate(*network, data.x[split], data.y[split], lane.rows)
+        row += [fit[name] for name in program.measures]
+    finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
+    score = _merit(program.objective, measures)
+    watched = jnp.sqrt(measures["mse"]) if program.objective == "rmse" else -score
+    state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": measures["loss"],
+                                                        "objective": watched})  # fmt: skip
+    better = active & finite & (score > state.best_score)
+    epoch = state.epoch + active
+    ended = jnp.where(stop, STOPPED, RUNNING)
+    ended = jnp.where(epoch >= lane.epochs, COMPLETED, ended)
+    ended = jnp.where(finite, ended, DIVERGED)
+    state = state._replace(
+        epoch=epoch,
+        status=jnp.where(active, ended, state.status),
+        loss_sum=jnp.zeros_like(state.loss_sum),
+        loss_rest=jnp.zeros_like(state.loss_rest),
+        best_score=jnp.where(better, score, state.best_score),
+    )
+    if program.keep_best:
+        pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(better, a, b), new, old)  # noqa: E731
+        state = state._replace(
+            best_params=pick(state.params, state.best_params), best_stats=pick(state.stats, state.best_stats)
+        )
+    return state, jnp.where(active, jnp.stack(row), jnp.nan)
+
+
+def _merit(metric: str, measures: dict[str, Array]) -> Array:
+    """Return what orders networks as `metric` does, larger is better; of regression in standard deviations.
+
+    On the same rows, r2 falls and rmse rises with mse, which tells apart more of them in float32 than its root does.
+    `Supply.lanes` has turned min_delta into the unit of what is watched.
+    """
+    if metric in ("r2", "rmse"):
+        return -measures["mse"]
+    return measures[metric] * sign(metric)
+
+
+def _watch(program: Program, lane: Lane, state: State, active: Array, values: dict[str, Array]) -> tuple[State, Array]:
+    """Return the state after early stopping has seen this evaluation, and whether the lane is to stop.
+
+    As in scikit-learn, an evaluation improves if it is more than `min_delta` below the smallest value so far, and
+    the smallest value follows every evaluation.
+    """
+    if "patience" not in lane.h:
+        return state, jnp.zeros((), bool)
+    value = select(lane.monitor, [lambda _, name=name: values[name] for name in program.monitors], 0)
+    improved = value < state.best - lane.h["min_delta"]
+    wait = jnp.where(improved, 0, state.wait + 1)
+    best = jnp.minimum(state.best, value)
+    stop = (lane.h["patience"] > 0) & (wait >= lane.h["patience"])
+    return state._replace(best=jnp.where(active, best, state.best), wait=jnp.where(active, wait, state.wait)), stop
+
+
+def final_weights(program: Program, state: State) -> tuple[Params, Params]:
+    """Return the parameters and running statistics that a trained lane is judged and exported by."""
+    if program.keep_best:
+        return state.best_params or {}, state.best_stats or {}
+    return state.params, state.stats

@@ -1,0 +1,66 @@
+"""The networks of the best K trials: which weights are worth fetching, and which networks stay."""
+
+import heapq
+import threading
+from collections.abc import Sequence
+
+from jaxsweep.data import Prepared
+from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.records.model import Model
+from jaxsweep.records.store import Store
+from jaxsweep.records.trials import Columns, Trial, lane_score
+
+
+class Keeper:
+    """Keeps the networks of the best K trials, in memory and, if the sweep is recorded, in its run directory.
+
+    Of a trial with several lanes it keeps the first replicate on the first fold. `wanted` is called from the
+    engine's threads, `settle` from the sweep's.
+
+    Args:
+        keep: how many trials.
+        data: the data that they are trained on.
+        columns: their metrics, by which they are ranked.
+        keep_best: whether a trial counts by its best epoch.
+        single: whether each trial is a single lane, whose score tells at once whether it is among the best.
+        store: the run directory, if there is one.
+    """
+
+    def __init__(
+        self, keep: int, data: Prepared, columns: Columns, keep_best: bool, single: bool, store: Store | None
+    ) -> None:
+        self.keep, self.data, self.columns, self.keep_best = keep, data, columns, keep_best
+        self.single, self.store = single, store
+        self.models: dict[int, Model] = {}
+        self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
+        self._lock = threading.Lock()
+
+    def wanted(self, lane: LaneResult) -> bool:
+        """Return whether a lane's weights may be needed, so that they should be fetched from the device."""
+        score = lane_score(lane.status, lane.curves, self.columns, self.keep_best)
+        if self.keep == 0 or score is None or lane.job.replicate or lane.job.fold:
+            return False
+        return not self.single or self._enters(score, lane.job.trial)
+
+    def _enters(self, score: float, number: int) -> bool:
+        with self._lock:
+            entry = (self.columns.sign * score, -number)
+            return len(self._ranking) < self.keep or entry > self._ranking[0]
+
+    def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
+        """Decide on a trial whose lanes have all ended, and take their weights from them."""
+        weights = next((lane.weights for lane in lanes if lane.weights is not None), None)
+        for lane in lanes:
+            lane.weights = None
+        if weights is None or trial.score is None or not self._enters(trial.score, trial.id):
+            return
+        self.models[trial.id] = model = Model.of(self.data, trial.config, *weights)
+        if self.store is not None:
+            model.save(self.store.model_path(trial.id))
+        with self._lock:
+            heapq.heappush(self._ranking, (self.columns.sign * trial.score, -trial.id))
+            dropped = -heapq.heappop(self._ranking)[1] if len(self._ranking) > self.keep else None
+        if dropped is not None:
+            del self.models[dropped]
+            if self.store is not None:
+                self.store.remove_model(dropped)

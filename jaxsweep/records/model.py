@@ -1,0 +1,254 @@
+"""A trained network on disk and back: `model.safetensors` for the weights, `model.json` for everything else.
+
+Prediction is plain NumPy in float64 and imports no JAX, so that a network can be used where it was never trained. The
+folder's format is a contract: another program can read it with safetensors, JSON and the few lines of `forward`.
+"""
+
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save as tensors_as_bytes
+
+from jaxsweep.data import Prepared, Preprocessor
+from jaxsweep.data.labels import TASKS, Task
+from jaxsweep.errors import RequestError
+from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
+
+Floats: TypeAlias = NDArray[np.float64]
+Layers: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+NORM_EPSILON = 1e-5  # that of `jaxsweep.model`, which cannot be imported without JAX; a test compares the two
+BLOCK = 8192  # rows predicted at once, so that memory does not grow with the table
+
+ACTIVATIONS: dict[str, Callable[[Floats, float], Floats]] = {
+    "relu": lambda z, slope: np.maximum(z, 0),
+    "leaky_relu": lambda z, slope: np.where(z >= 0, z, slope * z),
+    "tanh": lambda z, slope: np.tanh(z),
+    "sigmoid": lambda z, slope: _sigmoid(z),
+    "elu": lambda z, slope: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "gelu": lambda z, slope: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
+    "silu": lambda z, slope: z * _sigmoid(z),
+    "softplus": lambda z, slope: np.logaddexp(z, 0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with its preprocessing: it takes raw tables and gives labels, or values in target units.
+
+    Attributes:
+        task: classification or regression.
+        config: the resolved config that it was trained with.
+        params: kernels, biases and scales by layer and name, such as `params["hidden_0"]["kernel"]` [in, out].
+        stats: running mean and variance of batch norm by layer and name; empty without.
+        preprocessor: what turns raw columns into features, and holds the classes or the target's mean and scale.
+        header: whether the table that it was trained on names its columns; None in folders that do not say.
+    """
+
+    task: Task
+    config: Config
+    params: Layers
+    stats: Layers
+    preprocessor: Preprocessor
+    header: bool | None = None
+
+    @classmethod
+    def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
+        """Return the network that was trained on the first split of `data`.
+
+        Features that were 0 in all of its training rows have no weights: what training left of their initial ones
+        would be noise, and whoever reads the folder need not know which features these are.
+        """
+        preprocessor = data.preprocessors[0]
+        return cls(data.task, config, _without(params, preprocessor.unseen), stats, preprocessor, data.named)
+
+    def __repr__(self) -> str:
+        own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
+        return f"Model({self.task}, {len(self.preprocessor.inputs)} inputs, {own})"
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return a label of the original type, or a number in units of the target, for each row, [rows].
+
+        Words that training did not know count as none of the categories, and give a warning `UnknownWords`.
+
+        Args:
+            X: a pandas frame with the raw columns (found by name), or an array [rows, raw columns] in their order.
+
+        Raises:
+            RequestError: a column is missing, occurs twice, or holds text instead of numbers.
+        """
+        outputs = self._outputs(X)
+        if self.task == "regression":
+            return self.preprocessor.restore_target(outputs[:, 0])
+        return self.preprocessor.labels(outputs.argmax(axis=1))
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the probability of each class, [rows, classes] in the order of `classes`; `X` as in `predict`.
+
+        Raises:
+            RequestError: as `predict`; or the network is one for regression.
+        """
+        if self.task == "regression":
+            raise RequestError("a regression network has no class probabilities: use predict")
+        outputs = self._outputs(X)
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """The labels in the order of `predict_proba`; None for regression."""
+        return self.preprocessor.classes
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the network as a folder; an earlier export there is replaced, anything else is left alone.
+
+        Raises:
+            RequestError: the folder cannot be written, or holds something else.
+        """
+        target = Path(directory)
+        try:
+            _check_target(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
+                self._write(Path(beside) / "new")
+                if target.exists():
+                    target.rename(Path(beside) / "old")
+                (Path(beside) / "new").rename(target)
+        except OSError as error:
+            raise RequestError(f"{target} cannot be written ({error.strerror}): choose a folder that can") from error
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir()
+        tensors = {
+            f"{layer}/{name}": np.ascontiguousarray(value)
+            for layers in (self.params, self.stats)
+            for layer, values in layers.items()
+            for name, value in values.items()
+        }
+        (folder / WEIGHTS).write_bytes(tensors_as_bytes(tensors))  # save_file would make it readable by its owner only
+        document = {"task": self.task, "config": self.config, **self.preprocessor.to_json()}
+        if self.header is not None:
+            document["header"] = self.header
+        (folder / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        for name in (WEIGHTS, DESCRIPTION):
+            with (folder / name).open("rb") as file:
+                os.fsync(file.fileno())  # the rename that makes the folder visible must not overtake its contents
+
+    def _outputs(self, X: Any) -> Floats:
+        features = self.preprocessor.transform_table(X)
+        blocks = [features[start : start + BLOCK] for start in range(0, len(features), BLOCK)] or [features]
+        return np.concatenate([forward(self.config, self.params, self.stats, block) for block in blocks])
+
+
+def forward(config: Config, params: Layers, stats: Layers, x: Floats) -> Floats:
+    """Return the outputs [rows, outputs] (logits, or standardized targets) for features [rows, features]."""
+    for layer in range(sum(name.startswith("hidden_") for name in params)):
+        x = x @ params[f"hidden_{layer}"]["kernel"].astype(np.float64) + params[f"hidden_{layer}"]["bias"]
+        if config["norm"] != "none":
+            norm = params[f"norm_{layer}"]
+            running = stats[f"norm_{layer}"] if config["norm"] == "batch" else None
+            mean = x.mean(axis=1, keepdims=True) if running is None else running["mean"]
+            var = x.var(axis=1, keepdims=True) if running is None else running["var"].astype(np.float64)
+            x = (x - mean) / np.sqrt(var + NORM_EPSILON) * norm["scale"] + norm["bias"]
+        x = ACTIVATIONS[config["activation"]](x, config["negative_slope"])
+    return np.asarray(x @ params["output"]["kernel"].astype(np.float64) + params["output"]["bias"])
+
+
+def load_model(directory: str | os.PathLike[str]) -> Model:
+    """Return the network that `Model.save` wrote.
+
+    Raises:
+        RequestError: the folder is no exported network, or a broken one.
+    """
+    folder = Path(directory)
+    for name in (DESCRIPTION, WEIGHTS):
+        if not (folder / name).is_file():
+            raise RequestError(f"{folder} is no exported network: it has no {name}")
+    try:
+        document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        task, config = _described(document)
+        preprocessor = Preprocessor.from_json(document)
+        params, stats = _layers(load_file(folder / WEIGHTS), config, preprocessor)
+    except (OSError, ValueError, SafetensorError) as error:  # RequestError and bad JSON are ValueErrors
+        raise RequestError(f"{folder} is a broken exported network: {error}") from error
+    return Model(task, config, params, stats, preprocessor, document.get("header"))
+
+
+def _described(document: Any) -> tuple[Task, Config]:
+    if not isinstance(document, dict):
+        raise ValueError(f"{DESCRIPTION} holds no object")
+    task, config = document.get("task"), document.get("config")
+    if task not in TASKS:
+        raise ValueError(f"task = {task!r}: it must be classification or regression")
+    if ("classes" in document) != (task == "classification") or ("target" in document) != (task == "regression"):
+        raise ValueError(f"a network for {task} has {'classes' if task == 'classification' else 'a target'}")
+    if not isinstance(config, dict):
+        raise ValueError("it has no config")
+    if not isinstance(document.get("header"), bool | None):
+        raise ValueError(f"header = {document['header']!r}: it must be true or false")
+    # What the data allowed was checked before training: here any batch size and any augmentation is right.
+    return cast(Task, task), resolve(config, cast(Task, task), rows=None, image=True)
+
+
+def _layers(tensors: Mapping[str, NDArray[Any]], config: Config, preprocessor: Preprocessor) -> tuple[Layers, Layers]:
+    """Return parameters and running statistics by layer and name, if they are just those that the config needs."""
+    outputs = len(preprocessor.classes) if preprocessor.classes is not None else 1
+    sizes = (len(preprocessor.feature_names), *layer_widths(config, outputs), outputs)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        name = f"hidden_{layer}" if layer < len(sizes) - 2 else "output"
+        shapes |= {f"{name}/kernel": (rows, columns), f"{name}/bias": (columns,)}
+        if name != "output" and config["norm"] != "none":
+            kinds = ("scale", "bias", "mean", "var") if config["norm"] == "batch" else ("scale", "bias")
+            shapes |= {f"norm_{layer}/{kind}": (columns,) for kind in kinds}
+    for name in shapes.keys() ^ tensors.keys():
+        raise ValueError(f"{WEIGHTS} {'lacks' if name in shapes else 'has an unexpected'} {name}")
+    params: dict[str, dict[str, NDArray[Any]]] = {}
+    stats: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, shape in shapes.items():
+        value = tensors[name]
+        if value.shape != shape or value.dtype.kind != "f" or not np.isfinite(value).all():
+            what = (
+                f"{value.dtype} {list(value.shape)}"
+                if value.shape != shape or value.dtype.kind != "f"
+                else "not finite"
+            )
+            raise ValueError(f"{name} is {what}: it must be finite floats of shape {list(shape)}")
+        layer_name, _, kind = name.partition("/")
+        (stats if kind in ("mean", "var") else params).setdefault(layer_name, {})[kind] = value
+    return params, stats
+
+
+def _without(params: Layers, features: Sequence[int]) -> Layers:
+    """Return the parameters with zeros for the weights of the given features; the given ones stay as they are."""
+    if not features:
+        return params
+    first = "hidden_0" if "hidden_0" in params else "output"
+    kernel = np.array(params[first]["kernel"])
+    kernel[list(features)] = 0
+    return {**params, first: {**params[first], "kernel": kernel}}
+
+
+def _check_target(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise RequestError(f"{target} is a file: choose a new folder for the network")
+    others = sorted(entry.name for entry in target.iterdir() if entry.name not in (WEIGHTS, DESCRIPTION))
+    if others:
+        raise RequestError(f"{target} holds other things ({others[0]}): choose a new folder for the network")
+
+
+def _sigmoid(z: Floats) -> Floats:
+    return 0.5 * (1 + np.tanh(0.5 * z))  # 1 / (1 + exp(-z)) would overflow

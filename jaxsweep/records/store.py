@@ -1,0 +1,237 @@
+"""The run directory: everything that a sweep leaves on disk.
+
+`sweep.toml` is the resolved request, `trials.sqlite` the one source of truth about trials, `models/` the weights of
+the best. SQLite runs in WAL mode, and a trial is committed together with its learning curves: what is reported as
+finished survives a kill at any instant.
+"""
+
+import json
+import math
+import shutil
+import sqlite3
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data.source import open_source
+from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.errors import RequestError
+from jaxsweep.records.trials import Trial
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.request import Request
+from jaxsweep.streams import RULES
+
+if TYPE_CHECKING:
+    from jaxsweep.data import Dataset
+
+SWEEP = "sweep.toml"
+TRIALS = "trials.sqlite"
+MODELS = "models"
+FORMAT = 1  # of the tables, as `PRAGMA user_version` says it; 0: before it was said, the same tables
+CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
+
+_SCHEMA = """
+CREATE TABLE trials (
+    trial INTEGER PRIMARY KEY, status TEXT NOT NULL, score REAL, spread REAL NOT NULL, epochs_done INTEGER NOT NULL,
+    seconds REAL NOT NULL, metrics TEXT NOT NULL, config TEXT NOT NULL
+);
+CREATE TABLE evaluations (
+    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
+    {columns}, PRIMARY KEY (trial, replicate, fold)
+);
+CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+def check_free(out: Path) -> None:
+    """Raise RequestError if `out` cannot become a run directory: it holds a run, or cannot be written."""
+    if (out / TRIALS).exists() or (out / SWEEP).exists():
+        raise RequestError(f"--out {out} already holds a run: name a new directory, or remove it first")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"--out {out} cannot be written ({reason}): name a directory that can") from None
+
+
+class Store:
+    """The writer of a new run directory."""
+
+    def __init__(self, out: Path, sweep_toml: str, curves: Sequence[str]) -> None:
+        check_free(out)
+        self.path, self.curves = out, tuple(curves)
+        (out / MODELS).mkdir(exist_ok=True)
+        self._db = sqlite3.connect(out / TRIALS)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        columns = ", ".join(f"{name} BLOB NOT NULL" for name in self.curves)
+        self._db.executescript(_SCHEMA.format(columns=columns))
+        self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        (out / SWEEP).write_text(sweep_toml)
+
+    def record(self, finished: Iterable[tuple[Trial, Sequence[LaneResult]]]) -> None:
+        """Commit finished trials with their lanes' learning curves."""
+        trials: list[tuple[Any, ...]] = []
+        rows: list[tuple[Any, ...]] = []
+        for trial, lanes in finished:
+            trials.append(
+                (trial.id, trial.status, trial.score, trial.spread, trial.epochs_done, trial.seconds,
+                 _json(trial.metrics), json.dumps(trial.config))
+            )  # fmt: skip
+            for lane in lanes:
+                curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
+                rows.append((trial.id, lane.job.replicate, lane.job.fold, len(lane.curves), *curves))
+        marks = ", ".join("?" * (4 + len(self.curves)))
+        with self._db:
+            self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
+            self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
+
+    def conclude(self, summary: dict[str, Any]) -> None:
+        """Commit what the run came to."""
+        with self._db:
+            pairs = [(key, json.dumps(value)) for key, value in summary.items()]
+            self._db.executemany("INSERT OR REPLACE INTO summary VALUES (?, ?)", pairs)
+
+    def model_path(self, trial: int) -> Path:
+        """Return the folder of a trial's exported network."""
+        return self.path / MODELS / str(trial)
+
+    def remove_model(self, trial: int) -> None:
+        """Remove the exported network of a trial that is among the best no more."""
+        shutil.rmtree(self.model_path(trial))
+
+    def close(self) -> None:
+        """Close the database, leaving no journal files behind."""
+        self._db.close()
+
+
+def _json(values: dict[str, Any]) -> str:
+    """Return JSON in which what is not a number is null."""
+    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()})
+
+
+@dataclass
+class StoredRun:
+    """A run directory, read."""
+
+    path: Path
+    request: Request
+    objective: str
+    task: str
+    fingerprint: str
+    trials: list[Trial]
+    rules: int  # of drawing, splitting and training, see `streams.RULES`
+
+    def trial(self, number: int) -> Trial:
+        """Return the trial with this id, or raise RequestError."""
+        for trial in self.trials:
+            if trial.id == number:
+                return trial
+        ids = f"0 to {self.trials[-1].id}" if self.trials else "none"
+        raise RequestError(f"trial {number} is not in {self.path}: its finished trials are {ids}")
+
+    def curves_of(self, number: int, replicate: int = 0, fold: int = 0) -> dict[str, NDArray[np.float64]]:
+        """Return the learning curves of one lane of a trial by metric, each [epochs]."""
+        with _reading(self.path) as db:
+            cursor = db.execute(
+                "SELECT * FROM evaluations WHERE trial = ? AND replicate = ? AND fold = ?", (number, replicate, fold)
+            )
+            names = [column[0] for column in cursor.description][4:]
+            row = cursor.fetchone()
+        curves = [b""] * len(names) if row is None else row[4:]
+        return {name: np.frombuffer(curve, CURVE) for name, curve in zip(names, curves, strict=True)}
+
+    def model_path(self, number: int) -> Path:
+        """Return the folder in which a trial's weights are, if they were kept."""
+        return self.path / MODELS / str(number)
+
+    def has_model(self, number: int) -> bool:
+        """Return whether a trial's weights were kept."""
+        return (self.model_path(number) / "model.json").exists()
+
+    def check_repeatable(self) -> None:
+        """Raise RequestError if this version would not train the run's trials as they were trained."""
+        if self.rules != RULES:
+            raise RequestError(
+                f"the trials of {self.path} cannot be repeated: they were drawn, split and trained by rules "
+                f"{self.rules}, and this version of jaxsweep follows rules {RULES}; their table and kept networks are "
+                f"as good as ever, and {'running its sweep.toml again' if self.rules < RULES else 'a newer version'} "
+                "gives trials that can be"
+            )
+
+    def dataset(self) -> "Dataset":
+        """Return the data that the run was trained on, read again from where they came.
+
+        Raises:
+            RequestError: data that were in memory, are gone, or are not the same any more.
+        """
+        source = self.request.source
+        if source.name is None and source.path is None:
+            raise RequestError(f"{self.path} was trained on data in memory, which cannot be read again")
+        data = open_source(source)
+        if data.fingerprint != self.fingerprint:
+            raise RequestError(
+                f"the data of {self.path} have changed: {source.path or source.name} has the fingerprint "
+                f"{data.fingerprint[:12]}, the run was trained on {self.fingerprint[:12]}"
+            )
+        return data
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True)
+
+
+def load(path: Path | str) -> StoredRun:
+    """Read a run directory.
+
+    Raises:
+        RequestError: there is no run in `path`, or it cannot be read.
+    """
+    from jaxsweep.spec import sweepfile
+
+    path = Path(path)
+    if not (path / TRIALS).exists() or not (path / SWEEP).exists():
+        raise RequestError(f"{path} is no run directory: it must hold {SWEEP} and {TRIALS}")
+    try:
+        table = tomllib.loads((path / SWEEP).read_text())
+        with _reading(path) as db:
+            (written,) = db.execute("PRAGMA user_version").fetchone()
+            if written > FORMAT:
+                raise RequestError(
+                    f"{path} was recorded by a newer version of jaxsweep, in format {written}: this one reads up to "
+                    f"format {FORMAT}"
+                )
+            rows = db.execute(
+                "SELECT trial, status, score, spread, epochs_done, seconds, metrics, config FROM trials ORDER BY trial"
+            ).fetchall()
+    except (tomllib.TOMLDecodeError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
+    run = table.get("run", {})
+    request = sweepfile.from_table(table)
+    return StoredRun(
+        path=path,
+        request=request,
+        objective=str(request.objective),
+        task=str(run.get("task", "")),
+        fingerprint=str(run.get("fingerprint", "")),
+        trials=[_trial(*row) for row in rows],
+        rules=int(table.get("versions", {}).get("rules", 1)),
+    )
+
+
+def _trial(
+    number: int, status: str, score: float | None, spread: float, epochs: int, seconds: float, metrics: str, config: str
+) -> Trial:
+    known = {name: float("nan") if value is None else value for name, value in json.loads(metrics).items()}
+    own = json.loads(config)
+    # A hyperparameter that came after the run was recorded had its default.
+    full = {name: own.get(name, row.default_for(own["optimizer"])) for name, row in HYPERPARAMETERS.items()}
+    return Trial(number, status, score, spread, epochs, seconds, known, full)

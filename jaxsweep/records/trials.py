@@ -1,0 +1,140 @@
+"""Trials: what a config came to, from one lane or the mean of several."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.metrics import metric_names, sign
+
+FINISHED = ("completed", "stopped")
+
+
+@dataclass(repr=False)
+class Trial:
+    """A config that has been evaluated.
+
+    `score` is the objective, None if the trial diverged or failed, or if its objective is no finite number; `spread`
+    is the standard deviation of the score over replicates and folds (0 for one). `metrics` are means over them at the
+    epoch whose weights count.
+    """
+
+    id: int
+    status: str
+    score: float | None
+    spread: float
+    epochs_done: int
+    seconds: float
+    metrics: dict[str, float]
+    config: Config  # every hyperparameter by name, in the order of the table
+
+    def __repr__(self) -> str:
+        own = {name: value for name, value in self.config.items() if value != HYPERPARAMETERS[name].default}
+        return f"Trial({self.id}, {self.status}, score={self.score}, {own})"
+
+    def row(self) -> dict[str, Any]:
+        """Return the trial as a row of the table that `show` and `to_pandas` give."""
+        return {
+            "trial": self.id,
+            "status": self.status,
+            "score": np.nan if self.score is None else self.score,
+            "epochs_done": self.epochs_done,
+            **self.metrics,
+            **self.config,
+        }
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a task's metrics: of the learning curves and of a trial."""
+
+    curves: tuple[str, ...]
+    test: tuple[str, ...]
+    objective: str
+
+    @classmethod
+    def of(cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False) -> "Columns":
+        """Return the columns of a task with `outputs` classes (or 1)."""
+        names = metric_names(task, outputs)
+        curves = ("train_loss", *(f"val_{name}" for name in names))
+        if train_metrics:
+            curves += tuple(f"train_{name}" for name in names if name != "loss")
+        return cls(curves, tuple(f"test_{name}" for name in names) if has_test else (), objective)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metric columns of a trial."""
+        return self.curves + self.test
+
+    @property
+    def sign(self) -> int:
+        """Return 1 if larger objectives are better, else -1."""
+        return sign(self.objective)
+
+
+def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> int:
+    """Return the epoch (from 0) whose weights count: the last one, or the one with the best objective."""
+    if not keep_best:
+        return len(curves) - 1
+    # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
+    watched = "val_mse" if columns.objective in ("val_r2", "val_rmse") else columns.objective
+    sign = -1 if watched == "val_mse" else columns.sign
+    return int(np.argmax(sign * curves[:, columns.curves.index(watched)]))
+
+
+def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> float | None:
+    """Return a lane's objective, or None if it did not finish or the objective is no finite number."""
+    if status not in FINISHED:
+        return None
+    score = float(curves[final_epoch(curves, columns, keep_best), columns.curves.index(columns.objective)])
+    return score if math.isfinite(score) else None
+
+
+def make_trial(number: int, config: Config, lanes: Sequence[LaneResult], columns: Columns, keep_best: bool) -> Trial:
+    """Return the trial that its lanes make: means over them, and a score only if all of them finished."""
+    statuses = [lane.status for lane in lanes]
+    status = next((s for s in ("failed", "diverged", "stopped") if s in statuses), "completed")
+    scores = [lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes]
+    finished = [score for score in scores if score is not None]
+    whole = len(finished) == len(scores)
+    metrics = dict.fromkeys(columns.metrics, float("nan"))
+    if all(lane.status in FINISHED for lane in lanes):
+        ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
+        metrics.update(zip(columns.curves, _mean(ends).tolist(), strict=True))
+        tests = [lane.test for lane in lanes if lane.test is not None]
+        if tests:
+            metrics.update(zip(columns.test, _mean(tests).tolist(), strict=True))
+    return Trial(
+        id=number,
+        status=status,
+        score=statistics.fmean(finished) if whole else None,
+        spread=statistics.pstdev(finished) if whole and len(finished) > 1 else 0.0,
+        epochs_done=max(len(lane.curves) for lane in lanes),
+        seconds=sum(lane.seconds for lane in lanes),
+        metrics=metrics,
+        config=config,
+    )
+
+
+def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean of arrays; of one, which is what most trials have, it is that one."""
+    mean: NDArray[np.float64] = arrays[0] if len(arrays) == 1 else np.mean(arrays, axis=0)
+    return mean
+
+
+def mean_curve(lanes: Sequence[LaneResult]) -> NDArray[np.float64]:
+    """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
+    epochs = min(len(lane.curves) for lane in lanes)
+    return _mean([lane.curves[:epochs] for lane in lanes])
+
+
+def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:
+    """Return the trials that have a score, the best first; the earlier of two equals stands first."""
+    scored = [trial for trial in trials if trial.score is not None]
+    return sorted(scored, key=lambda trial: (-sign(objective) * (trial.score or 0.0), trial.id))

@@ -1,0 +1,80 @@
+"""A sweep as it was asked for, checked and with every default written out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxsweep.data.source import Source
+from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.errors import RequestError
+from jaxsweep.spec.hyperparameters import Config, lookup
+from jaxsweep.spec.space import Space
+from jaxsweep.streams import check_seed
+
+DEFAULT_TRIALS = 256
+DEFAULT_SEARCH = "random"
+KEEP_WEIGHTS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a sweep is to do. `trials` None: as many as the searcher has, or 256 if it has no end.
+
+    Exactly one of `space` and `configs` is given. `objective` None: val_accuracy or val_mse, by the task.
+
+    Raises:
+        RequestError: a number out of its range, or fields that contradict each other.
+    """
+
+    space: Space | None = None
+    configs: tuple[Config, ...] | None = None
+    trials: int | None = None
+    search: str = DEFAULT_SEARCH
+    options: Mapping[str, Any] = field(default_factory=dict)
+    objective: str | None = None
+    seed: int = 0
+    replicates: int = 1
+    folds: int = 0
+    split: tuple[float, ...] = DEFAULT_SPLIT
+    keep: int = 10
+    keep_weights: str = "last"
+    train_metrics: bool = False
+    source: Source = field(default_factory=Source)
+
+    @property
+    def keep_best(self) -> bool:
+        """Return whether the best epoch of a trial counts instead of the last."""
+        return self.keep_weights == "best"
+
+    def __post_init__(self) -> None:
+        if (self.space is None) == (self.configs is None):
+            raise RequestError("a sweep needs either a space or a list of configs, and not both")
+        if self.configs is not None and not self.configs:
+            raise RequestError("configs = [] is empty: it must have at least one config")
+        if self.configs is not None:
+            object.__setattr__(self, "configs", tuple(_checked(*each) for each in enumerate(self.configs)))
+        _at_least("trials", self.trials, 1)
+        _at_least("replicates", self.replicates, 1)
+        _at_least("keep", self.keep, 0)
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        if self.keep_weights not in KEEP_WEIGHTS:
+            raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
+        if not isinstance(self.train_metrics, bool):
+            raise RequestError(f"train_metrics = {self.train_metrics!r} is not legal: it must be true or false")
+
+
+def _checked(number: int, config: Any) -> Config:
+    """Return a listed config with its values checked and in their plain types."""
+    if not isinstance(config, Mapping):
+        raise RequestError(f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}")
+    try:
+        return {name: lookup(name).check(value) for name, value in config.items()}
+    except RequestError as error:
+        raise RequestError(f"configs[{number}]: {error}") from None
+
+
+def _at_least(name: str, value: int | None, low: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")

@@ -1,0 +1,64 @@
+"""What a sweep can use at all: which optimizers, activations, ..., and which traced hyperparameters.
+
+A program holds code for these and for nothing else. The scope comes from the space, not from the configs that happen
+to be drawn, so that a later generation of a search needs no new program.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, used
+from jaxsweep.spec.space import Choice, Constant, Distribution, Space
+
+CATEGORICAL = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "categorical")
+TRACED = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "traced" and row.name != "epochs")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The values that each categorical hyperparameter can take, in the table's order, and the traced ones in use."""
+
+    categories: tuple[tuple[str, tuple[str, ...]], ...]
+    traced: tuple[str, ...]
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return the values that the categorical hyperparameter `name` can take."""
+        return dict(self.categories)[name]
+
+
+def of_configs(configs: Iterable[Config]) -> Scope:
+    """Return the scope of resolved configs."""
+    configs = list(configs)
+    names = used(configs)
+    values: dict[str, set[str]] = {name: {config[name] for config in configs} for name in CATEGORICAL}
+    return _scope(values, names)
+
+
+def of_space(space: Space, defaults: Mapping[str, Any]) -> Scope:
+    """Return the scope of every config that the space can give; `defaults` is a resolved empty config."""
+    values = {name: {defaults[name]} for name in CATEGORICAL}
+    names = set(used([defaults]))
+    for name, entry in space.entries.items():
+        values_of = possible(entry)
+        if name in CATEGORICAL:
+            kept = values[name] if entry.when else set()  # where its condition fails, the default applies
+            values[name] = kept | set(values_of or HYPERPARAMETERS[name].choices)
+        elif values_of is None or any(value != HYPERPARAMETERS[name].neutral for value in values_of):
+            names.add(name)
+    return _scope(values, frozenset(names))
+
+
+def possible(entry: Distribution) -> tuple[Any, ...] | None:
+    """Return the values that an entry can take, or None for a range."""
+    if isinstance(entry, Choice):
+        return tuple(entry.values)
+    return (entry.value,) if isinstance(entry, Constant) else None
+
+
+def _scope(values: Mapping[str, set[str]], names: frozenset[str]) -> Scope:
+    categories = tuple(
+        (name, tuple(choice for choice in HYPERPARAMETERS[name].choices if choice in values[name]))
+        for name in CATEGORICAL
+    )
+    return Scope(categories, tuple(name for name in TRACED if name in names))

@@ -1,0 +1,270 @@
+"""Sweep files: a request as TOML, read, changed by flags and `--set`, and written with every default.
+
+Later wins: the file, then flags, then `--set KEY=VALUE` in their order. Paths in a file are relative to the current
+directory, as they are in a shell. What is written reads back as an equal request.
+"""
+
+import copy
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jaxsweep.data.source import Source
+from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.spec.default import adapted_space
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Space
+from jaxsweep.spec.toml import toml_text
+
+Table = Mapping[str, Any]
+Rule = tuple[tuple[type, ...], str]
+
+_TEXT: Rule = ((str,), "text")
+_INTEGER: Rule = ((int,), "an integer")
+_LIST: Rule = ((list, tuple), "a list")
+KEYS: dict[str, dict[str, Rule]] = {
+    "data": {
+        "name": ((str,), "the name of a built-in data set"),
+        "path": ((str,), "the path of a CSV or Parquet file"),
+        "target": ((str, int), "a column's name, or its number from 0"),
+        "task": ((str,), "classification or regression"),
+        "header": ((bool,), "true or false"),
+        "drop": ((list, tuple), "a list of columns to leave out"),
+        "split": ((list, tuple), "three fractions: train, validation, test"),
+    },
+    "sweep": {
+        "trials": _INTEGER,
+        "search": ((str,), "the name of a searcher"),
+        "objective": ((str,), "a validation metric"),
+        "seed": _INTEGER,
+        "replicates": _INTEGER,
+        "folds": _INTEGER,
+        "keep": _INTEGER,
+        "keep_weights": ((str,), "last or best"),
+        "train_metrics": ((bool,), "true or false"),
+    },
+}
+SECTIONS = ("data", "sweep", "search", "space")
+NAMES: dict[str, Collection[str]] = {**KEYS, "space": HYPERPARAMETERS}  # what each section may hold, where it is known
+RECORDED = ("run", "versions")  # what a run directory notes beside the request; no part of it
+BARE_WORD = re.compile(r"[^\s\"'\[\]{}=,#]+( [^\s\"'\[\]{}=,#]+)*")
+
+
+@dataclass
+class Draft:
+    """A request in the making: the tables of a sweep file, and what was set for the space."""
+
+    table: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
+
+    def put(self, key: str, value: Any) -> None:
+        """Set `section.key`, or `configs`."""
+        if key == "configs":
+            self.table["configs"] = value
+            return
+        section, _, name = key.partition(".")
+        if section == "space":
+            self.space[name] = value
+            return
+        table = self.table.setdefault(section, {})
+        if section == "data" and name in ("name", "path"):
+            for stale in ("name", "path", *(("target", "task", "header", "drop") if name == "name" else ())):
+                table.pop(stale, None)  # other data take the place of the file's
+        table[name] = value
+
+    def source(self) -> Source:
+        """Return where the data come from: `name`, or `path`; RequestError for contradictions."""
+        _check_keys(self.table)
+        data = self.table.get("data", {})
+        if "name" in data and "path" in data:
+            raise RequestError(f"[data] has name = {data['name']!r} and path = {data['path']!r}: it must have one")
+        alien = next((key for key in ("target", "task", "header", "drop") if key in data), None)
+        if "name" in data and alien is not None:
+            raise RequestError(
+                f"{alien} = {data[alien]!r} goes with a table on disk: the built-in {data['name']!r} has its own "
+                f"target and task, so leave {alien} out"
+            )
+        fields = {key: data[key] for key in ("name", "path", "target", "task", "header") if key in data}
+        return Source(**fields, drop=tuple(data.get("drop", ())))
+
+    def request(self, rows: int | None = None) -> Request:
+        """Return the request; `rows` of data help to choose the default space where none is given.
+
+        Raises:
+            RequestError: an unknown section or key, a value of the wrong type, or an illegal one.
+        """
+        source = self.source()
+        sweep, data = self.table.get("sweep", {}), self.table.get("data", {})
+        fields: dict[str, Any] = {key: sweep[key] for key in KEYS["sweep"] if key in sweep}
+        if "split" in data:
+            fields["split"] = _split(data["split"])
+        configs = _configs(self.table)
+        space = None
+        if configs is None or "space" in self.table or self.space:
+            space = Space.from_toml(self._space(_training_rows(rows, fields)))
+        return Request(
+            space=space, configs=configs, options=dict(self.table.get("search", {})), source=source, **fields
+        )
+
+    def _space(self, rows: int | None) -> Table:
+        if "space" in self.table:
+            return {**self.table["space"], **self.space}
+        return adapted_space(self.space, rows)
+
+
+def read(path: str | Path) -> Draft:
+    """Return the tables of a sweep file, their sections and keys checked.
+
+    Raises:
+        RequestError: the file cannot be read, is no TOML, or has an unknown section or key.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}): it must be a sweep file in TOML") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not TOML: {error}") from None
+    try:
+        _check_keys(table)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from None
+    return Draft(table)
+
+
+def from_table(table: Table) -> Request:
+    """Return the request in parsed tables, such as those of a run directory's sweep.toml."""
+    return Draft(copy.deepcopy(dict(table))).request()
+
+
+def assemble(draft: Draft, flags: Table, sets: Iterable[str] = ()) -> Draft:
+    """Return a sweep file's draft changed by flags (`section.key`: value, None for not given) and by `KEY=VALUE`."""
+    changed = copy.deepcopy(draft)
+    for key, value in flags.items():
+        if value is not None:
+            changed.put(key, value)
+    for assignment in sets:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise RequestError(f"--set {assignment}: it must be KEY=VALUE, such as epochs=5 or sweep.seed=3")
+        changed.put(_full_key(key.strip()), _value(assignment, text.strip()))
+    _check_keys(changed.table)
+    return changed
+
+
+def _full_key(key: str) -> str:
+    """Return `section.key` for a key, whose section may be left out where only one has it."""
+    section, dot, name = key.partition(".")
+    if dot:
+        if section not in SECTIONS:
+            raise RequestError(f"--set {key}: unknown section {section!r}{suggestion(section, SECTIONS)}")
+        known = NAMES.get(section)
+        if known is not None and name not in known:
+            raise RequestError(f"--set {key}: {_unknown(section, name)}")
+        return key
+    homes = [home for home, known in NAMES.items() if key in known]
+    if key == "configs" or len(homes) == 1:
+        return key if key == "configs" else f"{homes[0]}.{key}"
+    hint = suggestion(key, [*HYPERPARAMETERS, *KEYS["sweep"], *KEYS["data"]])
+    if not hint.startswith("; did you mean"):  # a list of all of them would be too long
+        hint = "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY"
+    raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
+
+
+def _value(assignment: str, text: str) -> Any:
+    """Return a value given as TOML; what is no TOML is a bare word."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+        if list(parsed) == ["value"]:
+            return parsed["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return float(text)  # .5 and 5. are numbers to everyone but TOML
+    except ValueError:
+        if BARE_WORD.fullmatch(text):
+            return text
+    raise RequestError(f"--set {assignment}: {text!r} is neither a TOML value nor a word: quote it as TOML does")
+
+
+def _check_keys(table: Table) -> None:
+    """Raise RequestError for unknown sections and keys, and for values of the wrong type."""
+    for section, content in table.items():
+        if section in RECORDED or section == "configs":
+            continue
+        if section not in SECTIONS:
+            raise RequestError(f"unknown section or key {section!r}{suggestion(section, (*SECTIONS, 'configs'))}")
+        if not isinstance(content, Mapping):
+            raise RequestError(f"{section} = {content!r} is not a section: write [{section}] and its keys below")
+        for key, value in content.items():
+            if section not in KEYS:
+                continue  # searchers and spaces check their own
+            if key not in KEYS[section]:
+                raise RequestError(_unknown(section, key))
+            types, words = KEYS[section][key]
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                raise RequestError(f"{key} = {value!r} is not legal: it must be {words}")
+
+
+def _unknown(section: str, key: str) -> str:
+    if section == "space":
+        return f"unknown hyperparameter {key!r}{suggestion(key, HYPERPARAMETERS)}"
+    home = next((home for home, known in NAMES.items() if key in known), None)
+    hint = f"; it belongs into [{home}]" if home else suggestion(key, KEYS[section])
+    return f"unknown key {key!r} in [{section}]{hint}"
+
+
+def _split(split: Any) -> tuple[float, ...]:
+    if any(isinstance(part, bool) or not isinstance(part, (int, float)) for part in split):
+        raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
+    return tuple(float(part) for part in split)
+
+
+def _configs(table: Table) -> tuple[dict[str, Any], ...] | None:
+    configs = table.get("configs")
+    if configs is None:
+        return None
+    if not isinstance(configs, list) or not all(isinstance(config, Mapping) for config in configs):
+        raise RequestError(f"configs = {configs!r} is not legal: it must be a list such as [{{ depth = 2 }}]")
+    return tuple(dict(config) for config in configs)
+
+
+def _training_rows(rows: int | None, fields: Table) -> int | None:
+    if rows is None:
+        return None
+    split, folds = fields.get("split", DEFAULT_SPLIT), fields.get("folds", 0)
+    if len(split) != 3:
+        return rows  # refused later, with the words of the split
+    share = (split[0] + split[1]) * (folds - 1) / folds if folds > 1 else split[0]
+    return int(rows * min(max(share, 0.0), 1.0))
+
+
+def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
+    """Return a request as a sweep file with every default written out, and further sections after it.
+
+    `extra` may have the sections in RECORDED: what a run directory notes about the run.
+    """
+    source = request.source
+    # A list has no place for "nothing": what is None or empty is left out, and means the same.
+    data: dict[str, Any] = {"name": source.name, "path": source.path, "target": source.target, "task": source.task}
+    data |= {"header": source.header, "drop": list(source.drop) or None, "split": list(request.split)}
+    sweep = {key: getattr(request, key) for key in KEYS["sweep"]}
+    lines = []
+    if request.configs is not None:
+        lines += ["configs = [", *(f"    {toml_text(config)}," for config in request.configs), "]", ""]
+    lines += [*_section("data", data), *_section("sweep", sweep)]
+    if request.options:
+        lines += _section("search", request.options)
+    if request.space is not None:
+        lines += ["[space]", *request.space.toml_lines(), ""]
+    for name, content in (extra or {}).items():
+        lines += _section(name, content)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(name: str, content: Table) -> list[str]:
+    return [f"[{name}]", *(f"{key} = {toml_text(value)}" for key, value in content.items() if value is not None), ""]

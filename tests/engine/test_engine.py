@@ -1,0 +1,133 @@
+"""Neighbours, tiles, compilations and the machinery around them, in float32 as users run it."""
+
+from typing import Any
+
+import chex
+import numpy as np
+import pytest
+from parity import BASE, run_lanes, same, three_classes
+
+from jaxsweep.data import load_dataset, prepare
+from jaxsweep.engine import programs
+from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.network.reference import train
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, resolve
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[dict[str, Any]]:
+    """100 configs that differ in many numbers and choices."""
+    rng = np.random.default_rng(0)
+    return [
+        {
+            **BASE,
+            "learning_rate": float(10 ** rng.uniform(-3, -1)),
+            "dropout": float(rng.uniform(0, 0.5)),
+            "optimizer": str(rng.choice(["adam", "sgd"])),
+            "schedule": str(rng.choice(["constant", "cosine"])),
+            "epochs": int(rng.integers(3, 8)),
+        }
+        for _ in range(100)
+    ]
+
+
+@pytest.fixture(scope="module")
+def subject(crowd: list[dict[str, Any]]) -> tuple[dict[str, Any], scope.Scope, LaneResult]:
+    """A config, the scope of its sweep, and its lane when it is alone in a tile of 8."""
+    data = three_classes()
+    config = {**BASE, "optimizer": "adam", "learning_rate": 0.02, "dropout": 0.25, "schedule": "cosine"}
+    rows = len(data.train[0])
+    what = scope.of_configs([resolve(each, data.task, rows) for each in [config, *crowd]])
+    (alone,) = run_lanes(data, [config], tile=8, trials=[7], what=what)
+    return config, what, alone
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_crowd_changes_no_bit(subject: Any, crowd: list[dict[str, Any]], place: str) -> None:
+    config, what, alone = subject
+    at = 0 if place == "first" else 99
+    configs = [*crowd[:at], config, *crowd[at + 1 :]]
+    trials = [1000 + i for i in range(100)]
+    trials[at] = 7
+    lanes = run_lanes(three_classes(), configs, tile=8, trials=trials, what=what)
+    assert same(lanes[at], alone)
+
+
+def test_a_diverging_neighbour_changes_no_bit(subject: Any) -> None:
+    config, what, alone = subject
+    wild = {**config, "learning_rate": 1e30}
+    lanes = run_lanes(three_classes(), [wild, config, wild], tile=8, trials=[1, 7, 2], what=what)
+    assert [lane.status for lane in lanes] == ["diverged", "completed", "diverged"]
+    assert same(lanes[1], alone)
+
+
+def test_other_tiles_give_the_same_to_rounding(subject: Any) -> None:
+    config, what, alone = subject
+    for tile in (1, 4):
+        (lane,) = run_lanes(three_classes(), [config], tile=tile, trials=[7], what=what)
+        np.testing.assert_allclose(lane.curves, alone.curves, rtol=1e-4, atol=1e-5)
+
+
+def test_values_never_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 configs that differ in everything but shape trace the training program once."""
+    programs.clear()
+    traced = chex.assert_max_traces(programs.advance, n=1)
+    monkeypatch.setattr(programs, "advance", traced)
+    rng = np.random.default_rng(0)
+    lanes = run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)
+    assert len(lanes) == 500
+    assert sum(lane.status == "completed" for lane in lanes) > 400
+    run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)  # other values, no new program
+    programs.clear()
+
+
+def _anything(rng: np.random.Generator) -> dict[str, Any]:
+    config: dict[str, Any] = {"depth": 1, "width": 4, "batch_size": 75, "epochs": int(rng.integers(1, 4))}
+    for row in HYPERPARAMETERS.values():
+        if row.name in (*config, "width_shape", "loss") or row.images_only:
+            continue
+        if row.kind == "choice":
+            config[row.name] = str(rng.choice(row.choices))
+        elif row.kind == "bool":
+            config[row.name] = bool(rng.integers(2))
+        elif row.kind == "int":
+            config[row.name] = int(rng.integers(0, 3))
+        else:
+            high = min(row.high or 1.0, 0.9)
+            config[row.name] = float(rng.uniform(max(row.low or 0.0, 1e-6), high))
+    config["loss"] = str(rng.choice(["cross_entropy", "focal"]))
+    config["learning_rate"] = float(10 ** rng.uniform(-4, -1))
+    return config
+
+
+def test_float32_follows_the_reference_for_fifty_steps() -> None:
+    data = prepare(load_dataset("digits"))
+    config = {"depth": 2, "width": 32, "batch_size": 64, "epochs": 3, "learning_rate": 1e-3, "dropout": 0.2}
+    (lane,) = run_lanes(data, [config], trials=[5])
+    alone = train(data, config, 3, trial=5)
+    assert lane.steps == 51
+    np.testing.assert_allclose(lane.curves[:, 0], alone.curves["train_loss"], rtol=1e-4)
+    np.testing.assert_allclose(lane.curves[:, 1], alone.curves["val_loss"], rtol=1e-4)
+
+
+def test_unused_hyperparameters_are_not_in_the_program() -> None:
+    rows = 75
+    plain = scope.of_configs([resolve(BASE, "classification", rows)])
+    rich = scope.of_configs([resolve({**BASE, "dropout": 0.1, "patience": 3}, "classification", rows)])
+    assert set(rich.traced) - set(plain.traced) == {"dropout", "patience"}
+    assert plain.values("optimizer") == ("adam",)
+
+
+def test_the_number_of_workers_changes_no_bit(crowd: list[dict[str, Any]]) -> None:
+    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers) for workers in (1, 3))
+    assert all(same(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_an_error_in_a_worker_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(programs, "compiled", broken)
+    with pytest.raises(MemoryError, match="no room"):
+        run_lanes(three_classes(), [BASE])

@@ -1,0 +1,132 @@
+"""In which order lanes train, who compiles first, and what a lane takes into its program."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from parity import ONE_PROGRAM, SEED, three_classes
+
+from jaxsweep.engine import programs
+from jaxsweep.engine.costs import Costs
+from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.planner import Plan, make_plan
+from jaxsweep.network.train import Lane
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import Config, resolve
+
+# Without a hidden layer little is compiled, and all tests share a program.
+LINEAR = {"depth": 0, "batch_size": 15, "learning_rate": 0.01, "epochs": 2}
+EXACT = Costs(compilation=0.0, compilation_layer=0.0)  # compiling costs nothing: each shape has a program of its own
+
+
+def prepared(
+    configs: list[dict[str, Any]], workers: int = 1, tile: int = 1, costs: Costs = ONE_PROGRAM
+) -> tuple[Engine, Plan, list[Config]]:
+    """Return an engine, a plan and the resolved configs, on 75 training rows."""
+    data = three_classes()
+    full = [resolve(config, data.task, len(data.train[0])) for config in configs]
+    engine = Engine(data, scope.of_configs(full), "val_accuracy", SEED, workers=workers)
+    return engine, make_plan(full, engine.supply.sizes, costs=costs, tile=tile), full
+
+
+# --- order -------------------------------------------------------------------------------------------------------
+
+
+def in_order(configs: list[dict[str, Any]], replicates: int = 1) -> list[LaneResult]:
+    """Return the lanes of one worker with one slot in the order in which they end, which is that of the queue."""
+    engine, plan, full = prepared(configs)
+    return list(engine.run(plan, full, range(100, 100 + len(full)), replicates))
+
+
+def test_the_longest_trainings_begin_first() -> None:
+    lanes = in_order([{**LINEAR, "epochs": epochs} for epochs in (1, 3, 2, 5, 3)])
+    assert [lane.job.trial for lane in lanes] == [103, 101, 104, 102, 100]  # of two that are as long, the earlier
+    assert [lane.epochs for lane in lanes] == [5, 3, 3, 2, 1]
+
+
+def test_lanes_with_as_many_steps_an_epoch_stand_together() -> None:
+    shapes = ((1, 15), (4, 5), (3, 15), (2, 5))  # epochs, batch size
+    lanes = in_order([{**LINEAR, "epochs": epochs, "batch_size": size} for epochs, size in shapes])
+    assert {lane.job.trial: lane.steps for lane in lanes} == {100: 5, 101: 60, 102: 15, 103: 30}
+    pairs = [[lane.job.trial for lane in lanes[:2]], [lane.job.trial for lane in lanes[2:]]]
+    assert sorted(pairs) == [[101, 103], [102, 100]]  # 15 and 5 steps an epoch
+
+
+def test_replicates_of_a_trial_follow_each_other() -> None:
+    lanes = in_order([{**LINEAR, "epochs": epochs} for epochs in (1, 2)], replicates=2)
+    assert [(lane.job.trial, lane.job.replicate) for lane in lanes] == [(101, 0), (101, 1), (100, 0), (100, 1)]
+
+
+# --- who compiles first ------------------------------------------------------------------------------------------
+
+
+def test_the_first_program_is_compiled_while_everybody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bucket with the most work has all cores, although a second worker has another one to begin with."""
+    events: list[tuple[str, int]] = []
+    original, guard = programs.compiled, threading.Lock()
+
+    def watched(program: Any, *arguments: Any) -> Any:
+        with guard:
+            events.append(("begins", program.batch))
+        made = original(program, *arguments)
+        with guard:
+            events.append(("ends", program.batch))
+        return made
+
+    configs = [*[LINEAR] * 4, *[{**LINEAR, "batch_size": 75, "epochs": 40}] * 4]
+    engine, plan, full = prepared(configs, workers=2, costs=EXACT)
+    assert [bucket.batch_size for bucket in plan.buckets] == [75, 15]
+    monkeypatch.setattr(programs, "compiled", watched)
+    lanes = list(engine.run(plan, full, range(len(full))))
+    assert sorted(lane.job.trial for lane in lanes) == list(range(8))
+    assert events[:3] == [("begins", 75), ("ends", 75), ("begins", 15)]
+
+
+# --- what a lane takes into its program --------------------------------------------------------------------------
+
+
+class Enough(Exception):
+    """Ends a run before anything is compiled."""
+
+
+def taken_along(configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the names of the traced hyperparameters that a program for these configs has as arguments."""
+    seen: list[set[str]] = []
+
+    def compiled(*arguments: Any) -> Any:
+        (lanes,) = (argument for argument in arguments if isinstance(argument, Lane))
+        seen.append(set(lanes.h))
+        assert all(values.shape == (2,) for values in lanes.h.values())
+        raise Enough
+
+    engine, plan, full = prepared(configs, tile=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(programs, "compiled", compiled)
+        with pytest.raises(Enough):
+            list(engine.run(plan, full, range(len(full))))
+    (names,) = seen
+    return names
+
+
+def test_a_program_takes_only_the_hyperparameters_that_the_sweep_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = taken_along([LINEAR, LINEAR], monkeypatch)
+    off = {"dropout", "l1", "l2", "weight_decay", "clip_norm", "mixup_alpha", "patience", "momentum", "warmup"}
+    assert not plain & off
+    assert {"learning_rate", "b1", "b2", "eps"} < plain
+    rich = taken_along([LINEAR, {**LINEAR, "l2": 0.1, "warmup": 0.5, "patience": 3}], monkeypatch)
+    assert rich - plain == {"l2", "warmup", "patience"}
+    assert plain < rich
+
+
+def test_lanes_hold_the_values_of_their_configs() -> None:
+    configs = [{**LINEAR, "l2": 0.25, "epochs": 4}, {**LINEAR, "warmup": 0.5, "epochs": 4, "learning_rate": 0.5}]
+    engine, plan, full = prepared(configs, tile=3)
+    (group,) = engine._groups(plan, full, range(2), 1)
+    lanes = engine.supply.lanes(group.pop(2), group, 3)
+    np.testing.assert_array_equal(lanes.h["l2"], [0.25, 0, 0])  # the third slot is empty
+    np.testing.assert_array_equal(lanes.h["warmup"], [0, 10, 0])  # half of 4 epochs of 5 steps
+    np.testing.assert_allclose(lanes.h["learning_rate"], [0.01, 0.5, 0])
+    np.testing.assert_array_equal(lanes.epochs, [4, 4, 0])
+    np.testing.assert_array_equal(lanes.epoch_steps, [5, 5, 0])

@@ -1,0 +1,282 @@
+"""The hash of what tracing can reach: the same in every process, another one after any change."""
+
+import functools
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsweep.engine import exported, programs, reach
+from jaxsweep.network import mlp, objective, optimizers, train
+from jaxsweep.spec import hyperparameters, metrics
+
+OFFSET = 1
+TABLE: dict[str, Callable[[Any], Any]] = {"f": lambda x: x + 1}
+
+
+def _root(x: Any) -> Any:
+    return jnp.sin(TABLE["f"](x)) + OFFSET
+
+
+def test_processes_agree() -> None:
+    code = "from jaxsweep.engine import programs; print(programs.code())"
+    late = code + "; import sys; assert 'flax' not in sys.modules"  # a warm start
+    early = "import flax.linen, optax; " + code
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", text], capture_output=True, check=True, text=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for text, seed in ((late, "1"), (early, "2"))
+    }
+    assert len(found) == 1
+    assert programs.code() + "\n" in found
+
+
+CHANGES: dict[str, tuple[Any, str, Any]] = {
+    "a global": (sys.modules[__name__], "OFFSET", 2),
+    "an entry of a registry": (TABLE, "f", lambda x: x + 2),
+    "another package's function": (jnp, "sin", lambda x: x),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_seen(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reach.fingerprint(_root)
+    where, name, value = CHANGES[what]
+    if isinstance(where, types.ModuleType):
+        monkeypatch.setattr(where, name, value)
+    else:
+        monkeypatch.setitem(where, name, value)
+    assert reach.fingerprint(_root) != before
+    monkeypatch.undo()
+    assert reach.fingerprint(_root) == before
+
+
+PACKAGE: dict[str, tuple[Any, str, Any]] = {
+    "an activation": (mlp.ACTIVATIONS, "relu", mlp.ACTIVATIONS["tanh"]),
+    "a derivative": (mlp, "_matmul_back", lambda kept, gradient: None),
+    "a loss": (objective.LOSSES, "mse", lambda o, t, p: o),
+    "a constant": (mlp, "NORM_EPSILON", 1e-3),
+    "an optimizer": (optimizers.OPTIMIZERS, "adam", optimizers.OPTIMIZERS["sgd"]),
+    "a function of JAX": (jax.lax, "switch", lambda index, branches, *operands: branches[0](*operands)),
+    "a function of JAX by another name": (jax.nn, "one_hot", lambda *_, **__: 0),
+}
+
+
+@pytest.mark.parametrize("what", PACKAGE)
+def test_a_change_of_what_programs_are_made_of_names_other_programs(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = programs.code()
+    where, name, value = PACKAGE[what]
+    if what == "a derivative":
+        monkeypatch.setattr(mlp._matmul, "bwd", value)
+    elif isinstance(where, types.ModuleType):
+        monkeypatch.setattr(where, name, value)
+    else:
+        monkeypatch.setitem(where, name, value)
+    assert programs.code() != before
+
+
+def _wrapped(function: Any) -> Any:
+    """Return another function under the name and module of one, as decorators make them."""
+    return functools.wraps(function)(lambda *arguments, **named: 2 * function(*arguments, **named))
+
+
+def _foreign() -> dict[str, tuple[Any, str, Any]]:
+    import optax
+    from flax import linen
+
+    return {
+        "a lambda": (linen, "relu", lambda z: 0 * z),
+        "under its name": (optax, "softmax_cross_entropy", _wrapped(optax.softmax_cross_entropy)),
+        "another of the same package": (optax, "scale_by_adam", optax.scale_by_amsgrad),
+        "another of JAX": (jnp, "tanh", jnp.sin),
+        "another of flax": (linen, "softplus", linen.relu),
+        "a partial": (linen, "gelu", functools.partial(linen.gelu, approximate=False)),
+        "a jitted one": (jax.nn, "log_softmax", jax.jit(_wrapped(jax.nn.log_softmax))),
+        "a number": (jnp, "pi", 3.0),
+        "a method": (linen.Dense, "__call__", lambda self, x: x),
+        "where it is defined": (sys.modules[optax.squared_error.__module__], "squared_error", optax.l2_loss),
+    }
+
+
+FOREIGN = [
+    "a lambda", "under its name", "another of the same package", "another of JAX", "another of flax", "a partial",
+    "a jitted one", "a number", "a method",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_functions_of_other_packages_that_somebody_replaced_are_seen(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = programs.code()
+    where, name, value = _foreign()[what]
+    monkeypatch.setattr(where, name, value)
+    assert programs.code() != before
+    monkeypatch.undo()
+    assert programs.code() == before
+
+
+def test_what_types_and_settings_decide_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = programs.code()
+    for kind, name in ((train.Program, "measures"), (mlp.Architecture, "shapes"), (mlp.Architecture, "normalized")):
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, name, property(lambda self: ()))
+            assert programs.code() != before, name
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "MEASURES", ("loss",))
+        assert programs.code() != before
+    jax.config.update("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"])
+    try:
+        assert programs.code() != before
+    finally:
+        jax.config.update("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"])
+    assert programs.code() == before
+
+
+def test_what_functions_carry_and_objects_are_is_seen() -> None:
+    def scaled(z: Any) -> Any:
+        return scaled.k * z  # type: ignore[attr-defined]
+
+    class Matrix(dict):  # type: ignore[type-arg]
+        def __matmul__(self, other: Any) -> int:
+            return 1
+
+        def method(self) -> int:
+            return 1
+
+    class Callable1:
+        def __call__(self, z: Any) -> Any:
+            return z
+
+    scaled.k = 1.0  # type: ignore[attr-defined]
+    before = reach.fingerprint(scaled)
+    scaled.k = 2.0  # type: ignore[attr-defined]
+    assert reach.fingerprint(scaled) != before
+    for value in (Matrix(), Callable1()):
+        before = reach.fingerprint(value)
+        assert reach.fingerprint(value) == before  # without state, its class tells it
+        for name in ("__matmul__", "method", "__call__"):
+            if name in vars(type(value)):
+                old = vars(type(value))[name]
+                setattr(type(value), name, lambda self, *_: 2)
+                assert reach.fingerprint(value) != before, name
+                setattr(type(value), name, old)
+
+
+def test_arguments_are_part_of_the_code() -> None:
+    assert reach.fingerprint(eval("lambda z: g(z)")) != reach.fingerprint(eval("lambda *z: g(z)"))
+
+
+def test_modules_of_others_are_walked_wherever_they_come_from() -> None:
+    module = types.ModuleType("somebodys")
+    module.f = lambda z: z  # type: ignore[attr-defined]
+    holder = types.SimpleNamespace(m=module)
+    before = [reach.fingerprint(lambda z: module.f(z)), reach.fingerprint(holder)]
+    module.f = lambda z: 2 * z  # type: ignore[attr-defined]
+    assert reach.fingerprint(lambda z: module.f(z)) != before[0]
+    assert reach.fingerprint(holder) != before[1]
+
+
+def test_code_that_searches_as_it_runs_is_never_the_same() -> None:
+    def imports(z: Any) -> Any:
+        from somebodys import f  # type: ignore[import-not-found]
+
+        return f(z)
+
+    def gets(z: Any) -> Any:
+        return getattr(z, "f")()  # noqa: B009
+
+    for function in (imports, gets):
+        assert reach.fingerprint(function) != reach.fingerprint(function)
+
+
+def test_closures_defaults_partials_and_arrays_count() -> None:
+    def make(number: float) -> Callable[[float], float]:
+        return lambda x: x + number
+
+    def default(x: float, step: float = 1.0) -> float:
+        return x + step
+
+    def other(x: float, step: float = 2.0) -> float:
+        return x + step
+
+    other.__qualname__ = default.__qualname__
+    pairs = [
+        (make(1.0), make(2.0)),
+        (default, other),
+        (functools.partial(default, step=1), functools.partial(default, step=2)),
+        (np.arange(3), np.arange(1, 4)),
+        (jnp.arange(3), jnp.arange(1, 4)),
+        ({"a": 1}, {"b": 1}),
+        ((1, 2), (1, (2,))),
+        (1, 1.0),
+    ]
+    for one, two in pairs:
+        assert reach.fingerprint(one) != reach.fingerprint(two), one
+        assert reach.fingerprint(one) == reach.fingerprint(one), one
+
+
+def test_what_cannot_be_told_apart_is_never_the_same() -> None:
+    assert reach.fingerprint(object()) != reach.fingerprint(object())
+    thing = object()
+    assert reach.fingerprint(thing) != reach.fingerprint(thing)
+
+
+def test_circles_end() -> None:
+    def even(n: int) -> bool:
+        return n == 0 or odd(n - 1)
+
+    def odd(n: int) -> bool:
+        return n != 0 and even(n - 1)
+
+    assert reach.fingerprint(even) == reach.fingerprint(even) != reach.fingerprint(odd)
+
+
+def test_sources_in_folders_name_programs_too() -> None:
+    """Programs are named after all sources of the package, in whatever folder."""
+    folder = Path(hyperparameters.__file__).parents[1]
+    sources = sorted(folder.rglob("*.py"))
+    assert len(sources) > len(list(folder.glob("*.py")))
+    assert exported.cache.digest(b"\n".join(path.read_bytes() for path in sources)) == exported._SOURCES
+
+
+SCRIPT = """
+import dataclasses, sys
+import jax.numpy as jnp, numpy as np, jaxsweep as js
+from jaxsweep.network import mlp
+from jaxsweep.records import model
+from jaxsweep.spec import hyperparameters
+row = hyperparameters.HYPERPARAMETERS["activation"]
+new = dataclasses.replace(row, choices=(*row.choices, "mine"))
+hyperparameters.HYPERPARAMETERS["activation"] = new
+model.ACTIVATIONS["mine"] = lambda z, slope: z
+def score(value, derivative):
+    mlp.ACTIVATIONS["mine"] = mlp.Activation(lambda z, s: value(z), lambda z, y, s: derivative(z))
+    config = dict(activation="mine", depth=1, width=16, epochs=3, learning_rate=0.02)
+    return js.sweep(js.load_dataset("iris"), configs=[config], progress=False).best.metrics["val_loss"]
+for name in sys.argv[1:]:
+    print(score(*{"sin": (jnp.sin, jnp.cos), "zero": (lambda z: 0 * z, lambda z: 0 * z)}[name]))
+"""
+
+
+def test_a_changed_activation_is_never_served_from_an_old_program(tmp_path: Path) -> None:
+    """Neither one that an earlier process has kept nor one that this process has compiled."""
+
+    def losses(*names: str) -> list[float]:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *names], capture_output=True, text=True, check=True,
+            env={"JAXSWEEP_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin"},
+        )  # fmt: skip
+        return [float(line) for line in done.stdout.split()]
+
+    sine, zero = losses("sin", "zero")
+    assert zero > sine + 0.1
+    assert losses("zero", "sin") == [zero, sine]

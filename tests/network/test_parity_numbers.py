@@ -1,0 +1,96 @@
+"""Regularization, early stopping, odd batches, folds and random mixtures train as they do alone, in float64."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from parity import BASE, ONE_PROGRAM, check, images, regression, three_classes
+
+from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def test_regularization_in_one_padded_program() -> None:
+    changes: list[dict[str, Any]] = [
+        {"dropout": 0.3, "l1": 1e-3, "width": 5},
+        {"input_dropout": 0.2, "l2": 0.1},
+        {"input_noise": 0.3, "weight_decay": 0.1, "width": 5},
+        {"clip_norm": 0.1, "mixup_alpha": 0.4},
+        {"momentum": 0.9, "nesterov": True, "optimizer": "sgd"},
+        {"momentum": 0.5, "optimizer": "sgd", "weight_decay": 0.2},
+        {"init_scale": 2.0, "width": 4, "optimizer": "lamb", "weight_decay": 0.3},
+    ]
+    check(three_classes(), [{**BASE, **change} for change in changes], costs=ONE_PROGRAM)
+
+
+def test_early_stopping_and_divergence() -> None:
+    patience = [(2, 0.0, "val_loss"), (3, 0.05, "train_loss"), (2, 0.0, "objective"), (1, 0.1, "val_loss")]
+    configs = [
+        {**BASE, "epochs": 30, "patience": p, "min_delta": delta, "monitor": monitor, "learning_rate": 0.05}
+        for p, delta, monitor in patience
+    ]
+    configs += [{**BASE, "epochs": 9}, {**BASE, "optimizer": "sgd", "activation": "elu", "learning_rate": 3e38}]
+    lanes = check(three_classes(), configs)
+    assert [lane.status for lane in lanes] == ["stopped"] * 4 + ["completed", "diverged"]
+
+
+def test_weights_of_the_best_epoch() -> None:
+    configs = [{**BASE, "epochs": 12, "learning_rate": 0.1, "norm": "batch"}, {**BASE, "epochs": 5}]
+    check(three_classes(), configs, keep_best=True)
+
+
+def test_augmentation() -> None:
+    changes = [{"rotation": 20}, {"scaling": 0.2, "shift": 0.1}, {"flip": 0.5}, {}]
+    check(images(), [{**BASE, "epochs": 3, **change} for change in changes], objective="val_auc")
+
+
+def test_batches_from_one_row_to_all() -> None:
+    sizes = [(1, 2), (3, 4), (16, 6), (75, 5), ("full", 3), (74, 5)]
+    configs = [{**BASE, "batch_size": b, "epochs": e, "schedule": "cosine", "warmup": 0.2} for b, e in sizes]
+    check(three_classes(), configs, costs=ONE_PROGRAM)
+
+
+def test_folds_of_unequal_size_and_replicates() -> None:
+    data = three_classes(split=(0.7, 0, 0.3), folds=2)
+    assert len({len(part) for part in data.train}) > 1
+    check(data, [BASE, {**BASE, "norm": "batch"}], replicates=2)
+
+
+def test_linear_models_and_funnels() -> None:
+    check(three_classes(), [{**BASE, "depth": 0}, {**BASE, "depth": 3, "width": 8, "width_shape": "funnel"}])
+
+
+def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any]:
+    """Return a config in which every hyperparameter is drawn at random."""
+    config: dict[str, Any] = {
+        "depth": 2,
+        "width": int(rng.integers(4, 9)),
+        "batch_size": int(rng.choice([8, 13, 16])),
+        "epochs": int(rng.integers(2, 5)),
+        "learning_rate": float(10 ** rng.uniform(-3, -1.5)),
+        "loss": str(rng.choice(losses)),
+    }
+    for row in HYPERPARAMETERS.values():
+        if row.name in config or row.images_only or row.name == "width_shape":
+            continue
+        if row.kind == "choice":
+            config[row.name] = str(rng.choice(row.choices))
+        elif row.name in ("l1", "l2"):
+            config[row.name] = float(rng.choice([0, 10 ** rng.uniform(-4, -2)]))
+        elif row.neutral is not None and row.kind == "float":
+            config[row.name] = float(rng.choice([row.neutral, rng.uniform(0.1, 0.5)]))
+    config["nesterov"] = bool(rng.integers(2))
+    config["patience"] = int(rng.integers(0, 3))
+    return config
+
+
+def test_random_mixtures() -> None:
+    rng = np.random.default_rng(0)
+    check(three_classes(), [_mixture(rng, CLASSIFICATION_LOSSES) for _ in range(6)], costs=ONE_PROGRAM)
+
+
+def test_random_mixtures_in_regression() -> None:
+    rng = np.random.default_rng(1)
+    configs = [_mixture(rng, ("mse", "mae", "huber", "log_cosh")) for _ in range(4)]
+    check(regression(), configs, objective="val_mse", costs=ONE_PROGRAM)

@@ -1,0 +1,195 @@
+"""Whose weights are fetched from the device, and whose are kept."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxsweep as js
+from jaxsweep.engine.outcome import Job, LaneResult
+from jaxsweep.engine.planner import make_plan
+from jaxsweep.engine.tile import Tile
+from jaxsweep.records.keeper import Keeper
+from jaxsweep.records.trials import Columns, Trial
+
+WEIGHTS: Any = ({}, {})
+NO_DATA: Any = None
+
+
+class NoModel:
+    """Takes the place of a network: its config, which holds the trial's number here."""
+
+    @staticmethod
+    def of(data: None, config: dict[str, int], params: Any, stats: Any) -> dict[str, int]:
+        assert (params, stats) == WEIGHTS
+        return config
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxsweep.records.keeper.Model", NoModel)
+
+
+def columns(objective: str) -> Columns:
+    return Columns.of("classification", 3, objective, False)
+
+
+def ended(trial: int, score: float, objective: str = "val_accuracy", status: str = "completed", **job: int) -> Any:
+    """Return a lane whose objective was `score` after its last epoch, and 0.5 after the one before."""
+    names = columns(objective).curves
+    curves = np.zeros((2, len(names)))
+    curves[:, names.index(objective)] = 0.5, score
+    where = Job(trial, trial, job.get("replicate", 0), job.get("fold", 0))
+    return LaneResult(where, status, 10, curves, None, 0.0)
+
+
+class Run:
+    """A keeper, as a sweep of trials with one lane uses it."""
+
+    def __init__(self, keep: int, objective: str = "val_accuracy", keep_best: bool = False) -> None:
+        self.keeper = Keeper(keep, NO_DATA, columns(objective), keep_best, single=True, store=None)
+        self.objective, self.keep_best = objective, keep_best
+
+    def ends(self, number: int, score: float, status: str = "completed") -> bool:
+        """Return whether the weights of this trial are fetched; if they are, the trial is settled."""
+        lane = ended(number, score, self.objective, status)
+        fetched = self.keeper.wanted(lane)
+        lane.weights = WEIGHTS if fetched else None
+        counts = max(0.5, score) if self.keep_best else score
+        trial = Trial(number, status, counts if status == "completed" else None, 0.0, 2, 0.0, {}, {"number": number})
+        self.keeper.settle(trial, [lane])
+        assert lane.weights is None  # nobody else holds them
+        return fetched
+
+
+# --- which lanes are wanted --------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_model")
+def test_only_lanes_among_the_best_so_far_are_fetched() -> None:
+    run = Run(keep=2)
+    assert [run.ends(number, score) for number, score in enumerate((0.6, 0.4, 0.3, 0.5, 0.4, 0.9))] == [
+        True, True,  # there are two places
+        False, True,  # in place of 0.4
+        False, True,  # in place of 0.5
+    ]  # fmt: skip
+    assert run.keeper.models == {0: {"number": 0}, 5: {"number": 5}}
+
+
+@pytest.mark.usefixtures("no_model")
+def test_of_two_equals_the_earlier_trial_is_kept() -> None:
+    run = Run(keep=1)
+    assert run.ends(5, 0.7)
+    assert not run.ends(6, 0.7)
+    assert run.ends(4, 0.7)  # lanes end in any order
+    assert set(run.keeper.models) == {4}
+
+
+@pytest.mark.usefixtures("no_model")
+def test_smaller_is_better_where_the_objective_is_a_loss() -> None:
+    run = Run(keep=1, objective="val_loss")
+    assert [run.ends(number, score) for number, score in enumerate((0.6, 0.8, 0.2))] == [True, False, True]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_the_best_epoch_counts_if_its_weights_are_kept() -> None:
+    last, best = Run(keep=1), Run(keep=1, keep_best=True)
+    for run in (last, best):
+        run.ends(0, 0.48)  # 0.5 in its best epoch
+    assert last.ends(1, 0.49)
+    assert not best.ends(1, 0.49)  # it is 0.5 as well
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_lanes_without_a_score_are_not_fetched(status: str) -> None:
+    run = Run(keep=3)
+    assert not run.ends(0, 0.9, status)
+    assert run.keeper.models == {}
+
+
+@pytest.mark.usefixtures("no_model")
+def test_nothing_is_fetched_if_nothing_is_kept() -> None:
+    assert not Run(keep=0).ends(0, 0.9)
+
+
+@pytest.mark.usefixtures("no_model")
+def test_of_a_trial_with_several_lanes_the_first_is_fetched() -> None:
+    """Its score is known only when the others have ended, so that any trial may still be among the best."""
+    keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, single=False, store=None)
+    lanes = [(trial, replicate, fold) for trial in (0, 1) for replicate in (0, 1) for fold in (0, 1)]
+    wanted = [
+        (trial, replicate, fold)
+        for trial, replicate, fold in lanes
+        if keeper.wanted(ended(trial, 0.9 - 0.1 * trial, replicate=replicate, fold=fold))
+    ]
+    assert wanted == [(0, 0, 0), (1, 0, 0)]
+
+
+# --- what is fetched ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Lanes whose weights are fetched from the device, in a sweep with one worker and two slots."""
+    jobs: list[Job] = []
+    weights = Tile._weights
+
+    def watched(tile: Tile, slot: int, job: Job) -> Any:
+        jobs.append(job)
+        return weights(tile, slot, job)
+
+    monkeypatch.setattr(Tile, "_weights", watched)
+    monkeypatch.setattr("jaxsweep.setup.make_plan", lambda *arguments: make_plan(*arguments, tile=2))
+    monkeypatch.setattr("jaxsweep.engine.engine.default_workers", lambda: 1)
+    return jobs
+
+
+def _trained(rates: list[float], **how: Any) -> js.Result:
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    configs = [{"depth": 0, "batch_size": 10, "epochs": 5, "learning_rate": rate} for rate in rates]
+    data = js.Dataset.from_arrays(x, np.digitize(x[:, 0], [-0.5, 0.5]))
+    return js.sweep(data, configs=configs, objective="val_loss", split=(0.6, 0.4, 0.0), progress=False, **how)
+
+
+def test_a_sweep_fetches_the_weights_of_the_best_alone(fetched: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    settled, change = 0, threading.Condition()
+    settle, wanted, asked = Keeper.settle, Keeper.wanted, 0
+
+    def settles(*arguments: Any) -> Any:
+        nonlocal settled
+        decided = settle(*arguments)
+        with change:
+            settled += 1
+            change.notify()
+        return decided
+
+    def after_those_before(keeper: Keeper, lane: LaneResult) -> bool:
+        """Decide on a lane once the trials of all lanes before it are settled: a worker may be ahead of the sweep."""
+        nonlocal asked
+        with change:
+            assert change.wait_for(lambda: settled == asked, timeout=60)
+        asked += 1
+        return wanted(keeper, lane)
+
+    monkeypatch.setattr(Keeper, "settle", settles)
+    monkeypatch.setattr(Keeper, "wanted", after_those_before)
+    result = _trained([0.1, *[1e-9] * 5], keep=1)  # the first one learns something, the others nothing
+    assert result.best.id == 0
+    assert [job.trial for job in fetched] == [0]
+    assert set(result.models) == {0}
+
+
+def test_a_sweep_that_keeps_nothing_fetches_nothing(fetched: list[Job]) -> None:
+    result = _trained([0.1, 0.01, 0.001], keep=0)
+    assert [trial.status for trial in result.trials] == ["completed"] * 3
+    assert fetched == []
+    assert result.models == {}
+
+
+def test_of_replicates_the_weights_of_the_first_are_fetched(fetched: list[Job]) -> None:
+    result = _trained([0.1, 0.01, 0.001], keep=2, replicates=3)
+    assert sorted((job.trial, job.replicate) for job in fetched) == [(0, 0), (1, 0), (2, 0)]
+    ranked = sorted(result.trials, key=lambda trial: trial.score or 0.0)
+    assert set(result.models) == {trial.id for trial in ranked[:2]}

@@ -1,0 +1,191 @@
+"""The run directory while it is written: who may read, what is there at any time, and what a crash cannot undo."""
+
+import json
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxsweep as js
+from jaxsweep import loop
+from jaxsweep.data import prepare
+from jaxsweep.engine.outcome import Job, LaneResult
+from jaxsweep.records.model import Model, load_model
+from jaxsweep.records.store import Store, load
+from jaxsweep.records.trials import Trial, best_first
+from jaxsweep.report import tables
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec.hyperparameters import resolve
+from jaxsweep.spec.request import Request
+
+LINEAR = {"depth": 0, "batch_size": 10, "epochs": 2}
+
+
+def finished(number: int) -> tuple[Trial, list[LaneResult]]:
+    """Return a trial of one lane whose curves are `number` + 0.25 and `number` + 0.75, two metrics each."""
+    curves = np.full((2, 2), [[number + 0.25], [number + 0.75]])
+    trial = Trial(number, "completed", number / 8, 0.0, 2, 1.0, {"val_loss": 0.5}, {"depth": 0, "optimizer": "adam"})
+    return trial, [LaneResult(Job(0, number, 0, 0), "completed", 2, curves, None, 1.0)]
+
+
+def reader(run: Path) -> sqlite3.Connection:
+    """Return a connection that reads, begins and ends transactions only when told, and does not wait for locks."""
+    connection = sqlite3.connect(f"file:{run / 'trials.sqlite'}?mode=ro", uri=True, timeout=0, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout = 0")
+    return connection
+
+
+def trials(connection: sqlite3.Connection) -> list[int]:
+    return [number for (number,) in connection.execute("SELECT trial FROM trials ORDER BY trial")]
+
+
+# --- readers and the writer --------------------------------------------------------------------------------------
+
+
+def test_readers_and_the_writer_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run", "", ("train_loss", "val_loss"))
+    store._db.execute("PRAGMA busy_timeout = 0")
+    with closing(store), closing(reader(tmp_path / "run")) as db, closing(reader(tmp_path / "run")) as other:
+        store.record([finished(0)])
+        db.execute("BEGIN")
+        assert trials(db) == [0]
+        store.record([finished(1), finished(2)])  # while somebody reads
+        assert trials(db) == [0]  # who goes on to see what there was
+        assert trials(other) == [0, 1, 2]
+        db.execute("COMMIT")
+        assert trials(db) == [0, 1, 2]
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_trial_comes_with_its_learning_curves(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "run", "", ("train_loss", "val_loss"))) as store:
+        store.record([finished(3)])
+        with closing(reader(tmp_path / "run")) as db:
+            assert db.execute("SELECT status, score, config FROM trials").fetchall() == [
+                ("completed", 3 / 8, '{"depth": 0, "optimizer": "adam"}')
+            ]
+            rows = db.execute("SELECT trial, epochs, train_loss, val_loss FROM evaluations").fetchall()
+    ((number, epochs, *curves),) = rows
+    assert (number, epochs) == (3, 2)
+    assert [np.frombuffer(curve, "<f8").tolist() for curve in curves] == [[3.25, 3.75]] * 2
+
+
+def test_trials_are_recorded_together_or_not_at_all(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "run", "", ("train_loss", "val_loss"))) as store:
+        store.record([finished(0)])
+        with pytest.raises(sqlite3.IntegrityError):
+            store.record([finished(1), finished(0)])  # a number that is taken
+        with closing(reader(tmp_path / "run")) as db:
+            assert trials(db) == [0]
+            assert db.execute("SELECT trial FROM evaluations").fetchall() == [(0,)]
+
+
+def test_a_closed_store_leaves_no_journal(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run", "text", ("train_loss", "val_loss"))
+    store.record([finished(0)])
+    store.close()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["models", "sweep.toml", "trials.sqlite"]
+
+
+# --- while a sweep runs ------------------------------------------------------------------------------------------
+
+
+class Reader(Progress):
+    """Reads the run directory whenever a trial has finished; each takes 0.3 s, of a clock that this listener moves."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.now = run, 0.0
+        self.reported: list[float] = []  # when each trial was
+        self.committed: list[int] = []  # trials in the database then
+        self.curves: list[int] = []  # and learning curves
+
+    def update(self, snapshot: Snapshot) -> None:
+        with closing(reader(self.run)) as db:
+            self.committed.append(len(trials(db)))
+            self.curves.append(db.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+        self.reported.append(self.now)
+        assert snapshot.finished == len(self.reported)
+        self.now += 0.3
+
+
+def test_what_is_reported_is_committed_within_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Reader(tmp_path / "run")
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: listener.now))
+    configs = tuple({**LINEAR, "learning_rate": 0.01 * (i + 1)} for i in range(12))
+    data = js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 4)
+    loop.execute(data, Request(configs=configs, keep=0, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)
+    assert len(listener.reported) == 12
+    for now, committed in zip(listener.reported, listener.committed, strict=True):
+        assert committed >= sum(then <= now - 0.5 for then in listener.reported)
+    assert listener.committed[-1] >= 10
+    assert listener.curves == listener.committed
+    with closing(reader(tmp_path / "run")) as db:
+        assert trials(db) == list(range(12))
+
+
+# --- exported networks -------------------------------------------------------------------------------------------
+
+
+def test_a_network_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename may reach the disk before the contents of the files do, unless these are synced first."""
+    data = prepare(js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2))
+    params = {"output": {"kernel": np.ones((3, 2), np.float32), "bias": np.zeros(2, np.float32)}}
+    model = Model.of(data, resolve(LINEAR, "classification", 20), params, {})
+    synced: dict[int, int] = {}  # bytes of each file, by its inode
+    named: list[dict[int, int]] = []  # what was synced when something got its name
+    rename = os.rename
+
+    def sync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced[status.st_ino] = status.st_size
+
+    def renamed(*arguments: Any, **options: Any) -> None:
+        named.append(dict(synced))
+        rename(*arguments, **options)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "rename", renamed)
+    model.save(tmp_path / "model")
+    files = [path.stat() for path in (tmp_path / "model").iterdir()]
+    assert len(files) == 2
+    assert named
+    for status in files:
+        assert named[-1].get(status.st_ino) == status.st_size > 0
+
+
+# --- runs of earlier versions ------------------------------------------------------------------------------------
+
+FIXTURES = sorted((Path(__file__).resolve().parents[1] / "fixtures").glob("run_*"))
+
+
+@pytest.mark.parametrize("run", FIXTURES, ids=lambda path: path.name)
+def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: Path) -> None:
+    """`table.json` is what `show` printed then; later versions may add columns, and change none."""
+    shutil.copytree(run, tmp_path / "run")  # SQLite may write beside what it reads
+    stored = load(tmp_path / "run")
+    rows = json.loads((run / "table.json").read_text())
+    assert len(stored.trials) == len(rows) > 0
+    for trial, row in zip(stored.trials, rows, strict=True):
+        now = tables.finite(trial.row())
+        assert {name: now[name] for name in row} == row
+        curves = stored.curves_of(trial.id)
+        assert all(len(curve) == len(curves["train_loss"]) >= 1 for curve in curves.values())
+    best = best_first(stored.trials, stored.objective)[0]
+    assert stored.has_model(best.id)
+    assert load_model(stored.model_path(best.id)).config == best.config
+
+
+def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "run", "[space]\nepochs = 1\n", ("train_loss", "val_loss"))) as store:
+        assert store._db.execute("PRAGMA user_version").fetchone() == (1,)
+        store.record([finished(0)])
+        assert [trial.id for trial in load(tmp_path / "run").trials] == [0]
+        store._db.execute("PRAGMA user_version = 2")
+    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 2: this one reads up to format 1"):
+        load(tmp_path / "run")

@@ -1,0 +1,44 @@
+"""Which children evolution proposes: those around which the configs told so far rank best."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxsweep.search import make
+from jaxsweep.spec.space import Choice, Space, Uniform
+
+SPACE = Space(dropout=Uniform(0, 0.8), input_dropout=Uniform(0, 0.8))
+
+
+def grid(count: int) -> list[dict[str, Any]]:
+    """Return configs that fill SPACE evenly, count x count of them."""
+    ticks = (np.arange(count) + 0.5) / count * 0.8
+    return [{"dropout": float(a), "input_dropout": float(b)} for a in ticks for b in ticks]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_lucky_score_lifts_no_region(seed: int) -> None:
+    """The best config by far lies among the worst; it breeds the most, but where it is nobody else did well."""
+    configs = grid(10)
+    scores = [config["dropout"] + config["input_dropout"] for config in configs]
+    assert configs[11] == pytest.approx({"dropout": 0.12, "input_dropout": 0.12})
+    scores[11] = 9.0
+    searcher = make("evolution", SPACE, population=50, seed=seed)
+    searcher.tell(configs, scores)
+    searcher.ask(50)  # its first population is spread evenly
+    children = searcher.ask(50)
+    assert len(children) == 50
+    assert sum(max(child["dropout"], child["input_dropout"]) < 0.4 for child in children) == 0
+    assert np.mean([child["dropout"] + child["input_dropout"] for child in children]) > 1.2  # of at most 1.6
+
+
+def test_a_choice_that_did_badly_is_not_proposed() -> None:
+    """A quarter of all children draw their choice anew; where it is a bad one, another child is kept."""
+    space = Space(dropout=Uniform(0, 0.8), activation=Choice(["relu", "tanh"]))
+    rng = np.random.default_rng(0)
+    configs = space.sample(rng, 100)
+    searcher = make("evolution", space, population=50)
+    searcher.tell(configs, [(config["activation"] == "relu") + 0.01 * rng.random() for config in configs])
+    searcher.ask(50)
+    assert {child["activation"] for child in searcher.ask(50)} == {"relu"}

@@ -1,0 +1,271 @@
+"""The loop as a notebook calls it: results, the run directory, determinism, failure and interruption."""
+
+import sqlite3
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jaxsweep as js
+from jaxsweep.loop import execute
+from jaxsweep.records import store
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Space
+
+SHAPE = {"depth": 1, "width": 8, "batch_size": 30}
+SPACE = Space(
+    learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=js.Int(2, 4), **SHAPE
+)
+
+
+@pytest.fixture(scope="module")
+def iris() -> js.Dataset:
+    return js.load_dataset("iris")
+
+
+@pytest.fixture(scope="module")
+def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result:
+    return js.sweep(iris, SPACE, trials=24, keep=3, out=tmp_path_factory.mktemp("runs") / "one", progress=False)
+
+
+def test_the_table_has_a_row_for_each_trial(run: js.Result) -> None:
+    frame = run.to_pandas()
+    assert run.status == "completed"
+    assert frame["trial"].tolist() == list(range(24))
+    assert set(HYPERPARAMETERS) < set(frame)
+    metrics = [c for c in frame if c.startswith(("train_", "val_", "test_"))]
+    assert metrics == ["train_loss", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_f1", "val_log_loss",
+                       "test_loss", "test_accuracy", "test_balanced_accuracy", "test_f1", "test_log_loss"]  # fmt: skip
+    assert (frame["score"] == frame["val_accuracy"]).all()
+    assert run.best.score == frame["score"].max()
+    assert run.best.id == frame["score"].idxmax()
+
+
+def test_learning_curves_end_where_trials_end(run: js.Result) -> None:
+    curves = run.curves("val_accuracy")
+    assert curves.shape == (24, 4)
+    for trial, curve in zip(run.trials, curves, strict=True):
+        assert np.isfinite(curve).sum() == trial.epochs_done == trial.config["epochs"]
+        assert curve[trial.epochs_done - 1] == pytest.approx(trial.score)
+    with pytest.raises(js.RequestError, match="'val_acc' has no learning curve; did you mean 'val_accuracy'"):
+        run.curves("val_acc")
+
+
+def test_the_run_directory_is_the_whole_truth(run: js.Result, iris: js.Dataset) -> None:
+    assert run.run is not None
+    stored = store.load(run.run)
+    pd.testing.assert_frame_equal(pd.DataFrame([trial.row() for trial in stored.trials]), run.to_pandas())
+    assert stored.objective == "val_accuracy"
+    assert stored.request.space == SPACE
+    assert stored.request.trials == 24
+    assert stored.dataset().fingerprint == iris.fingerprint
+    for trial in (0, 7):
+        np.testing.assert_allclose(
+            stored.curves_of(trial)["val_loss"],
+            run.curves("val_loss")[trial][: run.trials[trial].epochs_done],
+            rtol=1e-6,
+        )
+    with sqlite3.connect(run.run / "trials.sqlite") as db:
+        rows = db.execute("SELECT trial, epochs, val_loss FROM evaluations ORDER BY trial").fetchall()
+    assert [(trial, epochs) for trial, epochs, _ in rows] == [(trial.id, trial.epochs_done) for trial in run.trials]
+    assert [len(np.frombuffer(curve, "<f8")) for _, _, curve in rows] == [trial.epochs_done for trial in run.trials]
+    table = tomllib.loads((run.run / "sweep.toml").read_text())
+    assert table["sweep"]["objective"] == "val_accuracy"
+    assert table["data"]["name"] == "iris"
+    assert "jax" in table["versions"]
+
+
+def test_the_best_keep_their_weights_on_disk(run: js.Result) -> None:
+    assert run.run is not None
+    best = run.to_pandas().sort_values(["score", "trial"], ascending=[False, True])["trial"][:3]
+    assert sorted(int(path.name) for path in (run.run / "models").iterdir()) == sorted(best)
+    again = js.load_model(run.run / "models" / str(run.best.id))
+    x = np.random.default_rng(0).normal(size=(9, 4)) + 3
+    np.testing.assert_array_equal(again.predict(x), run.model().predict(x))
+
+
+def test_a_model_that_was_not_kept_is_trained_again(run: js.Result, iris: js.Dataset) -> None:
+    lost = next(trial for trial in run.trials if trial.id not in run.models)
+    kept = next(trial for trial in run.trials if trial.id in run.models)
+    x = np.random.default_rng(0).normal(size=(9, 4)) + 3
+    assert run.model(lost.id).predict_proba(x).shape == (9, 3)
+    alone = js.solo(iris, kept.config, trial=kept.id)
+    for layer, arrays in alone.params.items():
+        for name, array in arrays.items():
+            np.testing.assert_allclose(run.model(kept.id).params[layer][name], array, rtol=2e-4, atol=2e-5)
+
+
+def test_same_seed_same_table(run: js.Result, iris: js.Dataset) -> None:
+    pd.testing.assert_frame_equal(
+        js.sweep(iris, SPACE, trials=24, progress=False).to_pandas(), run.to_pandas(), check_exact=True
+    )
+    other = js.sweep(iris, SPACE, trials=24, seed=1, progress=False).to_pandas()
+    assert not other["learning_rate"].equals(run.to_pandas()["learning_rate"])
+
+
+def test_exactly_these_configs_in_this_order(iris: js.Dataset) -> None:
+    configs = [{**SHAPE, "learning_rate": rate, "epochs": 2} for rate in (0.03, 0.01, 0.02)]
+    result = js.sweep(iris, configs=configs, progress=False)
+    assert [trial.config["learning_rate"] for trial in result.trials] == [0.03, 0.01, 0.02]
+
+
+def test_replicates_and_folds_are_averaged(iris: js.Dataset) -> None:
+    configs = [{**SHAPE, "learning_rate": 0.01, "epochs": 3}]
+    result = js.sweep(iris, configs=configs, replicates=2, folds=3, objective="val_loss", keep=1, progress=False)
+    lanes = [
+        js.solo(iris, configs[0], replicate=r, fold=f, folds=3).curves["val_loss"] for r in range(2) for f in range(3)
+    ]
+    (trial,) = result.trials
+    ends = [lane[-1] for lane in lanes]
+    assert trial.score == pytest.approx(np.mean(ends), rel=1e-4)
+    assert trial.spread == pytest.approx(np.std(ends), rel=1e-3)
+    np.testing.assert_allclose(result.curves("val_loss")[0], np.mean(lanes, axis=0), rtol=1e-4)
+    assert trial.id in result.models
+
+
+def test_the_score_of_the_best_epoch(iris: js.Dataset) -> None:
+    config = {**SHAPE, "learning_rate": 0.3, "epochs": 12, "optimizer": "sgd", "momentum": 0.95}
+    last = js.sweep(iris, configs=[config], objective="val_loss", progress=False)
+    best = js.sweep(iris, configs=[config], objective="val_loss", keep_weights="best", progress=False)
+    curve = best.curves("val_loss")[0]
+    np.testing.assert_allclose(curve, last.curves("val_loss")[0], rtol=1e-4)
+    assert best.best.score == pytest.approx(curve.min())
+    assert last.best.score == pytest.approx(curve[-1])
+    assert curve.min() < curve[-1]
+
+
+def test_regression_is_scored_in_units_of_the_target() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    y = 1000 + 100 * x[:, 0]
+    data = js.Dataset.from_arrays(x, y)
+    configs = [{**SHAPE, "learning_rate": 0.02, "epochs": 40}]
+    result = js.sweep(data, configs=configs, progress=False)
+    metrics = result.best.metrics
+    assert result.objective == "val_mse"
+    assert metrics["val_r2"] > 0.95
+    assert 1 < metrics["val_mae"] < 30
+    assert np.abs(result.model().predict(x) - y).mean() < 30
+
+
+def test_diverged_trials_are_data(iris: js.Dataset) -> None:
+    rates = [1e30, 0.01, 1e30]
+    configs = [{**SHAPE, "learning_rate": r, "epochs": 3, "optimizer": "sgd", "momentum": 0.5} for r in rates]
+    result = js.sweep(iris, configs=configs, progress=False)
+    assert [trial.status for trial in result.trials] == ["diverged", "completed", "diverged"]
+    assert [trial.score is None for trial in result.trials] == [True, False, True]
+    assert result.best.id == 1
+    assert result.summary()["trials"]["diverged"] == 2
+    lost = js.sweep(iris, configs=configs[:1], progress=False)
+    assert lost.status == "failed"
+    with pytest.raises(js.SweepFailed, match="no trial finished"):
+        _ = lost.best
+    with pytest.raises(js.RequestError, match="trial 0 has no network: it is diverged"):
+        lost.model(0)
+
+
+@pytest.mark.parametrize("search", ["grid", "sobol", "evolution"])
+def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
+    options: dict[str, Any] = {"evolution": {"population": 6}, "grid": {"resolution": 3}}.get(search, {})
+    result = js.sweep(iris, SPACE, trials=12, search=search, progress=False, **options)
+    assert len(result.trials) == 12
+    assert len({repr(trial.config) for trial in result.trials}) == 12
+
+
+class _Interrupts(Progress):
+    """A listener that interrupts like Ctrl-C once ten trials have finished."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def update(self, snapshot: Snapshot) -> None:
+        if snapshot.finished >= 10:
+            raise KeyboardInterrupt
+
+    def message(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path) -> None:
+    result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", _Interrupts())
+    assert result.status == "interrupted"
+    assert len(result.trials) >= 10
+    assert len(store.load(tmp_path / "run").trials) == len(result.trials)
+
+
+def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
+    listener = _Interrupts()
+    space = Space(learning_rate=js.Choice([0.01, 0.02, 0.03]), epochs=2, **SHAPE)
+    assert len(execute(iris, Request(space=space, search="grid", trials=2), None, listener).trials) == 2
+    assert len(execute(iris, Request(space=space, search="grid", trials=9), None, listener).trials) == 3
+    assert len(listener.notes) == 2
+    assert "not tried" in listener.notes[0]
+    assert "9 trials asked for" in listener.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"objective": "test_accuracy"}, "never searched on"),
+        ({"objective": "val_r2"}, "does not exist for classification"),
+        ({"search": "randon"}, "did you mean 'random'"),
+        ({"folds": 1}, "folds"),
+        ({"trials": 0}, "trials = 0 is not legal"),
+        ({"keep_weights": "worst"}, "keep_weights = 'worst'"),
+        ({"split": (0.5, 0.2, 0.2)}, "split"),
+        ({"space": Space(batch_size=500)}, "exceeds the 90 training rows"),
+        ({"space": Space(rotation=js.Uniform(0, 9))}, "image-shaped"),
+        ({"space": Space(loss="mse")}, "does not fit classification"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_runs(
+    iris: js.Dataset, change: dict[str, Any], words: str
+) -> None:
+    arguments: dict[str, Any] = {"space": SPACE, "progress": False, **change}
+    space = arguments.pop("space")
+    with pytest.raises(js.RequestError, match=words):
+        js.sweep(iris, space, **arguments)
+
+
+def test_a_directory_that_holds_a_run_is_refused(iris: js.Dataset, run: js.Result) -> None:
+    with pytest.raises(js.RequestError, match="already holds a run"):
+        js.sweep(iris, SPACE, out=run.run, progress=False)
+
+
+ODD = {**SHAPE, "epochs": 2, "learning_rate": 0.01}
+
+
+def _train(x: Any, y: Any) -> js.Trial:
+    return js.sweep(js.Dataset.from_arrays(x, y), configs=[ODD], progress=False).best
+
+
+def test_odd_data_train() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 4))
+    assert _train(x, rng.integers(0, 3, 120)).status == "completed"  # random labels
+    assert _train(np.c_[x, np.full(120, 7.0)], x[:, 0] > 0).status == "completed"  # a constant column
+    assert _train(x[:, :1], x[:, 0] > 0).status == "completed"  # one feature
+    assert _train(x, np.arange(120) < 3).status == "completed"  # a class of three rows
+    with pytest.raises(js.RequestError, match="2 rows"):
+        _train(x, np.arange(120) < 2)  # too few for training, validation and test
+
+
+def test_a_hundred_thousand_rows_train() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100_000, 10))
+    config = {**ODD, "batch_size": 1000, "epochs": 1}
+    result = js.sweep(js.Dataset.from_arrays(x, x[:, 0] + x[:, 1] > 0), configs=[config], progress=False)
+    assert result.best.metrics["val_accuracy"] > 0.8
+
+
+def test_a_result_shows_itself_in_a_notebook(run: js.Result) -> None:
+    page = run._repr_html_()
+    assert "<table" in page
+    assert "best val_accuracy first" in page
+    ranked = sorted(run.trials, key=lambda trial: (-(trial.score or 0.0), trial.id))
+    assert page.index(f"<th>{ranked[0].id}</th>") < page.index(f"<th>{ranked[1].id}</th>")
