@@ -89,7 +89,7 @@ def initial_of_every_word(name: str) -> Floats:
     dtype = jnp.result_type(float)
     with mock.patch.object(initial, "threefry2x32_p", _Counter):
         draws = initial._Draws(net, [jnp.zeros(2, jnp.uint32)], dtype)
-        (kernel,) = initial._kernels(name, net, draws, list(net.shapes))
+        (kernel,) = initial.INITIALIZERS[name].traced(net, draws, list(net.shapes))
     return np.asarray(kernel, np.float64).ravel()
 
 

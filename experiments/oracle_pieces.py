@@ -19,7 +19,7 @@ import textbook
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from jaxsweep.network import augment, objective, randomness
+from jaxsweep.network import augment, objective, randomness, scores
 from jaxsweep.network.mlp import NORM_MOMENTUM, Architecture, Mode, forward
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES
 
@@ -83,7 +83,7 @@ def _loss(name: str) -> float:
 
     def total(outputs: jax.Array, targets: jax.Array, h: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
         numbers = objective.LossParameters(h["label_smoothing"], h["focal_gamma"], h["huber_delta"])
-        losses = objective.LOSSES[name](outputs, targets, numbers)
+        losses = objective.LOSSES[name].traced(outputs, targets, numbers)
         return losses.sum(), losses
 
     both = jax.jit(jax.value_and_grad(total, has_aux=True))
@@ -203,16 +203,30 @@ def _augmentation(name: str) -> float:
     return gap(augmented(shape, images, numbers, **{name: limit}), np.stack(expected))
 
 
+def measured(name: str, outputs: jax.Array, y: jax.Array, used: jax.Array, losses: Any = 0.0) -> jax.Array:
+    """Return a metric [] of the rows that are used, in two blocks, as a device measures it."""
+    measure = scores.SCORES[name].measure
+    assert measure is not None, name
+    classes = outputs.shape[1] > 1
+    targets = jax.nn.one_hot(y, outputs.shape[1], dtype=outputs.dtype) if classes else y[:, None]
+    block = scores.Block(outputs, y, targets, jnp.broadcast_to(losses, y.shape), used)
+    half = len(y) // 2
+    parts = [measure.part(scores.Block(*(a[some] for a in block))) for some in (slice(half), slice(half, None))]
+    whole = scores.Whole(y, used, used.sum())
+    return measure.value(jnp.concatenate(parts) if measure.each else parts[0] + parts[1], whole)
+
+
 def _classification() -> float:
     """Return the difference of accuracy, balanced accuracy and macro F1, where classes are missing among it."""
     rng = np.random.default_rng(5)
     worst = 0.0
-    of_sums = jax.jit(lambda *rows: objective.classification_metrics(objective.classification_sums(*rows)))
+    names = ("accuracy", "balanced_accuracy", "f1")
+    of_rows = jax.jit(lambda outputs, y, used: {name: measured(name, outputs, y, used) for name in names})
     for classes, seen, rows in ((2, 2, 60), (5, 3, 40), (3, 3, 1), (10, 10, 70_000)):
         outputs, y = rng.normal(size=(rows + 4, classes)), rng.integers(0, seen, rows + 4)
         used = np.arange(rows + 4) < rows
         outputs[used, y[used]] += 0.7
-        got = of_sums(*map(jnp.asarray, (outputs, y, used)))
+        got = of_rows(*map(jnp.asarray, (outputs, y, used)))
         true, predicted = y[:rows], outputs[:rows].argmax(axis=1)
         macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
         expected = {
@@ -224,13 +238,13 @@ def _classification() -> float:
     return worst
 
 
-_area_under_curve = jax.jit(objective.area_under_curve)
+_area_under_curve = jax.jit(scores.area_under_curve)
 
 
-def area(scores: Any, labels: Any, rows: int) -> float:
+def area(margins: Any, labels: Any, rows: int) -> float:
     """Return the area under the ROC curve of the first `rows` rows, by the package."""
-    used = jnp.arange(len(scores)) < rows
-    return float(_area_under_curve(jnp.asarray(scores), jnp.asarray(labels), used))
+    used = jnp.arange(len(margins)) < rows
+    return float(_area_under_curve(jnp.asarray(margins), jnp.asarray(labels), used))
 
 
 def _auc() -> float:
@@ -240,8 +254,8 @@ def _auc() -> float:
     for rows, digits, share in ((60, 9, 0.5), (60, 0, 0.3), (70_000, 9, 0.5), (70_000, 1, 0.01)):
         labels = (rng.uniform(size=rows + 5) < share).astype(int)
         labels[:2] = 0, 1
-        scores = np.round(rng.normal(size=rows + 5) + labels, digits).astype(np.float32)
-        worst = max(worst, gap(area(scores, labels, rows), metrics.roc_auc_score(labels[:rows], scores[:rows])))
+        margins = np.round(rng.normal(size=rows + 5) + labels, digits).astype(np.float32)
+        worst = max(worst, gap(area(margins, labels, rows), metrics.roc_auc_score(labels[:rows], margins[:rows])))
     return max(worst, gap(area(np.zeros(9), np.arange(9) % 2, 8), 0.5))
 
 

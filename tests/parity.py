@@ -9,7 +9,7 @@ import numpy as np
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.engine import engine
 from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import make_plan
 from jaxsweep.network.reference import Solo, train
 from jaxsweep.records.trials import Columns

@@ -10,7 +10,7 @@ import pytest
 from jaxsweep.bench import work
 from jaxsweep.bench.contenders import CONTENDERS, load
 from jaxsweep.cli import main
-from jaxsweep.engine.lanes import sizes_of
+from jaxsweep.engine.costs import sizes_of
 
 
 def test_the_kinds_of_work_differ_in_what_they_say() -> None:

@@ -30,3 +30,8 @@ class LaneResult:
     test: NDArray[np.float64] | None  # [metrics]
     seconds: float
     weights: Weights | None = None  # if somebody wants them
+
+    @property
+    def epochs(self) -> int:
+        """Return after how many epochs it ended."""
+        return len(self.curves)

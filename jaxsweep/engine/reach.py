@@ -26,7 +26,21 @@ from jaxsweep.network.late import Late
 PACKAGE = __name__.partition(".")[0]
 # Their versions name the cache's folder or the program; of others, what is reached is walked.
 VERSIONED = frozenset(
-    ["jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", "builtins", "functools", "math", "typing", "enum"]
+    [
+        "jax",
+        "jaxlib",
+        "flax",
+        "optax",
+        "chex",
+        "numpy",
+        "ml_dtypes",
+        "builtins",
+        "functools",
+        "math",
+        "typing",
+        "enum",
+        "sklearn",
+    ]
 )
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _BY_VALUE = (tuple, frozenset, types.CodeType, np.generic)
@@ -303,5 +317,5 @@ def versions() -> list[str]:
     """Return the versions of Python, whose bytecode is hashed, and of the packages that are known by name alone."""
     found = [f"python {platform.python_version()}"]
     for name in sorted(VERSIONED - sys.stdlib_module_names):
-        found.append(f"{name} {version(name)}")
+        found.append(f"{name} {version('scikit-learn' if name == 'sklearn' else name)}")
     return found

@@ -1,4 +1,4 @@
-"""The weights that a network starts from: those of Flax's initializers, for the network's true shapes.
+"""The initializers, one row each: Flax's, for the true shape of a network whose arrays may be wider.
 
 A program's arrays may be wider than the networks it holds. JAX's threefry is partitionable, element k of a draw
 depends on the key and on k alone, so each padded element is drawn at the index that it has in the true shape, for all
@@ -7,7 +7,8 @@ kernels together, and nothing compiles for true shapes.
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,7 @@ def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, wid
     true = true_shapes(net, widths)
     draws = _Draws(net, _kernel_keys(net, key, dtype), dtype)
     params: Params = {}
-    branches = [lambda _, name=name: _kernels(name, net, draws, true) for name in net.inits]
+    branches = [lambda _, name=name: INITIALIZERS[name].traced(net, draws, true) for name in net.inits]
     kernels = select(init, branches, 0)
     for layer, (name, shape) in enumerate(zip(net.layers, net.shapes, strict=True)):
         mask = inside(shape, *true[layer])
@@ -81,6 +82,9 @@ def initial_stats(net: Architecture) -> Params:
     }
 
 
+Fans = Sequence[tuple[ArrayLike, ArrayLike]]  # rows and columns of the true shape of each kernel
+
+
 class _Draws:
     """Uniform numbers for every kernel, from one threefry call over all of them."""
 
@@ -119,30 +123,59 @@ def _to_unit(first: Array, second: Array, dtype: Any) -> Array:
     return jax.lax.bitcast_convert_type((word >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1.0
 
 
-def _kernels(name: str, net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, ArrayLike]]) -> list[Array]:
-    """Return every kernel as the Flax initializer `name` draws it; what lies outside the true shape is arbitrary."""
-    if name == "orthogonal":
-        return _orthogonal(net, draws, true)
-    shapes = net.shapes
-    indices = [_positions(shape, columns) for shape, (_, columns) in zip(shapes, true, strict=True)]
-    fans = [(jnp.asarray(rows, draws.dtype), jnp.asarray(columns, draws.dtype)) for rows, columns in true]
-    if name == "random_normal":
-        return [0.05 * kernel for kernel in _normal(draws, indices)]
-    if name == "random_uniform":
-        return [0.05 * kernel for kernel in draws.uniform(indices, 0.0, 1.0)]
-    variances = [_variance(name, rows, columns) for rows, columns in fans]
-    if name.endswith("uniform"):
-        unit = draws.uniform(indices, -1.0, 1.0)
-        return [jnp.sqrt(3 * variance) * kernel for variance, kernel in zip(variances, unit, strict=True)]
-    # A normal cut at two standard deviations; the constant is the standard deviation that the cut leaves.
-    cut = _truncated(draws, indices)
-    return [jnp.sqrt(v) / 0.87962566103423978 * kernel for v, kernel in zip(variances, cut, strict=True)]
+Kernels = Callable[[Architecture, _Draws, Fans], list[Array]]
+"""Every kernel, padded; what lies outside the true shape is arbitrary."""
 
 
-def _variance(name: str, rows: Array, columns: Array) -> Array:
-    if name.startswith("glorot"):
-        return 2 / (rows + columns)
-    return (2 if name.startswith("he") else 1) / rows
+def _indices(net: Architecture, true: Fans) -> list[Array]:
+    return [_positions(shape, columns) for shape, (_, columns) in zip(net.shapes, true, strict=True)]
+
+
+def _fixed_normal(net: Architecture, draws: _Draws, true: Fans) -> list[Array]:
+    return [0.05 * kernel for kernel in _normal(draws, _indices(net, true))]
+
+
+def _fixed_uniform(net: Architecture, draws: _Draws, true: Fans) -> list[Array]:
+    return [0.05 * kernel for kernel in draws.uniform(_indices(net, true), 0.0, 1.0)]
+
+
+def _uniform_of(variance: Callable[[Array, Array], Array]) -> Kernels:
+    """Return how uniform kernels of a variance are drawn, which follows from rows and columns."""
+
+    def kernels(net: Architecture, draws: _Draws, true: Fans) -> list[Array]:
+        unit = draws.uniform(_indices(net, true), -1.0, 1.0)
+        variances = [variance(*fans) for fans in _fans(draws, true)]
+        return [jnp.sqrt(3 * v) * kernel for v, kernel in zip(variances, unit, strict=True)]
+
+    return kernels
+
+
+def _normal_of(variance: Callable[[Array, Array], Array]) -> Kernels:
+    """Return how normal kernels of a variance are drawn, cut at two standard deviations."""
+
+    def kernels(net: Architecture, draws: _Draws, true: Fans) -> list[Array]:
+        cut = _truncated(draws, _indices(net, true))
+        variances = [variance(*fans) for fans in _fans(draws, true)]
+        # The constant is the standard deviation that the cut leaves of 1.
+        return [jnp.sqrt(v) / 0.87962566103423978 * kernel for v, kernel in zip(variances, cut, strict=True)]
+
+    return kernels
+
+
+def _fans(draws: _Draws, true: Fans) -> list[tuple[Array, Array]]:
+    return [(jnp.asarray(rows, draws.dtype), jnp.asarray(columns, draws.dtype)) for rows, columns in true]
+
+
+def _glorot(rows: Array, columns: Array) -> Array:
+    return 2 / (rows + columns)
+
+
+def _he(rows: Array, columns: Array) -> Array:
+    return 2 / rows
+
+
+def _lecun(rows: Array, columns: Array) -> Array:
+    return 1 / rows
 
 
 def _positions(shape: tuple[int, int], columns: ArrayLike) -> Array:
@@ -165,7 +198,7 @@ def _truncated(draws: _Draws, indices: list[Array]) -> list[Array]:
     ]
 
 
-def _orthogonal(net: Architecture, draws: _Draws, true: list[tuple[ArrayLike, ArrayLike]]) -> list[Array]:
+def _orthogonal(net: Architecture, draws: _Draws, true: Fans) -> list[Array]:
     """Return orthogonal kernels: the QR factor of a normal matrix, tall side first, with the signs of R's diagonal.
 
     Zero rows and columns that pad the normal matrix leave the leading block of Q as it was.
@@ -223,3 +256,22 @@ def orthonormal(matrix: Array) -> Array:
 
 def _exact(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision="highest")
+
+
+class Initializer(NamedTuple):
+    """How the kernels of a network are drawn."""
+
+    traced: Kernels
+    reference: Callable[[], Callable[..., Array]]  # Flax's own, as the plain reference calls it
+
+
+INITIALIZERS = {
+    "random_normal": Initializer(_fixed_normal, lambda: nn.initializers.normal(0.05)),
+    "random_uniform": Initializer(_fixed_uniform, lambda: nn.initializers.uniform(0.05)),
+    "glorot_normal": Initializer(_normal_of(_glorot), lambda: nn.initializers.glorot_normal()),
+    "glorot_uniform": Initializer(_uniform_of(_glorot), lambda: nn.initializers.glorot_uniform()),
+    "he_normal": Initializer(_normal_of(_he), lambda: nn.initializers.he_normal()),
+    "he_uniform": Initializer(_uniform_of(_he), lambda: nn.initializers.he_uniform()),
+    "lecun_normal": Initializer(_normal_of(_lecun), lambda: nn.initializers.lecun_normal()),
+    "orthogonal": Initializer(_orthogonal, lambda: nn.initializers.orthogonal()),
+}

@@ -1,12 +1,13 @@
-"""Flax's `nn` and `optax`, imported when something of theirs is first used.
+"""JAX, Flax's `nn`, `optax` and scikit-learn's metrics, imported when something of theirs is first used.
 
-A process that finds its programs traced and compiled needs neither, and starts sooner without them.
+A process that finds its programs traced and compiled needs neither Flax nor Optax, and starts sooner without them; one
+that predicts needs no JAX.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Late", "nn", "optax"]
+__all__ = ["Late", "jax", "jnp", "nn", "optax", "sk"]
 
 
 class Late:
@@ -24,7 +25,11 @@ class Late:
 
 
 if TYPE_CHECKING:
+    import jax
     import optax
     from flax import linen as nn
+    from jax import numpy as jnp
+    from sklearn import metrics as sk
 else:
-    nn, optax = Late("flax.linen"), Late("optax")
+    jax, jnp, nn = Late("jax"), Late("jax.numpy"), Late("flax.linen")
+    optax, sk = Late("optax"), Late("sklearn.metrics")

@@ -15,45 +15,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep.network import randomness
+from jaxsweep.network.activations import ACTIVATIONS, Activation
 from jaxsweep.network.late import nn
 
 Params = dict[str, dict[str, Array]]
 
 NORM_MOMENTUM = 0.9  # of batch norm's running statistics; Flax's 0.99 is too slow for trainings of a few epochs
 NORM_EPSILON = 1e-5
-
-
-class Activation(NamedTuple):
-    """An activation of z with its derivative; `slope` is the hyperparameter negative_slope."""
-
-    value: Callable[[Array, ArrayLike], Array]  # (z, slope)
-    derivative: Callable[
-        [Array, Array, ArrayLike], Array
-    ]  # (z, value(z), slope): from the value, where that is cheaper
-
-
-def _gelu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
-    return jax.jvp(nn.gelu, (z,), (jnp.ones_like(z),))[1]
-
-
-def _silu_derivative(z: Array, y: Array, slope: ArrayLike) -> Array:
-    share = nn.sigmoid(z)
-    return share + y * (1 - share)
-
-
-ACTIVATIONS = {
-    "relu": Activation(lambda z, slope: nn.relu(z), lambda z, y, slope: jnp.where(y > 0, 1.0, 0.0).astype(z.dtype)),
-    "leaky_relu": Activation(
-        lambda z, slope: jnp.where(z >= 0, z, slope * z),
-        lambda z, y, slope: jnp.where(z >= 0, jnp.ones_like(z), slope),
-    ),
-    "tanh": Activation(lambda z, slope: jnp.tanh(z), lambda z, y, slope: 1 - y * y),
-    "sigmoid": Activation(lambda z, slope: nn.sigmoid(z), lambda z, y, slope: y * (1 - y)),
-    "elu": Activation(lambda z, slope: nn.elu(z), lambda z, y, slope: jnp.where(z > 0, jnp.ones_like(z), y + 1)),
-    "gelu": Activation(lambda z, slope: nn.gelu(z), _gelu_derivative),
-    "silu": Activation(lambda z, slope: nn.silu(z), _silu_derivative),
-    "softplus": Activation(lambda z, slope: nn.softplus(z), lambda z, y, slope: nn.sigmoid(z)),
-}
 
 
 class Architecture(NamedTuple):

@@ -1,4 +1,4 @@
-"""Optax's optimizers, driven by traced hyperparameters.
+"""The optimizers, one row each: Optax's, driven by traced hyperparameters, and as the plain reference calls them.
 
 An optimizer here is an Optax transformation that gives a direction; the learning rate, decoupled weight decay and
 the application are the same for all. Its states, whatever Optax calls their fields, are kept in `Slots`: as many
@@ -17,6 +17,7 @@ from jaxsweep.network import inplace
 from jaxsweep.network.late import optax
 from jaxsweep.network.mlp import Params, select
 from jaxsweep.network.schedules import Hypers
+from jaxsweep.spec.hyperparameters import Config
 
 Slots = tuple[Params, ...]
 
@@ -42,18 +43,54 @@ def _adam(h: Hypers) -> "optax.GradientTransformation":
     return optax.scale_by_adam(h["b1"], h["b2"], h["eps"])
 
 
-OPTIMIZERS: dict[str, Callable[[Hypers], "optax.GradientTransformation"]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adam,
-    "nadam": lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], nesterov=True),
-    "rmsprop": lambda h: optax.scale_by_rms(h["rms_decay"], h["eps"]),
-    "adagrad": lambda h: optax.scale_by_rss(ADAGRAD_START, h["eps"]),
-    "adadelta": lambda h: optax.scale_by_adadelta(h["rms_decay"], h["eps"]),
-    "lion": lambda h: optax.scale_by_lion(h["b1"], h["b2"]),
-    "lamb": lambda h: optax.chain(_adam(h), _decay(h), optax.scale_by_trust_ratio()),
+class Optimizer(NamedTuple):
+    """A direction to go, without the learning rate and, unless it `decays`, without the weight decay."""
+
+    traced: Callable[[Hypers], "optax.GradientTransformation"]  # state: trees like the parameters, and step counts
+    reference: Callable[[Config], "optax.GradientTransformation"]  # what the plain reference calls
+    decays: bool = False  # whether the direction holds the weight decay already
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(_sgd, lambda c: optax.trace(c["momentum"], c["nesterov"])),
+    "adam": Optimizer(_adam, lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"])),
+    "adamw": Optimizer(_adam, lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"])),
+    "nadam": Optimizer(
+        lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], nesterov=True),
+        lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"], nesterov=True),
+    ),
+    "rmsprop": Optimizer(
+        lambda h: optax.scale_by_rms(h["rms_decay"], h["eps"]),
+        lambda c: optax.scale_by_rms(c["rms_decay"], c["eps"]),
+    ),
+    "adagrad": Optimizer(
+        lambda h: optax.scale_by_rss(ADAGRAD_START, h["eps"]),
+        lambda c: optax.scale_by_rss(ADAGRAD_START, c["eps"]),
+    ),
+    "adadelta": Optimizer(
+        lambda h: optax.scale_by_adadelta(h["rms_decay"], h["eps"]),
+        lambda c: optax.scale_by_adadelta(c["rms_decay"], c["eps"]),
+    ),
+    "lion": Optimizer(
+        lambda h: optax.scale_by_lion(h["b1"], h["b2"]),
+        lambda c: optax.scale_by_lion(c["b1"], c["b2"]),
+    ),
+    "lamb": Optimizer(
+        lambda h: optax.chain(_adam(h), _decay(h), optax.scale_by_trust_ratio()),
+        lambda c: optax.chain(
+            optax.scale_by_adam(c["b1"], c["b2"], c["eps"]), kernel_decay(c), optax.scale_by_trust_ratio()
+        ),
+        decays=True,
+    ),
 }
-_DECAYS_ITSELF = ("lamb",)  # optimizers whose direction holds the weight decay already
+
+
+def kernel_decay(config: Config) -> "optax.GradientTransformation":
+    """Return Optax's own weight decay of the kernels alone, for the plain reference."""
+    return optax.add_decayed_weights(
+        config["weight_decay"],
+        mask=lambda params: jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params),
+    )
 
 
 def _decay(h: Hypers) -> "optax.GradientTransformation":
@@ -85,7 +122,7 @@ def _unpack(slots: Slots, skeleton: Any, count: Array) -> Any:
 
 def initial_slots(names: tuple[str, ...], index: Array, h: Hypers, params: Params) -> Slots:
     """Return the state before the first step of optimizer names[index], in the slots that all of `names` need."""
-    packed = [_pack(OPTIMIZERS[name](h).init(params))[0] for name in names]
+    packed = [_pack(OPTIMIZERS[name].traced(h).init(params))[0] for name in names]
     most = max(len(slots) for slots in packed)
     zeros = jax.tree.map(jnp.zeros_like, params)
     branches = [lambda _, slots=slots: slots + (zeros,) * (most - len(slots)) for slots in packed]
@@ -111,7 +148,7 @@ def apply(
         grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
 
     def branch(name: str) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
-        transformation = OPTIMIZERS[name](h)
+        transformation = OPTIMIZERS[name].traced(h)
 
         def step(grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
             own, skeleton = _pack(jax.eval_shape(transformation.init, params))
@@ -127,7 +164,7 @@ def apply(
             # array in place; without it, it copies all of them in every step.
             ready = now.active & _after(grads[_first(grads)]["kernel"])
             directions, new, early = inplace.staged(update, old, lambda new, old: jnp.where(ready, new, old))
-            decay: Hypers = {} if name in _DECAYS_ITSELF else h
+            decay: Hypers = {} if OPTIMIZERS[name].decays else h
             moved = jax.tree_util.tree_map_with_path(
                 lambda path, p, d: jnp.where(ready, p - now.learning_rate * _decayed(path, p, d, decay), p),
                 params,

@@ -17,18 +17,21 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
-from scipy import special
 
 from jaxsweep.data import Prepared
 from jaxsweep.network import randomness
+from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
 from jaxsweep.network.augment import augment
+from jaxsweep.network.initial import INITIALIZERS
 from jaxsweep.network.mlp import NORM_EPSILON, NORM_MOMENTUM
-from jaxsweep.network.optimizers import ADAGRAD_START
+from jaxsweep.network.objective import LOSSES
+from jaxsweep.network.optimizers import OPTIMIZERS, kernel_decay
 from jaxsweep.network.randomness import Stream
-from jaxsweep.network.schedules import ONECYCLE_RISE, ONECYCLE_START
-from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
-from jaxsweep.spec.metrics import default_objective, sign
+from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
+from jaxsweep.network.scores import SCORES, Judged
+from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, Config, layer_widths, resolve
+from jaxsweep.spec.metrics import default_objective, metric_names, sign
 
 
 class MLP(nn.Module):
@@ -44,7 +47,7 @@ class MLP(nn.Module):
         A batch of one row has no variance: batch norm treats it as in use, and its running statistics stay.
         """
         init = initializer(self.config["init"], self.config["init_scale"])
-        activation = activation_function(self.config)
+        activation = ACTIVATIONS[self.config["activation"]].reference(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
             # Batch norm takes a bias away again, so that there is none before it.
             bias = self.config["norm"] != "batch"
@@ -71,114 +74,43 @@ class MLP(nn.Module):
 
 def initializer(name: str, scale: float) -> Callable[..., Array]:
     """Return the Flax initializer `name`, its values multiplied by `scale`."""
-    table: dict[str, Callable[..., Array]] = {
-        "random_normal": nn.initializers.normal(0.05),
-        "random_uniform": nn.initializers.uniform(0.05),
-        "glorot_normal": nn.initializers.glorot_normal(),
-        "glorot_uniform": nn.initializers.glorot_uniform(),
-        "he_normal": nn.initializers.he_normal(),
-        "he_uniform": nn.initializers.he_uniform(),
-        "lecun_normal": nn.initializers.lecun_normal(),
-        "orthogonal": nn.initializers.orthogonal(),
-    }
-    return lambda key, shape, dtype=None: scale * table[name](key, shape, dtype)
-
-
-def activation_function(config: Config) -> Callable[[Array], Array]:
-    """Return the Flax function of a config's activation."""
-    if config["activation"] == "leaky_relu":
-        return lambda z: nn.leaky_relu(z, config["negative_slope"])
-    function: Callable[[Array], Array] = getattr(nn, config["activation"])
-    return function
+    draw = INITIALIZERS[name].reference()
+    return lambda key, shape, dtype=None: scale * draw(key, shape, dtype)
 
 
 def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Array]:
     """Return the loss of each example; labels are smoothed in training only."""
-    smoothing = config["label_smoothing"] if training else 0.0
-
-    def cross_entropy(outputs: Array, targets: Array) -> Array:
-        return optax.softmax_cross_entropy(outputs, optax.smooth_labels(targets, smoothing))
-
-    def focal(outputs: Array, targets: Array) -> Array:
-        p = nn.softmax(outputs)
-        weight = (1 - p) ** config["focal_gamma"]
-        return -jnp.sum(optax.smooth_labels(targets, smoothing) * weight * nn.log_softmax(outputs), axis=-1)
-
-    def huber(error: Array, delta: float) -> Array:
-        # Optax's form takes delta x (error - delta) and its like apart, which float32 cannot do for a large delta.
-        return jnp.where(error < delta, 0.5 * error**2, delta * (error - 0.5 * delta))
-
-    table = {
-        "cross_entropy": cross_entropy,
-        "focal": focal,
-        "mse": lambda o, t: optax.squared_error(o, t)[:, 0],
-        "mae": lambda o, t: jnp.abs(o - t)[:, 0],
-        "huber": lambda o, t: huber(jnp.abs(o - t)[:, 0], config["huber_delta"]),
-        "log_cosh": lambda o, t: optax.log_cosh(o, t)[:, 0],
-    }
-    return table[config["loss"]]
+    loss = LOSSES[config["loss"]].reference
+    if not training or config["loss"] not in CLASSIFICATION_LOSSES:
+        return lambda outputs, targets: loss(config, outputs, targets)
+    return lambda outputs, targets: loss(config, outputs, optax.smooth_labels(targets, config["label_smoothing"]))
 
 
 def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
     """Return the learning rate of each step as an Optax schedule."""
-    peak, final = config["learning_rate"], config["final_learning_rate"]
     total = epoch_steps * config["epochs"]
     warmup = round(config["warmup"] * total)
     last = max(total - warmup - 1, 1)
-    every = config["decay_every"] * epoch_steps
-    rate = config["decay_rate"]
-    rise = ONECYCLE_RISE * last // 10
-
-    def steps_down() -> optax.Schedule:
-        # As exact fractions: 0.1 x 3 steps are 0.3 of a step, not what floats make of it.
-        exact = Fraction(repr(config["decay_every"])) * epoch_steps
-        drops = np.array([step * exact.denominator // exact.numerator for step in range(total - warmup)], float)
-        return lambda step: peak * rate ** jnp.asarray(drops)[jnp.asarray(step, int)]
-
-    table: dict[str, Callable[[], optax.Schedule]] = {
-        "constant": lambda: optax.constant_schedule(peak),
-        "step": steps_down,
-        "exponential": lambda: optax.exponential_decay(peak, every, rate),
-        "inverse_time": lambda: lambda step: peak / (1 + rate * step / every),
-        "polynomial": lambda: optax.polynomial_schedule(peak, final * peak, 2, last),
-        "linear": lambda: optax.linear_schedule(peak, final * peak, last),
-        "cosine": lambda: optax.cosine_decay_schedule(peak, last, final),
-        "onecycle": lambda: optax.piecewise_interpolate_schedule(
-            "cosine", peak / ONECYCLE_START, {rise: ONECYCLE_START, last: final}
-        ),
-    }
-    schedule = table[config["schedule"]]()
+    every = Fraction(repr(config["decay_every"])) * epoch_steps
+    span = Span(total - warmup, last, every, ONECYCLE_RISE * last // 10)
+    schedule = SCHEDULES[config["schedule"]].reference(config, span)
     if warmup > 0:
-        schedule = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), schedule], [warmup])
+        schedule = optax.join_schedules(
+            [optax.linear_schedule(0.0, config["learning_rate"], warmup), schedule], [warmup]
+        )
     # Optax counts steps in int32, which JAX divides in float32 even where everything else is float64.
     return lambda step: schedule(jnp.asarray(step, jnp.result_type(float)))
 
 
 def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
     """Return the Optax optimizer of a config."""
-    b1, b2, eps, decay = config["b1"], config["b2"], config["eps"], config["rms_decay"]
-    table: dict[str, Callable[[], optax.GradientTransformation]] = {
-        "sgd": lambda: optax.trace(config["momentum"], config["nesterov"]),
-        "adam": lambda: optax.scale_by_adam(b1, b2, eps),
-        "adamw": lambda: optax.scale_by_adam(b1, b2, eps),
-        "nadam": lambda: optax.scale_by_adam(b1, b2, eps, nesterov=True),
-        "rmsprop": lambda: optax.scale_by_rms(decay, eps),
-        "adagrad": lambda: optax.scale_by_rss(ADAGRAD_START, eps),
-        "adadelta": lambda: optax.scale_by_adadelta(decay, eps),
-        "lion": lambda: optax.scale_by_lion(b1, b2),
-        "lamb": lambda: optax.scale_by_adam(b1, b2, eps),
-    }
+    row = OPTIMIZERS[config["optimizer"]]
     return optax.chain(
         optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity(),
-        table[config["optimizer"]](),
-        optax.add_decayed_weights(config["weight_decay"], mask=_kernels_only),
-        optax.scale_by_trust_ratio() if config["optimizer"] == "lamb" else optax.identity(),
+        row.reference(config),
+        optax.identity() if row.decays else kernel_decay(config),
         optax.scale_by_learning_rate(learning_rate(config, epoch_steps)),
     )
-
-
-def _kernels_only(params: Any) -> Any:
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
 @dataclass
@@ -378,40 +310,12 @@ class _Run:
         found = {"loss": loss}
         if np.isfinite(np.asarray(outputs)).all():
             scale = float(self.data.target_scale[self.fold])
-            found |= _host_metrics(self.data, np.asarray(outputs, np.float64), y, scale, constant=variance == 0)
+            judged = Judged(y, np.asarray(outputs, np.float64), scale, constant=variance == 0)
+            references = {name: SCORES[name].reference for name in metric_names(self.data.task, self.data.n_outputs)}
+            found |= {name: judge(judged) for name, judge in references.items() if judge is not None}
         else:
             found["loss"] = np.nan
         return {prefix + name: value for name, value in found.items()}
-
-
-def _host_metrics(data: Prepared, outputs: np.ndarray, y: np.ndarray, scale: float, constant: bool) -> dict[str, float]:
-    """Return scikit-learn's metrics of outputs [rows, outputs], NaN where one is not defined on these rows.
-
-    `constant`: whether the targets are, up to rounding.
-    """
-    from sklearn import metrics
-
-    if data.task == "regression":
-        return {
-            "mse": metrics.mean_squared_error(y * scale, outputs[:, 0] * scale),
-            "mae": metrics.mean_absolute_error(y * scale, outputs[:, 0] * scale),
-            "r2": np.nan if constant else metrics.r2_score(y, outputs[:, 0]),
-            "rmse": metrics.root_mean_squared_error(y * scale, outputs[:, 0] * scale),
-        }
-    predicted = outputs.argmax(axis=1)
-    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
-    # Of logits, not of probabilities, which scikit-learn would cut off at float's precision.
-    log_p = outputs - special.logsumexp(outputs, axis=1, keepdims=True)
-    result = {
-        "accuracy": metrics.accuracy_score(y, predicted),
-        "balanced_accuracy": metrics.recall_score(y, predicted, labels=np.unique(y), **macro),
-        "f1": metrics.f1_score(y, predicted, **macro),
-        "log_loss": -log_p[np.arange(len(y)), y].mean(),
-    }
-    if data.n_outputs == 2:
-        both = len(np.unique(y)) == 2
-        result["auc"] = metrics.roc_auc_score(y, outputs[:, 1] - outputs[:, 0]) if both else np.nan
-    return result
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:

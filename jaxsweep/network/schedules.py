@@ -1,16 +1,20 @@
-"""Learning-rate schedules, driven by traced hyperparameters.
+"""The learning-rate schedules, one row each: driven by traced hyperparameters, and as the plain reference has them.
 
 Optax's schedules want concrete step counts, so `learning_rate` restates their formulas for traced ones; the reference
 calls Optax's own, and the tests compare.
 """
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from jaxsweep.network.late import optax
 from jaxsweep.network.mlp import select
+from jaxsweep.spec.hyperparameters import Config
 
 Hypers = Mapping[str, Array]  # traced hyperparameters of one lane by name; absent: nobody uses it
 
@@ -55,15 +59,62 @@ def _onecycle(h: Hypers, at: Progress) -> Array:
     return jnp.where(at.step < at.rise, up, down)
 
 
-SCHEDULES: dict[str, Callable[[Hypers, Progress], Array]] = {
-    "constant": lambda h, at: jnp.ones_like(at.step),
-    "step": lambda h, at: h["decay_rate"] ** _whole(at.step / at.decay_steps),
-    "exponential": lambda h, at: h["decay_rate"] ** (at.step / at.decay_steps),
-    "inverse_time": lambda h, at: 1 / (1 + h["decay_rate"] * at.step / at.decay_steps),
-    "polynomial": lambda h, at: _polynomial(h, at, 2),
-    "linear": lambda h, at: _polynomial(h, at, 1),
-    "cosine": _cosine,
-    "onecycle": _onecycle,
+# --- the same as Optax has it, for the plain reference ---
+
+
+class Span(NamedTuple):
+    """A training after its warmup, in steps."""
+
+    steps: int
+    last: int  # the step at which decays end
+    every: Fraction  # decay_every, exactly: 0.1 x 3 steps are 0.3 of a step, not what floats make of it
+    rise: int  # steps in which onecycle rises
+
+
+def _steps_down(c: Config, at: Span) -> "optax.Schedule":
+    drops = np.array([step * at.every.denominator // at.every.numerator for step in range(at.steps)], float)
+    return lambda step: c["learning_rate"] * c["decay_rate"] ** jnp.asarray(drops)[jnp.asarray(step, int)]
+
+
+def _ends(c: Config) -> tuple[float, float]:
+    """Return the peak and the last learning rate."""
+    return c["learning_rate"], c["final_learning_rate"] * c["learning_rate"]
+
+
+def _cycle(c: Config, at: Span) -> "optax.Schedule":
+    start, ends = c["learning_rate"] / ONECYCLE_START, {at.rise: ONECYCLE_START, at.last: c["final_learning_rate"]}
+    return optax.piecewise_interpolate_schedule("cosine", start, ends)
+
+
+class Schedule(NamedTuple):
+    """How the learning rate changes after the warmup."""
+
+    traced: Callable[[Hypers, Progress], Array]  # the factor of the peak, []
+    reference: Callable[[Config, Span], "optax.Schedule"]  # the learning rate itself
+
+
+SCHEDULES = {
+    "constant": Schedule(
+        lambda h, at: jnp.ones_like(at.step), lambda c, at: optax.constant_schedule(c["learning_rate"])
+    ),
+    "step": Schedule(lambda h, at: h["decay_rate"] ** _whole(at.step / at.decay_steps), _steps_down),
+    "exponential": Schedule(
+        lambda h, at: h["decay_rate"] ** (at.step / at.decay_steps),
+        lambda c, at: optax.exponential_decay(c["learning_rate"], float(at.every), c["decay_rate"]),
+    ),
+    "inverse_time": Schedule(
+        lambda h, at: 1 / (1 + h["decay_rate"] * at.step / at.decay_steps),
+        lambda c, at: lambda step: c["learning_rate"] / (1 + c["decay_rate"] * step / float(at.every)),
+    ),
+    "polynomial": Schedule(
+        lambda h, at: _polynomial(h, at, 2), lambda c, at: optax.polynomial_schedule(*_ends(c), 2, at.last)
+    ),
+    "linear": Schedule(lambda h, at: _polynomial(h, at, 1), lambda c, at: optax.linear_schedule(*_ends(c), at.last)),
+    "cosine": Schedule(
+        _cosine,
+        lambda c, at: optax.cosine_decay_schedule(c["learning_rate"], at.last, c["final_learning_rate"]),
+    ),
+    "onecycle": Schedule(_onecycle, _cycle),
 }
 
 
@@ -93,7 +144,7 @@ def learning_rate(
     after = jnp.maximum(step.astype(dtype) - warmup, 0)
     last = jnp.maximum(total_steps.astype(dtype) - warmup - 1, 1)
     at = Progress(after, last, h["decay_every"] * epoch_steps, jnp.floor(ONECYCLE_RISE * last / 10))
-    factor = select(index, [lambda at, name=name: SCHEDULES[name](h, at) for name in names], at)
+    factor = select(index, [lambda at, name=name: SCHEDULES[name].traced(h, at) for name in names], at)
     if "warmup" in h:
         factor = jnp.where(step < warmup, step / jnp.maximum(warmup, 1), factor)
     return peak * factor

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxsweep.network import augment, objective, optimizers, randomness, schedules
+from jaxsweep.network import augment, optimizers, randomness, schedules
 from jaxsweep.network.initial import initial_stats, initialize
 from jaxsweep.network.mlp import Architecture, Mode, Params, forward, select, true_kernels
 from jaxsweep.network.objective import LOSSES, LossParameters
 from jaxsweep.network.randomness import Stream
-from jaxsweep.spec.metrics import measure_names, sign
+from jaxsweep.network.scores import SCORES, Block, Measure, Whole
+from jaxsweep.spec.metrics import METRICS, measure_names, sign
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
@@ -234,7 +235,10 @@ def _mode(choices: Choices, lane: Lane) -> Mode:
 def _losses(program: Program, lane: Lane, outputs: Array, targets: Array) -> Array:
     parameters = LossParameters(lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"])
     losses: Array = select(
-        lane.loss, [lambda o, t, f=LOSSES[name]: f(o, t, parameters) for name in program.losses], outputs, targets
+        lane.loss,
+        [lambda o, t, f=LOSSES[name].traced: f(o, t, parameters) for name in program.losses],
+        outputs,
+        targets,
     )
     return losses
 
@@ -289,34 +293,30 @@ def evaluate(
     rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
     classes = program.task == "classification"
+    scores = {name: _measure(program, name) for name in program.measures}
+    parts = list(dict.fromkeys((score.part, score.each) for score in scores.values()))  # several may have one in common
 
-    entropy_too = classes and program.losses != ("cross_entropy",)
-
-    def sums(part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        x, y, rows = part
+    def seen(some: tuple[Array, Array, Array]) -> list[Array]:
+        x, y, rows = some
         outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
         targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else y[:, None]
-        loss = entropy = jnp.sum(jnp.where(rows, _losses(program, plain, outputs, targets), 0))
-        if entropy_too:
-            entropy = jnp.sum(jnp.where(rows, objective.log_loss(outputs, targets), 0))
-        summary = objective.classification_sums if classes else objective.regression_sums
-        margin = outputs[:, 1] - outputs[:, 0] if "auc" in program.measures else outputs[:0, 0]
-        return loss, entropy, summary(outputs, y, rows), margin
+        block = Block(outputs, y, targets, _losses(program, plain, outputs, targets), rows)
+        return [part(block) for part, _ in parts]
 
-    parts = (x, y, rows)
     if blocks == 1:
-        loss, entropy, total, margins = sums(jax.tree.map(lambda a: a[0], parts))
+        found = seen((x[0], y[0], rows[0]))
     else:
-        losses, entropies, totals, margins = jax.lax.map(sums, parts)
-        loss, entropy, total = losses.sum(), entropies.sum(), totals.sum(axis=0)
-    measures = {"loss": loss / count}
-    if classes:
-        measures |= {"log_loss": entropy / count, **objective.classification_metrics(total)}
-        if "auc" in program.measures:
-            measures["auc"] = objective.area_under_curve(margins.ravel(), y.ravel(), rows.ravel())
-    else:
-        measures |= objective.regression_measures(total, count)
-    return measures
+        several = jax.lax.map(seen, (x, y, rows))
+        found = [a.ravel() if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)]
+    whole, made = Whole(y.ravel(), rows.ravel(), count), dict(zip(parts, found, strict=True))
+    return {name: score.value(made[score.part, score.each], whole) for name, score in scores.items()}
+
+
+def _measure(program: Program, name: str) -> Measure:
+    """Return how a measure is made; where nothing but cross entropy is minimized, the log loss is the loss."""
+    measure = SCORES["loss" if name == "log_loss" and program.losses == ("cross_entropy",) else name].measure
+    assert measure is not None, name  # since the program has it
+    return measure
 
 
 def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, state: State) -> tuple[State, Array]:
@@ -366,9 +366,8 @@ def _merit(metric: str, measures: dict[str, Array]) -> Array:
     On the same rows, r2 falls and rmse rises with mse, which tells apart more of them in float32 than its root does.
     `Supply.lanes` has turned min_delta into the unit of what is watched.
     """
-    if metric in ("r2", "rmse"):
-        return -measures["mse"]
-    return measures[metric] * sign(metric)
+    measure = METRICS[metric].measure or metric
+    return measures[measure] * sign(measure)
 
 
 def _watch(program: Program, lane: Lane, state: State, active: Array, values: dict[str, Array]) -> tuple[State, Array]:

@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -22,25 +22,15 @@ from safetensors.numpy import save as tensors_as_bytes
 from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.errors import RequestError
+from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 
 Floats: TypeAlias = NDArray[np.float64]
 Layers: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-NORM_EPSILON = 1e-5  # that of `jaxsweep.model`, which cannot be imported without JAX; a test compares the two
+NORM_EPSILON = 1e-5  # that of `network/mlp.py`, which cannot be imported without JAX; a test compares the two
 BLOCK = 8192  # rows predicted at once, so that memory does not grow with the table
-
-ACTIVATIONS: dict[str, Callable[[Floats, float], Floats]] = {
-    "relu": lambda z, slope: np.maximum(z, 0),
-    "leaky_relu": lambda z, slope: np.where(z >= 0, z, slope * z),
-    "tanh": lambda z, slope: np.tanh(z),
-    "sigmoid": lambda z, slope: _sigmoid(z),
-    "elu": lambda z, slope: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "gelu": lambda z, slope: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
-    "silu": lambda z, slope: z * _sigmoid(z),
-    "softplus": lambda z, slope: np.logaddexp(z, 0),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +151,7 @@ def forward(config: Config, params: Layers, stats: Layers, x: Floats) -> Floats:
             mean = x.mean(axis=1, keepdims=True) if running is None else running["mean"]
             var = x.var(axis=1, keepdims=True) if running is None else running["var"].astype(np.float64)
             x = (x - mean) / np.sqrt(var + NORM_EPSILON) * norm["scale"] + norm["bias"]
-        x = ACTIVATIONS[config["activation"]](x, config["negative_slope"])
+        x = ACTIVATIONS[config["activation"]].numpy(x, config["negative_slope"])
     return np.asarray(x @ params["output"]["kernel"].astype(np.float64) + params["output"]["bias"])
 
 
@@ -248,7 +238,3 @@ def _check_target(target: Path) -> None:
     others = sorted(entry.name for entry in target.iterdir() if entry.name not in (WEIGHTS, DESCRIPTION))
     if others:
         raise RequestError(f"{target} holds other things ({others[0]}): choose a new folder for the network")
-
-
-def _sigmoid(z: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * z))  # 1 / (1 + exp(-z)) would overflow

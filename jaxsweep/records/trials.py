@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
-from jaxsweep.spec.metrics import metric_names, sign
+from jaxsweep.spec.metrics import METRICS, metric_names, sign
 
 FINISHED = ("completed", "stopped")
 
@@ -83,9 +83,9 @@ def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) 
     if not keep_best:
         return len(curves) - 1
     # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
-    watched = "val_mse" if columns.objective in ("val_r2", "val_rmse") else columns.objective
-    sign = -1 if watched == "val_mse" else columns.sign
-    return int(np.argmax(sign * curves[:, columns.curves.index(watched)]))
+    measure = METRICS[columns.objective.removeprefix("val_")].measure
+    watched = columns.objective if measure is None else f"val_{measure}"
+    return int(np.argmax(sign(watched) * curves[:, columns.curves.index(watched)]))
 
 
 def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_best: bool) -> float | None:
@@ -115,7 +115,7 @@ def make_trial(number: int, config: Config, lanes: Sequence[LaneResult], columns
         status=status,
         score=statistics.fmean(finished) if whole else None,
         spread=statistics.pstdev(finished) if whole and len(finished) > 1 else 0.0,
-        epochs_done=max(len(lane.curves) for lane in lanes),
+        epochs_done=max(lane.epochs for lane in lanes),
         seconds=sum(lane.seconds for lane in lanes),
         metrics=metrics,
         config=config,

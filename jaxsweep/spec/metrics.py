@@ -1,34 +1,71 @@
-"""The names of metrics and objectives: which there are, for which task, and which way is better. No JAX here."""
+"""The table of metrics: which there are, for which task, which way is better, and their units. No JAX here."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data.labels import Task
 from jaxsweep.errors import RequestError, suggestion
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
-CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1", "log_loss")
-REGRESSION_METRICS = ("loss", "mse", "mae", "r2", "rmse")
-MEASURES = ("loss", "mse", "mae")  # of regression, in standard deviations of the target: what a device computes
-MAXIMIZED = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
+Floats = NDArray[np.float64]
+
+
+class Metric(NamedTuple):
+    """What a metric is; its arithmetic is a row of `network/scores.py`.
+
+    Those of regression are measured in standard deviations of the target. `measure` is the metric that this one is
+    made of on the host, None where a device measures it itself; `restore` takes that (and the units of the target in a
+    standard deviation, and the variance of the standardized targets) to the metric in units of the target, and `unit`
+    says how large 1 unit of the metric is in that of the measure.
+    """
+
+    name: str
+    task: Task | None  # None: of both
+    maximize: bool = False
+    two_classes: bool = False  # whether it is defined for two classes alone
+    measure: str | None = None
+    restore: Callable[[Floats, float, float], Floats] = lambda measured, scale, variance: measured
+    unit: Callable[[float, float], float] = lambda scale, variance: 1.0
+
+
+def _r2(mse: Floats, scale: float, variance: float) -> Floats:
+    return 1 - mse / variance if variance > 0 else np.full_like(mse, np.nan)
+
+
+_ROWS = (
+    Metric("loss", None),
+    Metric("accuracy", "classification", maximize=True),
+    Metric("balanced_accuracy", "classification", maximize=True),
+    Metric("f1", "classification", maximize=True),
+    Metric("log_loss", "classification"),
+    Metric("auc", "classification", maximize=True, two_classes=True),
+    Metric("mse", "regression", restore=lambda mse, scale, _: mse * scale**2,
+           unit=lambda scale, _: 1 / scale * (1 / scale)),
+    Metric("mae", "regression", restore=lambda mae, scale, _: mae * scale, unit=lambda scale, _: 1 / scale),
+    Metric("r2", "regression", maximize=True, measure="mse", restore=_r2, unit=lambda _, variance: variance),
+    Metric("rmse", "regression", measure="mse", restore=lambda mse, scale, _: np.sqrt(mse) * scale,
+           unit=lambda scale, _: 1 / scale),
+)  # fmt: skip
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 
 def metric_names(task: str, outputs: int) -> tuple[str, ...]:
-    """Return the metrics of a task without their `val_` or `test_`; auc only for two classes."""
-    if task == "regression":
-        return REGRESSION_METRICS
-    return (*CLASSIFICATION_METRICS, "auc") if outputs == 2 else CLASSIFICATION_METRICS
+    """Return the metrics of a task with so many classes (or 1) without their `val_` or `test_`."""
+    rows = [row for row in METRICS.values() if row.task in (None, task)]
+    return tuple(row.name for row in rows if outputs == 2 or not row.two_classes)
 
 
 def measure_names(task: str, outputs: int) -> tuple[str, ...]:
     """Return what a device computes, from which `metric_values` makes the metrics of the task."""
-    return MEASURES if task == "regression" else metric_names(task, outputs)
+    return tuple(name for name in metric_names(task, outputs) if METRICS[name].measure is None)
 
 
-def metric_values(measures: NDArray[np.float64], task: str, scale: float, variance: float) -> NDArray[np.float64]:
+def metric_values(measures: Floats, task: str, scale: float, variance: float) -> Floats:
     """Return metrics [..., metrics] in units of the target from measures [..., measures].
 
     In float64, whose range holds the squares of all targets that are legal; a device's float32 would not.
@@ -41,14 +78,16 @@ def metric_values(measures: NDArray[np.float64], task: str, scale: float, varian
     """
     if task != "regression":
         return measures
-    loss, mse, mae = (measures[..., column] for column in range(len(MEASURES)))
-    r2 = 1 - mse / variance if variance > 0 else np.full_like(mse, np.nan)
-    return np.stack([loss, mse * scale**2, mae * scale, r2, np.sqrt(mse) * scale], axis=-1)
+    column = {name: number for number, name in enumerate(measure_names(task, 1))}
+    rows = [METRICS[name] for name in metric_names(task, 1)]
+    return np.stack(
+        [row.restore(measures[..., column[row.measure or row.name]], scale, variance) for row in rows], axis=-1
+    )
 
 
 def unit_of(metric: str, scale: float, variance: float) -> float:
     """Return the size of 1 unit of a metric without its prefix in that of the measure it follows from."""
-    return {"mse": 1 / scale * (1 / scale), "mae": 1 / scale, "rmse": 1 / scale, "r2": variance}.get(metric, 1.0)
+    return METRICS[metric].unit(scale, variance)
 
 
 def default_objective(task: str) -> str:
@@ -63,18 +102,18 @@ def check_objective(name: str, task: str, outputs: int) -> str:
         return name
     if name.startswith("test_"):
         raise RequestError(f"objective = {name!r}: the test split is never searched on; use one of {', '.join(legal)}")
-    known = {f"val_{metric}" for metric in (*CLASSIFICATION_METRICS, "auc", *REGRESSION_METRICS)}
-    if name in known:
+    if name.removeprefix("val_") in METRICS and name.startswith("val_"):
         what = f"{task} with {outputs} classes" if task == "classification" else task
         raise RequestError(f"objective = {name!r} does not exist for {what}: use one of {', '.join(legal)}")
     raise RequestError(f"unknown objective {name!r}{suggestion(name, legal)} (it must be one of {', '.join(legal)})")
 
 
+def sign(metric: str) -> int:
+    """Return 1 if larger values of a metric, with or without its prefix, are better, else -1."""
+    row = METRICS.get(metric) or METRICS.get(metric.split("_", 1)[-1])
+    return 1 if row is not None and row.maximize else -1
+
+
 def direction(metric: str) -> Direction:
     """Return 'maximize' or 'minimize' for a metric with or without its prefix."""
-    return "maximize" if metric.split("_", 1)[-1] in MAXIMIZED or metric in MAXIMIZED else "minimize"
-
-
-def sign(metric: str) -> int:
-    """Return 1 if larger values of a metric are better, else -1."""
-    return 1 if direction(metric) == "maximize" else -1
+    return "maximize" if sign(metric) > 0 else "minimize"

@@ -6,8 +6,7 @@ import pytest
 
 from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import cache, calibrate, machine
-from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.lanes import sizes_of
+from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import resolve

@@ -10,8 +10,8 @@ import pytest
 from parity import BASE, run_lanes, same, three_classes
 
 from jaxsweep.engine import calibrate
-from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.lanes import Supply, sizes_of
+from jaxsweep.engine.costs import Costs, sizes_of
+from jaxsweep.engine.lanes import Supply
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.engine.tile import Tile
 from jaxsweep.spec import scope

@@ -9,7 +9,7 @@ from parity import BASE, run_lanes, same, three_classes
 
 from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import programs
-from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.network.reference import train
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, resolve

@@ -9,8 +9,8 @@ import pytest
 from parity import BASE, SEED, three_classes
 
 from jaxsweep.engine.engine import Engine
-from jaxsweep.engine.lanes import LaneResult
 from jaxsweep.engine.memory import Room
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.spec import scope

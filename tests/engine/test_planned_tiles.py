@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from parity import BASE, SEED, close, run_lanes, three_classes
 
-from jaxsweep.engine.lanes import sizes_of
+from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.planner import make_plan
 from jaxsweep.network.reference import train
 from jaxsweep.spec import scope

@@ -10,7 +10,7 @@ from parity import ONE_PROGRAM, SEED, three_classes
 from jaxsweep.engine import programs
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import Engine
-from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.network.train import Lane
 from jaxsweep.spec import scope

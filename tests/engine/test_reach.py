@@ -15,6 +15,7 @@ import pytest
 
 from jaxsweep.engine import exported, programs, reach
 from jaxsweep.network import mlp, objective, optimizers, train
+from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.spec import hyperparameters, metrics
 
 OFFSET = 1
@@ -60,9 +61,9 @@ def test_a_change_is_seen(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PACKAGE: dict[str, tuple[Any, str, Any]] = {
-    "an activation": (mlp.ACTIVATIONS, "relu", mlp.ACTIVATIONS["tanh"]),
+    "an activation": (ACTIVATIONS, "relu", ACTIVATIONS["tanh"]),
     "a derivative": (mlp, "_matmul_back", lambda kept, gradient: None),
-    "a loss": (objective.LOSSES, "mse", lambda o, t, p: o),
+    "a loss": (objective.LOSSES, "mse", objective.LOSSES["mae"]),
     "a constant": (mlp, "NORM_EPSILON", 1e-3),
     "an optimizer": (optimizers.OPTIMIZERS, "adam", optimizers.OPTIMIZERS["sgd"]),
     "a function of JAX": (jax.lax, "switch", lambda index, branches, *operands: branches[0](*operands)),
@@ -131,7 +132,7 @@ def test_what_types_and_settings_decide_is_seen(monkeypatch: pytest.MonkeyPatch)
             patch.setattr(kind, name, property(lambda self: ()))
             assert programs.code() != before, name
     with monkeypatch.context() as patch:
-        patch.setattr(metrics, "MEASURES", ("loss",))
+        patch.setitem(metrics.METRICS, "mae", metrics.METRICS["mae"]._replace(measure="mse"))
         assert programs.code() != before
     jax.config.update("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"])
     try:
@@ -251,15 +252,13 @@ def test_sources_in_folders_name_programs_too() -> None:
 SCRIPT = """
 import dataclasses, sys
 import jax.numpy as jnp, numpy as np, jaxsweep as js
-from jaxsweep.network import mlp
-from jaxsweep.records import model
+from jaxsweep.network.activations import ACTIVATIONS, Activation
 from jaxsweep.spec import hyperparameters
 row = hyperparameters.HYPERPARAMETERS["activation"]
 new = dataclasses.replace(row, choices=(*row.choices, "mine"))
 hyperparameters.HYPERPARAMETERS["activation"] = new
-model.ACTIVATIONS["mine"] = lambda z, slope: z
 def score(value, derivative):
-    mlp.ACTIVATIONS["mine"] = mlp.Activation(lambda z, s: value(z), lambda z, y, s: derivative(z))
+    ACTIVATIONS["mine"] = Activation(lambda z, s: value(z), lambda z, y, s: derivative(z), None, lambda z, slope: z)
     config = dict(activation="mine", depth=1, width=16, epochs=3, learning_rate=0.02)
     return js.sweep(js.load_dataset("iris"), configs=[config], progress=False).best.metrics["val_loss"]
 for name in sys.argv[1:]:

@@ -8,7 +8,7 @@ from parity import run_lanes, three_classes
 
 from jaxsweep.engine import programs
 from jaxsweep.engine.costs import Costs, Sizes
-from jaxsweep.engine.lanes import LaneResult
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import make_plan
 from jaxsweep.spec.hyperparameters import resolve
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_inplace import EARLY, updates
+from updates import EARLY, updates
 
 from jaxsweep.network import inplace
 from jaxsweep.network.mlp import Architecture, Mode, forward

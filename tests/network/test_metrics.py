@@ -3,13 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracle_pieces import measured
 from scipy import special
 from sklearn import metrics as sk
 
 from jaxsweep.errors import RequestError
-from jaxsweep.network import objective
+from jaxsweep.network.scores import SCORES, Judged, area_under_curve
 from jaxsweep.spec.metrics import (
-    REGRESSION_METRICS,
+    METRICS,
     check_objective,
     direction,
     metric_names,
@@ -22,26 +23,46 @@ RNG = np.random.default_rng(0)
 USED = np.arange(ROWS) < MASK
 
 
-@pytest.mark.parametrize("classes", [2, 5])
-def test_classification(classes: int) -> None:
-    outputs, labels = RNG.normal(size=(ROWS, classes)).astype(np.float32), RNG.integers(0, classes, ROWS)
-    confusion = objective.classification_sums(jnp.asarray(outputs), jnp.asarray(labels), jnp.asarray(USED))
-    got = objective.classification_metrics(confusion)
-    y, predicted = labels[:MASK], outputs[:MASK].argmax(axis=1)
-    np.testing.assert_allclose(got["accuracy"], sk.accuracy_score(y, predicted), rtol=1e-6)
-    np.testing.assert_allclose(got["balanced_accuracy"], sk.balanced_accuracy_score(y, predicted), rtol=1e-6)
-    np.testing.assert_allclose(got["f1"], sk.f1_score(y, predicted, average="macro"), rtol=1e-6)
+def _measured(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
+    return float(measured(name, jnp.asarray(outputs), jnp.asarray(y), jnp.asarray(USED)))
 
 
-def test_log_loss() -> None:
+# Every metric of the table that a device measures: on many classes, on two, where classes are missing, on one row.
+CASES = [
+    (name, outputs, seen)
+    for row in METRICS.values()
+    if (name := row.name) != "loss" and SCORES[name].measure is not None
+    for outputs, seen in (((1, 1),) if row.task == "regression" else ((2, 2),) if row.two_classes else ((2, 2), (5, 3)))
+]
+
+
+@pytest.mark.parametrize(("name", "classes", "seen"), CASES)
+def test_what_a_device_measures_is_what_the_reference_says(name: str, classes: int, seen: int) -> None:
+    rng = np.random.default_rng(2)
+    outputs = 3 * rng.normal(size=(ROWS, classes)).astype(np.float32)
+    y = rng.integers(0, seen, ROWS) if classes > 1 else rng.normal(size=ROWS).astype(np.float32)
+    reference = SCORES[name].reference
+    assert reference is not None
+    expected = reference(Judged(y[:MASK], outputs[:MASK].astype(np.float64), 1.0, constant=False))
+    np.testing.assert_allclose(_measured(name, outputs, y), expected, rtol=1e-5)
+
+
+def test_every_metric_is_measured_or_made_of_one_that_is() -> None:
+    assert set(SCORES) == set(METRICS)
+    for name, row in METRICS.items():
+        assert (SCORES[name].measure is None) == (row.measure is not None), name
+        assert SCORES[row.measure or name].measure is not None, name
+
+
+def test_log_loss_is_that_of_probabilities() -> None:
     outputs, labels = 3 * RNG.normal(size=(ROWS, 4)).astype(np.float32), RNG.integers(0, 4, ROWS)
-    got = objective.log_loss(jnp.asarray(outputs), jnp.eye(4)[labels]).mean()
-    np.testing.assert_allclose(got, sk.log_loss(labels, special.softmax(outputs, axis=1), labels=range(4)), rtol=1e-5)
+    expected = sk.log_loss(labels[:MASK], special.softmax(outputs[:MASK], axis=1), labels=range(4))
+    np.testing.assert_allclose(_measured("log_loss", outputs, labels), expected, rtol=1e-5)
 
 
 def _auc(scores: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None) -> float:
     used = np.ones(len(scores), bool) if rows is None else rows
-    return float(objective.area_under_curve(jnp.asarray(scores), jnp.asarray(labels), jnp.asarray(used)))
+    return float(area_under_curve(jnp.asarray(scores), jnp.asarray(labels), jnp.asarray(used)))
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -64,16 +85,14 @@ def test_area_under_curve_of_many_rows_is_counted_exactly() -> None:
 def test_area_under_curve_with_ties() -> None:
     scores = np.round(RNG.normal(size=ROWS), 1).astype(np.float32)
     labels = RNG.integers(0, 2, ROWS)
-    got = objective.area_under_curve(jnp.asarray(scores), jnp.asarray(labels), jnp.asarray(USED))
+    got = area_under_curve(jnp.asarray(scores), jnp.asarray(labels), jnp.asarray(USED))
     np.testing.assert_allclose(got, sk.roc_auc_score(labels[:MASK], scores[:MASK]), rtol=1e-6)
 
 
 def test_regression() -> None:
     outputs, targets = RNG.normal(size=(ROWS, 1)).astype(np.float32), RNG.normal(size=ROWS).astype(np.float32)
-    sums = objective.regression_sums(jnp.asarray(outputs), jnp.asarray(targets), jnp.asarray(USED))
     y, predicted = targets[:MASK].astype(float), outputs[:MASK, 0].astype(float)
-    measured = objective.regression_measures(sums, MASK)
-    measures = np.array([0.5, measured["mse"], measured["mae"]], np.float64)
+    measures = np.array([0.5, _measured("mse", outputs, targets), _measured("mae", outputs, targets)], np.float64)
     for scale in (3.0, 1e20, 1e-20, 1e150):
         loss, mse, mae, r2, rmse = metric_values(measures, "regression", scale, y.var())
         assert loss == 0.5
@@ -81,14 +100,14 @@ def test_regression() -> None:
         np.testing.assert_allclose(mae / scale, sk.mean_absolute_error(y, predicted), rtol=1e-5)
         np.testing.assert_allclose(rmse / scale, sk.root_mean_squared_error(y, predicted), rtol=1e-5)
         np.testing.assert_allclose(r2, sk.r2_score(y, predicted), rtol=1e-5)
-    assert np.isnan(metric_values(measures, "regression", 1.0, 0.0)[REGRESSION_METRICS.index("r2")])
+    assert np.isnan(metric_values(measures, "regression", 1.0, 0.0)[metric_names("regression", 1).index("r2")])
 
 
 def test_a_unit_of_a_metric_in_that_of_its_measure() -> None:
     """A change of the measure by `unit_of` changes the metric by 1."""
     scale, variance = 4.0, 2.0
     before = metric_values(np.array([0.0, 9.0, 3.0]), "regression", scale, variance)
-    column = {name: number for number, name in enumerate(REGRESSION_METRICS)}
+    column = {name: number for number, name in enumerate(metric_names("regression", 1))}
     for name, measure in (("mse", 1), ("mae", 2), ("r2", 1)):
         measures = np.array([0.0, 9.0, 3.0])
         measures[measure] += unit_of(name, scale, variance)

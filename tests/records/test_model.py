@@ -114,7 +114,6 @@ def test_the_validation_accuracy_is_that_of_the_exported_network(result: js.Resu
 
 def test_the_epsilon_is_that_of_training() -> None:
     assert model.NORM_EPSILON == mlp.NORM_EPSILON
-    assert set(model.ACTIVATIONS) == set(ACTIVATIONS)
 
 
 def test_predictions_have_the_labels_type(result: js.Result) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxsweep.data.source import Source
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.default import adapted_space, default_space
-from jaxsweep.spec.request import Request, Source
+from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Choice, Constant, Int, LogUniform, Space, Uniform
 from jaxsweep.spec.sweepfile import Draft, assemble, from_table, read, to_toml
 from jaxsweep.spec.toml import toml_text
