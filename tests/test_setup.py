@@ -253,3 +253,34 @@ def test_solo_knows_what_is_constant_up_to_rounding() -> None:
     swept = js.sweep(data, configs=[config], progress=False, keep=0).trials[0].metrics
     assert np.isnan(swept["val_r2"])
     assert np.isnan(js.solo(data, config).curves["val_r2"][0])
+
+
+# --- listed configs ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"configs": []}, "configs = [] is empty"),
+        ({"configs": [3]}, "configs[0] = 3 is not a config: it must be a dict such as {'depth': 2}"),
+        ({"configs": [{"depth": 1}, {"dept": 1}]}, "configs[1]: unknown hyperparameter 'dept'; did you mean 'depth'?"),
+        ({"configs": [{}, {"depth": 17}]}, "configs[1]: depth = 17 is not legal: it must be an integer in [0, 16]"),
+        ({"configs": [{}, {"batch_size": 1000}]}, "configs[1]: batch_size = 1000 exceeds the 90 training rows"),
+        ({"configs": [{}], "search": "grid"}, "search = 'grid' does not go with configs: leave out one of the two"),
+        ({"configs": [{}], "resolution": 3}, "unknown option 'resolution': searchers have options"),
+        ({"configs": [{}], "space": {"depth": 1}}, "either a space or a list of configs"),
+    ],
+)
+def test_listed_configs_that_are_refused(request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(js.RequestError) as caught:
+        js.sweep(js.load_dataset("iris"), progress=False, **request_)
+    assert words in str(caught.value)
+
+
+def test_listed_configs_with_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
+    configs = [{**SHAPE, "learning_rate": rate, "width": np.int64(4)} for rate in np.logspace(-2, -1, 2)]
+    result = js.sweep(js.load_dataset("iris"), configs=configs, out=tmp_path / "run", keep=0, progress=False)
+    stored = store.load(tmp_path / "run")
+    assert stored.request.configs == tuple(configs)
+    assert [trial.config for trial in stored.trials] == [trial.config for trial in result.trials]
+    assert type(result.trials[0].config["learning_rate"]) is float
