@@ -4,7 +4,7 @@ Tracing turns Python into StableHLO. It takes longer than loading the executable
 it, and Python can trace but one program at a time. `jax.export` writes and reads the StableHLO, and `cache` keeps it
 beside the executables, private and sealed; every program goes through it, whether or not there is a cache, so that what
 is compiled does not depend on that. An entry is named after all that tracing depends on: the program, which holds a
-hash of the code that it is traced from (`reach`), and the shapes of its arguments; versions, the device, and JAX's
+`fingerprint` of the code that it is traced from, and the shapes of its arguments; versions, the device, and JAX's
 settings; and, as a second net, this package's sources as they were imported.
 """
 
@@ -16,7 +16,7 @@ import jax
 from jax import export
 
 import jaxsweep
-from jaxsweep.engine import cache, reach
+from jaxsweep.engine import cache, fingerprint
 
 Traced = export.Exported
 _FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
@@ -25,7 +25,7 @@ _FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, a
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
 _PACKAGE = Path(str(jaxsweep.__file__)).parent
 _SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))))
-_VERSIONS = reach.versions()
+_VERSIONS = fingerprint.versions()
 
 
 def name_of(role: str, key: Any) -> str:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsweep.engine import cache, exported, reach
+from jaxsweep.engine import cache, exported, fingerprint
 from jaxsweep.engine.exported import Traced
 from jaxsweep.network import train
 from jaxsweep.network.mlp import Architecture
@@ -129,7 +129,7 @@ def code() -> str:
     traced_functions: tuple[Any, ...] = (advance, start, score_test)
     plain = map(inspect.unwrap, traced_functions)  # of a wrapper, as tests count calls with, its code, not its counter
     wrappers = (function.__code__ for function in traced_functions)
-    return reach.fingerprint(*plain, *wrappers, *types, exported.settings())
+    return fingerprint.of(*plain, *wrappers, *types, exported.settings())
 
 
 def signature(tree: Any) -> Any:

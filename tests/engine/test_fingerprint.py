@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsweep.engine import exported, programs, reach
+from jaxsweep.engine import exported, fingerprint, programs
 from jaxsweep.network import mlp, objective, optimizers, train
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.spec import hyperparameters, metrics
@@ -49,15 +49,15 @@ CHANGES: dict[str, tuple[Any, str, Any]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_seen(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = reach.fingerprint(_root)
+    before = fingerprint.of(_root)
     where, name, value = CHANGES[what]
     if isinstance(where, types.ModuleType):
         monkeypatch.setattr(where, name, value)
     else:
         monkeypatch.setitem(where, name, value)
-    assert reach.fingerprint(_root) != before
+    assert fingerprint.of(_root) != before
     monkeypatch.undo()
-    assert reach.fingerprint(_root) == before
+    assert fingerprint.of(_root) == before
 
 
 PACKAGE: dict[str, tuple[Any, str, Any]] = {
@@ -158,32 +158,32 @@ def test_what_functions_carry_and_objects_are_is_seen() -> None:
             return z
 
     scaled.k = 1.0  # type: ignore[attr-defined]
-    before = reach.fingerprint(scaled)
+    before = fingerprint.of(scaled)
     scaled.k = 2.0  # type: ignore[attr-defined]
-    assert reach.fingerprint(scaled) != before
+    assert fingerprint.of(scaled) != before
     for value in (Matrix(), Callable1()):
-        before = reach.fingerprint(value)
-        assert reach.fingerprint(value) == before  # without state, its class tells it
+        before = fingerprint.of(value)
+        assert fingerprint.of(value) == before  # without state, its class tells it
         for name in ("__matmul__", "method", "__call__"):
             if name in vars(type(value)):
                 old = vars(type(value))[name]
                 setattr(type(value), name, lambda self, *_: 2)
-                assert reach.fingerprint(value) != before, name
+                assert fingerprint.of(value) != before, name
                 setattr(type(value), name, old)
 
 
 def test_arguments_are_part_of_the_code() -> None:
-    assert reach.fingerprint(eval("lambda z: g(z)")) != reach.fingerprint(eval("lambda *z: g(z)"))
+    assert fingerprint.of(eval("lambda z: g(z)")) != fingerprint.of(eval("lambda *z: g(z)"))
 
 
 def test_modules_of_others_are_walked_wherever_they_come_from() -> None:
     module = types.ModuleType("somebodys")
     module.f = lambda z: z  # type: ignore[attr-defined]
     holder = types.SimpleNamespace(m=module)
-    before = [reach.fingerprint(lambda z: module.f(z)), reach.fingerprint(holder)]
+    before = [fingerprint.of(lambda z: module.f(z)), fingerprint.of(holder)]
     module.f = lambda z: 2 * z  # type: ignore[attr-defined]
-    assert reach.fingerprint(lambda z: module.f(z)) != before[0]
-    assert reach.fingerprint(holder) != before[1]
+    assert fingerprint.of(lambda z: module.f(z)) != before[0]
+    assert fingerprint.of(holder) != before[1]
 
 
 def test_code_that_searches_as_it_runs_is_never_the_same() -> None:
@@ -196,7 +196,7 @@ def test_code_that_searches_as_it_runs_is_never_the_same() -> None:
         return getattr(z, "f")()  # noqa: B009
 
     for function in (imports, gets):
-        assert reach.fingerprint(function) != reach.fingerprint(function)
+        assert fingerprint.of(function) != fingerprint.of(function)
 
 
 def test_closures_defaults_partials_and_arrays_count() -> None:
@@ -221,14 +221,14 @@ def test_closures_defaults_partials_and_arrays_count() -> None:
         (1, 1.0),
     ]
     for one, two in pairs:
-        assert reach.fingerprint(one) != reach.fingerprint(two), one
-        assert reach.fingerprint(one) == reach.fingerprint(one), one
+        assert fingerprint.of(one) != fingerprint.of(two), one
+        assert fingerprint.of(one) == fingerprint.of(one), one
 
 
 def test_what_cannot_be_told_apart_is_never_the_same() -> None:
-    assert reach.fingerprint(object()) != reach.fingerprint(object())
+    assert fingerprint.of(object()) != fingerprint.of(object())
     thing = object()
-    assert reach.fingerprint(thing) != reach.fingerprint(thing)
+    assert fingerprint.of(thing) != fingerprint.of(thing)
 
 
 def test_circles_end() -> None:
@@ -238,7 +238,7 @@ def test_circles_end() -> None:
     def odd(n: int) -> bool:
         return n != 0 and even(n - 1)
 
-    assert reach.fingerprint(even) == reach.fingerprint(even) != reach.fingerprint(odd)
+    assert fingerprint.of(even) == fingerprint.of(even) != fingerprint.of(odd)
 
 
 def test_sources_in_folders_name_programs_too() -> None:

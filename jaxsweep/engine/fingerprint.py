@@ -1,4 +1,4 @@
-"""What the tracing of a function can reach, as one hash: its code and data as they stand in this process.
+"""A hash of the code that a program is traced from: all that tracing can reach, as it stands in this process.
 
 A program that an earlier process has kept may be used again only if tracing would give it again. Sources on disk do
 not tell: a registry may have got another entry since, or a function have been replaced. So the walk begins at what is
@@ -25,23 +25,8 @@ from jaxsweep.network.late import Late
 
 PACKAGE = __name__.partition(".")[0]
 # Their versions name the cache's folder or the program; of others, what is reached is walked.
-VERSIONED = frozenset(
-    [
-        "jax",
-        "jaxlib",
-        "flax",
-        "optax",
-        "chex",
-        "numpy",
-        "ml_dtypes",
-        "builtins",
-        "functools",
-        "math",
-        "typing",
-        "enum",
-        "sklearn",
-    ]
-)
+_STANDARD = ("builtins", "functools", "math", "typing", "enum")
+VERSIONED = frozenset(["jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", "sklearn", *_STANDARD])
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _BY_VALUE = (tuple, frozenset, types.CodeType, np.generic)
 _SPELLED = (types.GenericAlias, types.UnionType, range, slice, np.dtype)
@@ -54,7 +39,7 @@ _SEARCHING = frozenset({"getattr", "globals", "locals", "vars", "eval", "exec", 
 _BUILTIN = frozenset({"builtins", "abc", "enum", "typing", "types", "collections", "functools"})
 
 
-def fingerprint(*roots: Any) -> str:
+def of(*roots: Any) -> str:
     """Return a hash of all that the roots can reach, in hexadecimal; the same in every process if nothing differs."""
     walk = _Walk()
     for root in roots:
