@@ -277,10 +277,17 @@ def test_listed_configs_that_are_refused(request_: dict[str, Any], words: str) -
     assert words in str(caught.value)
 
 
-def test_listed_configs_with_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
+def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
     configs = [{**SHAPE, "learning_rate": rate, "width": np.int64(4)} for rate in np.logspace(-2, -1, 2)]
     result = js.sweep(js.load_dataset("iris"), configs=configs, out=tmp_path / "run", keep=0, progress=False)
     stored = store.load(tmp_path / "run")
     assert stored.request.configs == tuple(configs)
+    assert type((stored.request.configs or [{}])[0]["learning_rate"]) is float
     assert [trial.config for trial in stored.trials] == [trial.config for trial in result.trials]
     assert type(result.trials[0].config["learning_rate"]) is float
+    space, split = {**SHAPE, "nesterov": js.Choice(np.array([True, False]))}, tuple(np.array([0.5, 0.3, 0.2]))
+    js.sweep(
+        js.load_dataset("iris"), space, search="grid", resolution=np.int64(2), split=split, out=tmp_path / "other",
+        seed=3, keep=0, progress=False,
+    )  # fmt: skip
+    assert store.load(tmp_path / "other").request.options == {"resolution": 2}

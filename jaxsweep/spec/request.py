@@ -7,7 +7,7 @@ from typing import Any
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
-from jaxsweep.spec.hyperparameters import Config, lookup
+from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
 
@@ -51,8 +51,11 @@ class Request:
             raise RequestError("a sweep needs either a space or a list of configs, and not both")
         if self.configs is not None and not self.configs:
             raise RequestError("configs = [] is empty: it must have at least one config")
-        if self.configs is not None:
-            object.__setattr__(self, "configs", tuple(_checked(*each) for each in enumerate(self.configs)))
+        for number, config in enumerate(self.configs or ()):
+            if not isinstance(config, Mapping):
+                raise RequestError(
+                    f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}"
+                )
         _at_least("trials", self.trials, 1)
         _at_least("replicates", self.replicates, 1)
         _at_least("keep", self.keep, 0)
@@ -61,16 +64,6 @@ class Request:
             raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
         if not isinstance(self.train_metrics, bool):
             raise RequestError(f"train_metrics = {self.train_metrics!r} is not legal: it must be true or false")
-
-
-def _checked(number: int, config: Any) -> Config:
-    """Return a listed config with its values checked and in their plain types."""
-    if not isinstance(config, Mapping):
-        raise RequestError(f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}")
-    try:
-        return {name: lookup(name).check(value) for name, value in config.items()}
-    except RequestError as error:
-        raise RequestError(f"configs[{number}]: {error}") from None
 
 
 def _at_least(name: str, value: int | None, low: int) -> None:

@@ -17,6 +17,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.spec.distributions import (
     Choice,
@@ -91,6 +93,8 @@ def lines(entries: Mapping[str, Distribution]) -> list[str]:
 
 def toml_text(value: Any) -> str:
     """Return a value of a table as TOML text: strings, booleans, numbers, lists and inline tables."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {toml_text(item)}" for key, item in value.items()) + " }"
     if isinstance(value, (list, tuple)):

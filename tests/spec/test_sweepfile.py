@@ -197,11 +197,7 @@ def test_the_default_batch_fits_the_data(rows: int | None, batch: int) -> None:
         ("configs = []", r"configs = \[\] is empty"),
         ("configs = 3", "it must be a list"),
         ("configs = [{depth = 2}]\n[space]\nepochs = 3", "not both"),
-        (
-            "configs = [{depth = 2}, {depht = 2}]",
-            r"configs\[1\]: unknown hyperparameter 'depht'; did you",
-        ),
-        ("configs = [{depth = 2}, {depth = 17}]", r"configs\[1\]: depth = 17 is not legal"),
+        ("configs = [{depth = 2}, 3]", "it must be a list"),
     ],
 )
 def test_what_a_file_may_not_say(text: str, words: str) -> None:
