@@ -15,9 +15,9 @@ if "XLA_FLAGS" not in os.environ:
 
 from collections.abc import Iterator
 
-import jax
 import pytest
 from hypothesis import settings
+from jax_settings import setting
 
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
@@ -26,6 +26,5 @@ settings.load_profile("suite")
 @pytest.fixture(scope="module")
 def float64() -> Iterator[None]:
     """Everything in the module runs in float64."""
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", False)
+    with setting("jax_enable_x64", True):
+        yield

@@ -25,7 +25,7 @@ _FLOATS = st.lists(_NUMBER, min_size=1, max_size=4, unique=True).map(Choice)
 
 def _ints(low: int, high: int) -> st.SearchStrategy[Distribution]:
     ends = st.tuples(st.integers(low, high), st.integers(low, high)).map(sorted)
-    return st.builds(lambda ends, log: Int(*ends, log=log and ends[0] > 0), ends, st.booleans())
+    return st.builds(lambda ends, log: Int(ends[0], ends[1], log=log and ends[0] > 0), ends, st.booleans())
 
 
 def _words(*words: Any) -> st.SearchStrategy[Distribution]:
@@ -57,7 +57,7 @@ def spaces(draw: st.DrawFn) -> Space:
     for name in names:
         entry = draw(_ENTRIES[name])
         parents = [parent for parent in entries if parent in FINITE]
-        if parents and draw(st.booleans()):
+        if bool(parents) and draw(st.booleans()):
             chosen = draw(st.lists(st.sampled_from(parents), min_size=1, max_size=2, unique=True))
             when = {parent: draw(_some_values(entries[parent])) for parent in chosen}
             entry = entry if isinstance(entry, Distribution) else Constant(entry)

@@ -38,7 +38,7 @@ def test_the_table_has_a_row_for_each_trial(run: js.Result) -> None:
     assert run.status == "completed"
     assert frame["trial"].tolist() == list(range(24))
     assert set(HYPERPARAMETERS) < set(frame)
-    metrics = [c for c in frame if c.startswith(("train_", "val_", "test_"))]
+    metrics = [c for c in frame.columns if c.startswith(("train_", "val_", "test_"))]
     assert metrics == ["train_loss", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_f1", "val_log_loss",
                        "test_loss", "test_accuracy", "test_balanced_accuracy", "test_f1", "test_log_loss"]  # fmt: skip
     assert (frame["score"] == frame["val_accuracy"]).all()

@@ -11,6 +11,10 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 SECONDS = 300  # for one cell, on a machine that does much else
 
 
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
 def outputs(notebook: Any, kind: str) -> list[Any]:
     """Return what the cells gave as `kind`, such as image/png, in order."""
     given = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -19,7 +23,7 @@ def outputs(notebook: Any, kind: str) -> list[Any]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_stored_without_outputs(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert code
@@ -28,7 +32,7 @@ def test_stored_without_outputs(path: Path) -> None:
 
 def test_the_first_sweep(tmp_path: Path) -> None:
     (path,) = (path for path in NOTEBOOKS if path.name == "01_first_sweep.ipynb")
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     NotebookClient(
         notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()

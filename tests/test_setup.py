@@ -38,6 +38,7 @@ def test_a_targets_scale_changes_units_alone(plain: js.Result, scale: float) -> 
     scaled = _sweep(Y * scale)
     assert scaled.best.id == plain.best.id == 2
     for a, b in zip(plain.trials, scaled.trials, strict=True):
+        assert a.score is not None
         assert b.score == pytest.approx(a.score * scale**2, rel=1e-4)
         for metric, power in (("val_mae", 1), ("val_rmse", 1), ("test_mse", 2), ("val_r2", 0), ("val_loss", 0)):
             assert b.metrics[metric] == pytest.approx(a.metrics[metric] * scale**power, rel=1e-3), metric
@@ -48,7 +49,10 @@ def test_a_targets_scale_changes_units_alone(plain: js.Result, scale: float) -> 
 def test_means_over_lanes_at_a_large_scale(more: dict[str, int]) -> None:
     result = _sweep(Y * 1e20, **more)
     assert [trial.status for trial in result.trials] == ["completed"] * 3
-    assert all(np.isfinite([trial.score, trial.spread]).all() and trial.spread > 0 for trial in result.trials)
+    for trial in result.trials:
+        assert trial.score is not None
+        assert np.isfinite([trial.score, trial.spread]).all()
+        assert trial.spread > 0
 
 
 def test_min_delta_is_in_units_of_the_objective() -> None:
@@ -79,7 +83,7 @@ def test_a_score_that_is_not_finite_is_no_score() -> None:
         assert trial.metrics["val_r2"] == 0.5
 
 
-DIFFERENT = {
+DIFFERENT: dict[str, dict[str, Any]] = {
     "losses": {"loss": js.Choice(["mse", "huber"])},
     "a parameter": {"loss": "huber", "huber_delta": js.LogUniform(0.01, 2)},
     "a parameter of one of two": {"loss": js.Choice(["mse", "mae"])},
@@ -127,7 +131,7 @@ def _one_class() -> js.Dataset:
 
 
 def _one_value(part: str) -> js.Dataset:
-    own = {f"X_{part}": X[:20], f"y_{part}": np.full(20, 0.1)}
+    own: dict[str, Any] = {f"X_{part}": X[:20], f"y_{part}": np.full(20, 0.1)}
     return js.Dataset.from_arrays(X, Y, **own)
 
 
@@ -158,7 +162,7 @@ def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path) -> None:
     data, config = js.load_dataset("breast_cancer"), {**SHAPE, "epochs": 3, "dropout": 0.2}
     result = js.sweep(data, configs=[config], train_metrics=True, progress=False, out=tmp_path / "run")
     alone = js.solo(data, config, train_metrics=True)
-    names = [name for name in result.to_pandas() if name.startswith("train_")]
+    names = [name for name in result.to_pandas().columns if name.startswith("train_")]
     metrics = ["loss", "accuracy", "balanced_accuracy", "f1", "log_loss", "auc"]
     assert names == [f"train_{name}" for name in metrics]
     for name in names:
@@ -285,7 +289,7 @@ def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
     assert type((stored.request.configs or [{}])[0]["learning_rate"]) is float
     assert [trial.config for trial in stored.trials] == [trial.config for trial in result.trials]
     assert type(result.trials[0].config["learning_rate"]) is float
-    space, split = {**SHAPE, "nesterov": js.Choice(np.array([True, False]))}, tuple(np.array([0.5, 0.3, 0.2]))
+    space, split = {**SHAPE, "nesterov": js.Choice(list(np.array([True, False])))}, tuple(np.array([0.5, 0.3, 0.2]))
     js.sweep(
         js.load_dataset("iris"), space, search="grid", resolution=np.int64(2), split=split, out=tmp_path / "other",
         seed=3, keep=0, progress=False,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def test_splits_are_independent_of_what_a_user_draws(user: str, stream: int) -> 
 
 def _standard(values: np.ndarray) -> np.ndarray:
     centred = values - values.mean(axis=1, keepdims=True)
-    return centred / centred.std(axis=1, keepdims=True)
+    standard: np.ndarray = centred / centred.std(axis=1, keepdims=True)
+    return standard
 
 
 def test_the_split_does_not_sort_the_users_first_draw() -> None:
@@ -62,11 +64,12 @@ def test_the_split_does_not_sort_the_users_first_draw() -> None:
 def _streams() -> dict[str, np.ndarray]:
     """Return the first words of every stream that the host draws from, under neighbouring seeds."""
     found = {}
+    purposes: list[tuple[str | int, ...]] = [("split", 0), ("split", 1), ("random",), ("evolution",), ("grid",)]
     for seed in (0, 1, 2**32, 2**63 - 1):
-        for purpose in (("split", 0), ("split", 1), ("random",), ("evolution",), ("grid",)):
+        for purpose in purposes:
             found[f"{purpose} {seed}"] = streams.bit_generator(seed, *purpose).random_raw(8)
-        for purpose in ("search", "evolution"):
-            found[f"sobol of {purpose} {seed}"] = streams.bit_generator(seed, purpose, "sobol").random_raw(8)
+        for user in ("search", "evolution"):
+            found[f"sobol of {user} {seed}"] = streams.bit_generator(seed, user, "sobol").random_raw(8)
     return found
 
 
@@ -106,11 +109,11 @@ def test_searchers_draw_from_streams_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 0.5, True, "a", None, np.int64(-3)])
-def test_illegal_seeds_are_refused_in_one_sentence(seed: object) -> None:
+def test_illegal_seeds_are_refused_in_one_sentence(seed: Any) -> None:
     for make in (
         lambda: streams.check_seed(seed),
-        lambda: search.make("random", SPACE, seed=seed),  # type: ignore[arg-type]
-        lambda: prepare(js.load_dataset("iris"), seed=seed),  # type: ignore[arg-type]
+        lambda: search.make("random", SPACE, seed=seed),
+        lambda: prepare(js.load_dataset("iris"), seed=seed),
     ):
         with pytest.raises(
             js.RequestError, match=r"seed = .* is not legal: it must be an integer in \[0, 9223372036854775807\]"

@@ -17,7 +17,7 @@ class Source:
     target: str | int | None = None
     task: str | None = None
     header: bool | None = None
-    drop: tuple[str, ...] = ()
+    drop: tuple[str | int, ...] = ()
 
 
 def open_source(source: Source) -> Dataset:

@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from jaxsweep.data import Dataset, builtin, datasets, load_dataset, prepare
+from jaxsweep.data.builtin import BuiltIn
+from jaxsweep.data.labels import Label
 from jaxsweep.errors import RequestError
 
 X = np.arange(12.0).reshape(6, 2)
@@ -17,7 +20,7 @@ Y = [0, 1, 0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("row", datasets(), ids=lambda row: row.name)
-def test_the_list_of_built_in_data_sets_is_true(row):
+def test_the_list_of_built_in_data_sets_is_true(row: BuiltIn) -> None:
     data = load_dataset(row.name)
     found = (data.name, data.task, data.rows, len(data.inputs), data.classes and len(data.classes), data.image_shape)
     assert found == (row.name, row.task, row.rows, row.features, row.classes, row.image_shape)
@@ -31,7 +34,7 @@ def test_digits_read_from_their_file_are_those_that_scikit_learn_loads() -> None
     assert names == features
 
 
-def test_built_in_labels():
+def test_built_in_labels() -> None:
     assert load_dataset("iris").classes == ("setosa", "versicolor", "virginica")
     assert load_dataset("digits").classes == tuple(range(10))
     cancer = load_dataset("breast_cancer")
@@ -39,16 +42,16 @@ def test_built_in_labels():
     assert np.bincount(cancer.target).tolist() == [357, 212]
 
 
-def test_an_unknown_built_in_name_is_refused():
+def test_an_unknown_built_in_name_is_refused() -> None:
     with pytest.raises(RequestError, match=r"there is no built-in data set 'digit'; did you mean 'digits'\?"):
         load_dataset("digit")
     with pytest.raises(RequestError, match="'xyz'; known: digits, breast_cancer, wine, iris, diabetes"):
         load_dataset("xyz")
     with pytest.raises(RequestError, match="there is no built-in data set 5; known: digits"):
-        load_dataset(5)
+        load_dataset(5)  # type: ignore[arg-type]
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = "{'jax', 'pandas', 'sklearn', 'scipy', 'pyarrow'}"
     code = f"import sys, jaxsweep.data as d; d.datasets(); print({heavy} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
@@ -71,30 +74,33 @@ def test_importing_the_package_loads_nothing_heavy():
         ([Decimal("1.5"), Decimal("2.5")] * 3, "regression", None),
     ],
 )
-def test_targets(y, task, classes):
+def test_targets(y: Any, task: str, classes: tuple[Label, ...] | None) -> None:
     data = Dataset.from_arrays(X, y)
     assert (data.task, data.classes) == (task, classes)
     if classes is not None:
+        assert data.classes is not None
         assert all(type(a) is type(b) for a, b in zip(data.classes, classes, strict=True))
 
 
-def test_many_integers_are_numbers_unless_said_otherwise():
+def test_many_integers_are_numbers_unless_said_otherwise() -> None:
     x, y = np.arange(21.0)[:, None], np.arange(21)
     assert Dataset.from_arrays(x, y).task == "regression"
     assert Dataset.from_arrays(x[:20], y[:20]).task == "classification"
-    assert len(Dataset.from_arrays(x, y, task="classification").classes) == 21
+    classes = Dataset.from_arrays(x, y, task="classification").classes
+    assert classes is not None
+    assert len(classes) == 21
     assert Dataset.from_arrays(X, ["1", "2"] * 3, task="regression").target.tolist() == [1, 2] * 3
     assert Dataset.from_arrays(X, [1.5, 2.5] * 3, task="classification").classes == (1.5, 2.5)
 
 
-def test_images():
+def test_images() -> None:
     data = Dataset.from_arrays(np.zeros((6, 2, 3)), Y)
     assert data.image_shape == (2, 3)
     assert len(data.inputs) == 6
     assert Dataset.from_arrays(np.zeros((6, 6)), Y, image_shape=(3, 2)).image_shape == (3, 2)
 
 
-def test_frames_of_any_type():
+def test_frames_of_any_type() -> None:
     frame = pd.DataFrame(
         {
             "small": np.arange(6, dtype=np.uint8),
@@ -110,10 +116,11 @@ def test_frames_of_any_type():
     assert text == ["a", None, "b", "a", "a", "b"]
 
 
-def test_parts_follow_the_first_by_name():
+def test_parts_follow_the_first_by_name() -> None:
     frame = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": ["x", "y"] * 3})
     swapped = pd.DataFrame({"b": ["y", "new"], "a": [7, 8]})
     data = Dataset.from_arrays(frame, Y, X_val=swapped, y_val=[0, 1])
+    assert data.validation is not None
     assert [column.values.tolist() for column in data.validation.inputs] == [[7, 8], ["y", "new"]]
     assert prepare(data, (0.8, 0.2, 0)).feature_names == ("a", "b=x", "b=y")
 
@@ -162,12 +169,12 @@ def test_parts_follow_the_first_by_name():
         ({"feature_names": ["a", "a"]}, "column name 'a' occurs twice in X (columns 0 and 1)"),
     ],
 )
-def test_refusals(arguments, message):
+def test_refusals(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=re.escape(message)):
         Dataset.from_arrays(**{"X": X, "y": Y, **arguments})
 
 
-def test_the_fingerprint_sees_every_value_and_not_the_name():
+def test_the_fingerprint_sees_every_value_and_not_the_name() -> None:
     frame = pd.DataFrame({"a": [1.0, 2, np.nan, 4, 5, 6], "b": ["x", "y", None] * 2})
     base = Dataset.from_arrays(frame, Y)
     assert len(base.fingerprint) == 64
@@ -184,7 +191,7 @@ def test_the_fingerprint_sees_every_value_and_not_the_name():
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 8
 
 
-def test_names_are_remembered_but_not_fingerprinted():
+def test_names_are_remembered_but_not_fingerprinted() -> None:
     frame = pd.DataFrame(X, columns=["0", "1"])
     arrays, frames = Dataset.from_arrays(X, Y), Dataset.from_arrays(frame, Y)
     assert (arrays.named, frames.named) == (False, True)
@@ -218,7 +225,7 @@ DATES = pd.date_range("2020-01-01", periods=6)
         (range(6), [0.0, 1, 2, 3, 4, 5]),
     ],
 )
-def test_indices_that_do_not_contradict_leave_rows_by_position(x_index, y_index):
+def test_indices_that_do_not_contradict_leave_rows_by_position(x_index: Any, y_index: Any) -> None:
     data = Dataset.from_arrays(FRAME.set_axis(x_index), SERIES.set_axis(y_index))
     assert data.target.tolist() == Y
     assert data.inputs[0].values.tolist() == X[:, 0].tolist()
@@ -237,19 +244,20 @@ def test_indices_that_do_not_contradict_leave_rows_by_position(x_index, y_index)
         (OWN, [9, 7, 8, 3, 2, 1], "or y.to_numpy() to go by position"),
     ],
 )
-def test_indices_that_contradict_are_refused(x_index, y_index, message):
+def test_indices_that_contradict_are_refused(x_index: Any, y_index: Any, message: str) -> None:
     frame, series = FRAME.set_axis(x_index), SERIES.set_axis(y_index)
     for y in (series, series.to_frame("t")):
         with pytest.raises(RequestError, match=re.escape(message)):
             Dataset.from_arrays(frame, y)
     for part in ("val", "test"):
+        own: dict[str, Any] = {f"X_{part}": frame, f"y_{part}": series}
         said = message.replace("y.", f"y_{part}.").replace("X.", f"X_{part}.")
         said = said.replace("of X ", f"of X_{part} ").replace("of y ", f"of y_{part} ")
         with pytest.raises(RequestError, match=re.escape(said)):
-            Dataset.from_arrays(FRAME, SERIES, **{f"X_{part}": frame, f"y_{part}": series})
+            Dataset.from_arrays(FRAME, SERIES, **own)
 
 
-def test_the_ways_out_of_contradicting_indices():
+def test_the_ways_out_of_contradicting_indices() -> None:
     shuffled = SERIES.sample(frac=1, random_state=1)
     assert shuffled.tolist() != Y
     assert Dataset.from_arrays(FRAME, shuffled.loc[FRAME.index]).target.tolist() == Y

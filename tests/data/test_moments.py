@@ -6,6 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.moments import deviation
+from jaxsweep.data.preprocess import Input, NumberInput
 
 ROWS = 300
 rng = np.random.default_rng(0)
@@ -36,11 +37,17 @@ def all_rows_train(column: np.ndarray) -> Prepared:
     return prepare(Dataset.from_arrays(x, LABELS, X_val=2 * x[:9], y_val=LABELS[:9]), (1, 0, 0))
 
 
+def number(entry: Input) -> NumberInput:
+    """Return the entry of a column of numbers."""
+    assert isinstance(entry, NumberInput)
+    return entry
+
+
 @pytest.mark.parametrize("column", [*CONSTANT.values(), *VARYING.values()], ids=[*CONSTANT, *VARYING])
 def test_scales_are_those_of_scikit_learn(column: np.ndarray) -> None:
     assert TOTAL.std() > 0
     prepared = all_rows_train(column)
-    entry = prepared.preprocessors[0].inputs[0]
+    entry = number(prepared.preprocessors[0].inputs[0])
     theirs = StandardScaler().fit(column[:, None])
     assert entry.scale == pytest.approx(theirs.scale_[0], rel=1e-9)
     assert entry.mean == pytest.approx(theirs.mean_[0], rel=1e-9, abs=1e-20)
@@ -70,7 +77,7 @@ def test_a_constant_with_missing_values_is_a_constant() -> None:
     column = TOTAL.copy()
     column[::5] = np.nan
     prepared = all_rows_train(column)
-    assert prepared.preprocessors[0].inputs[0].scale == 1
+    assert number(prepared.preprocessors[0].inputs[0]).scale == 1
     assert prepared.feature_names[:2] == ("0", "0 missing")
     assert prepared.preprocessors[0].unseen == (0,)
     assert prepared.x[0, :, 1].sum() == np.isnan(column).sum() + 2
@@ -79,7 +86,7 @@ def test_a_constant_with_missing_values_is_a_constant() -> None:
 def test_pixels_that_are_constant_up_to_rounding() -> None:
     pixels = np.stack([TOTAL, BESIDE + 0.7, TOTAL, TOTAL], axis=1)
     entries = prepare(Dataset.from_arrays(pixels, LABELS, image_shape=(2, 2))).preprocessors[0].inputs
-    assert {entry.scale for entry in entries} == {1.0}
+    assert {number(entry).scale for entry in entries} == {1.0}
 
 
 def test_a_constant_pixel_among_others_stays() -> None:

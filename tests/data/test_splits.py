@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsweep.data import Dataset, Prepared, load_dataset, prepare
+from jaxsweep.data.preprocess import NumberInput
 from jaxsweep.errors import RequestError
 
 
@@ -24,9 +26,11 @@ def classes_of(sizes: list[int], seed: int = 0) -> Dataset:
 def raw_rows(prepared: Prepared) -> tuple[list[int], list[int]]:
     """Return the original numbers of the pool's and of the test part's rows, from their only feature."""
     entry = prepared.preprocessors[0].inputs[0]
-    return tuple(  # type: ignore[return-value]
+    assert isinstance(entry, NumberInput)
+    pool, test = (
         [round(value) for value in x[0, :, 0] * entry.scale + entry.mean] for x in (prepared.x, prepared.x_test)
     )
+    return pool, test
 
 
 sizes_ = st.lists(st.integers(6, 40), min_size=2, max_size=6)
@@ -37,7 +41,9 @@ splits_ = st.sampled_from(
 
 @settings(deadline=None, max_examples=60)
 @given(sizes_, splits_, st.integers(0, 2**40), st.sampled_from([0, 2, 3, 5]))
-def test_parts_are_disjoint_complete_and_hold_every_class(sizes, split, seed, folds):
+def test_parts_are_disjoint_complete_and_hold_every_class(
+    sizes: list[int], split: tuple[float, float, float], seed: int, folds: int
+) -> None:
     data = classes_of(sizes)
     prepared = prepare(data, split, folds, seed)
     pool, test = raw_rows(prepared)
@@ -59,7 +65,7 @@ def test_parts_are_disjoint_complete_and_hold_every_class(sizes, split, seed, fo
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(3, 200), min_size=2, max_size=10))
-def test_class_shares_are_within_one_row_or_the_one_that_each_part_needs(sizes):
+def test_class_shares_are_within_one_row_or_the_one_that_each_part_needs(sizes: list[int]) -> None:
     prepared = prepare(classes_of(sizes))
     for code, size in enumerate(sizes):
         got = [
@@ -74,12 +80,12 @@ def test_class_shares_are_within_one_row_or_the_one_that_each_part_needs(sizes):
         assert abs(len(prepared.y_test[0]) - 0.2 * sum(sizes)) <= 1.5
 
 
-def test_exact_fractions_give_exact_counts():
+def test_exact_fractions_give_exact_counts() -> None:
     prepared = prepare(classes_of([100, 100]), (0.29, 0.42, 0.29))  # 0.29 * 100 is less than 29 in floating point
     assert Counter(prepared.y[0, prepared.train[0]].tolist()) == {0: 29, 1: 29}
 
 
-def test_same_seed_same_split_and_seeds_differ():
+def test_same_seed_same_split_and_seeds_differ() -> None:
     data = load_dataset("iris")
     first, again, other = prepare(data, seed=0), prepare(data, seed=0), prepare(data, seed=1)
     np.testing.assert_array_equal(first.train[0], again.train[0])
@@ -87,7 +93,7 @@ def test_same_seed_same_split_and_seeds_differ():
     assert not np.array_equal(first.x_test, other.x_test)
 
 
-def test_split_and_fingerprint_do_not_depend_on_the_process():
+def test_split_and_fingerprint_do_not_depend_on_the_process() -> None:
     code = (
         "import hashlib, numpy as np; from jaxsweep.data import Dataset, prepare;"
         "X = np.array([[c, str(i % 7)] for i, c in enumerate('abcdefgh' * 8)], dtype=object);"
@@ -101,7 +107,7 @@ def test_split_and_fingerprint_do_not_depend_on_the_process():
     assert len(seen) == 1
 
 
-def test_a_split_stays_what_it_was():
+def test_a_split_stays_what_it_was() -> None:
     """A run can only be resumed, and a figure repeated, if later versions split the same way."""
     prepared = prepare(Dataset.from_arrays(np.arange(12.0)[:, None], [0, 1] * 6), seed=0)
     assert (prepared.train[0].tolist(), prepared.val[0].tolist()) == GOLDEN
@@ -110,7 +116,7 @@ def test_a_split_stays_what_it_was():
 GOLDEN = ([0, 1, 2, 3, 4, 5, 8], [6, 7, 9])
 
 
-def test_regression_split_and_targets():
+def test_regression_split_and_targets() -> None:
     data = load_dataset("diabetes")
     prepared = prepare(data)
     assert prepared.n_outputs == 1
@@ -123,7 +129,7 @@ def test_regression_split_and_targets():
     np.testing.assert_allclose(np.sort(raw), np.sort(data.target))
 
 
-def test_own_parts_are_used_as_given():
+def test_own_parts_are_used_as_given() -> None:
     rows = np.arange(20.0)[:, None]
     y = np.tile([0, 1], 10)
     data = Dataset.from_arrays(rows, y, X_val=rows[:4] + 100, y_val=y[:4], X_test=rows[:6] + 200, y_test=y[:6])
@@ -136,7 +142,7 @@ def test_own_parts_are_used_as_given():
     np.testing.assert_array_equal(prepared.y[0], [*y, *y[:4]])
 
 
-def test_a_part_that_is_not_given_is_split_off():
+def test_a_part_that_is_not_given_is_split_off() -> None:
     rows, y = np.arange(20.0)[:, None], np.tile([0, 1], 10)
     own_test = prepare(Dataset.from_arrays(rows, y, X_test=rows, y_test=y))
     assert [len(own_test.train[0]), len(own_test.val[0]), own_test.y_test.shape] == [16, 4, (1, 20)]
@@ -150,7 +156,7 @@ def test_a_part_that_is_not_given_is_split_off():
     assert folds.y_test.shape == (5, 20)
 
 
-def test_two_classes_of_which_one_has_three_rows():
+def test_two_classes_of_which_one_has_three_rows() -> None:
     prepared = prepare(classes_of([50, 3]))
     for part in (prepared.y[0, prepared.train[0]], prepared.y[0, prepared.val[0]], prepared.y_test[0]):
         assert np.sum(part == 1) == 1
@@ -184,12 +190,12 @@ def test_two_classes_of_which_one_has_three_rows():
         ),
     ],
 )
-def test_refusals(arguments, message):
+def test_refusals(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         prepare(classes_of([20, 5]), **arguments)
 
 
-def test_too_few_rows_are_refused():
+def test_too_few_rows_are_refused() -> None:
     with pytest.raises(RequestError, match=r"class 1 of arrays has 2 rows: splitting into train, validation and test "):
         prepare(classes_of([20, 2]))
     with pytest.raises(RequestError, match=r"class 1 of arrays has 1 row: splitting into train and validation needs"):
@@ -200,20 +206,20 @@ def test_too_few_rows_are_refused():
         prepare(Dataset.from_arrays([[1.0], [2.0]], [0.5, 1.5]))
 
 
-def test_folds_with_own_validation_are_refused():
+def test_folds_with_own_validation_are_refused() -> None:
     x, y = np.arange(20.0)[:, None], np.tile([0, 1], 10)
     with pytest.raises(RequestError, match=re.escape("folds = 2 does not go with a validation part of your own")):
         prepare(Dataset.from_arrays(x, y, X_val=x, y_val=y), folds=2)
 
 
-def test_random_labels_a_constant_column_and_one_feature():
+def test_random_labels_a_constant_column_and_one_feature() -> None:
     rng = np.random.default_rng(0)
     prepared = prepare(Dataset.from_arrays(np.full((60, 1), 0.1), rng.integers(0, 2, 60)))
     assert np.all(prepared.x == 0)
     assert prepared.feature_names == ("0",)
 
 
-def test_what_would_not_fit_into_memory_is_refused():
+def test_what_would_not_fit_into_memory_is_refused() -> None:
     words = [f"w{number // 2}" for number in range(100_000)]
     data = Dataset.from_arrays(np.array(words, dtype=object)[:, None], np.arange(100_000) / 3)
     with pytest.raises(RequestError, match=r"column '0' alone has 50000 categories\): leave out columns"):

@@ -5,6 +5,9 @@ import io
 import re
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +17,15 @@ from hypothesis import strategies as st
 from shared_data import shared
 
 from jaxsweep.data import Dataset, prepare, read_raw, read_table
+from jaxsweep.data.labels import Label
 from jaxsweep.errors import RequestError
+
+Write = Callable[..., Path]  # of a table's text, and a file name
 
 
 @pytest.fixture
-def write(tmp_path):
-    def write(text: str | bytes, name: str = "cars.csv"):
+def write(tmp_path: Path) -> Write:
+    def write(text: str | bytes, name: str = "cars.csv") -> Path:
         path = tmp_path / name
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
@@ -27,7 +33,7 @@ def write(tmp_path):
     return write
 
 
-def columns(data: Dataset) -> dict[str, tuple[str, list]]:
+def columns(data: Dataset) -> dict[str, tuple[str, list[Any]]]:
     return {c.name: (c.kind, [None if v != v else v for v in c.values.tolist()]) for c in data.inputs}
 
 
@@ -50,7 +56,7 @@ CARS = "doors,colour,price\n4,red,10.5\n2,blue,12\n,red,9\n4,?,8.25\n"
         CARS.replace("?", "null").replace("\n,", "\n N/A,"),
     ],
 )
-def test_the_same_table_however_it_is_written(write, text):
+def test_the_same_table_however_it_is_written(write: Write, text: str) -> None:
     data = read_table(write(text), "price")
     assert (data.name, data.task, data.target_name, data.rows) == ("cars", "regression", "price", 4)
     assert columns(data) == {
@@ -60,7 +66,7 @@ def test_the_same_table_however_it_is_written(write, text):
     assert data.target.tolist() == [10.5, 12, 9, 8.25]
 
 
-def test_quoted_cells_with_delimiters_newlines_and_quotes(write):
+def test_quoted_cells_with_delimiters_newlines_and_quotes(write: Write) -> None:
     data = read_table(write('a,b,t\n"x, ""y""","1",p\n"two\nlines",2,q\n"x, ""y""",3,q\n'), "t")
     assert columns(data)["a"] == ("category", ['x, "y"', "two\nlines", 'x, "y"'])
     assert columns(data)["b"] == ("number", [1, 2, 3])
@@ -81,7 +87,7 @@ def test_quoted_cells_with_delimiters_newlines_and_quotes(write):
         ("1,2\n3,x\n4,y\n3,x\n", True, ["1", "2"]),
     ],
 )
-def test_header(write, text, header, names):
+def test_header(write: Write, text: str, header: bool | None, names: list[str]) -> None:
     assert list(read_raw(write(text), header).names) == names
 
 
@@ -97,22 +103,25 @@ def test_header(write, text, header, names):
         ([str(n) for n in range(21)] * 2, "regression", None),
     ],
 )
-def test_task_is_inferred_from_the_target(write, cells, task, classes):
+def test_task_is_inferred_from_the_target(
+    write: Write, cells: list[str], task: str, classes: tuple[Label, ...] | None
+) -> None:
     text = "x,t\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells))
     data = read_table(write(text), "t")
     assert (data.task, data.classes) == (task, classes)
     if classes is not None:
+        assert data.classes is not None
         assert [str(classes[code]).lower() for code in data.target] == [cell.lower() for cell in cells]
         assert all(type(label) is type(classes[0]) for label in data.classes)
 
 
-def test_task_can_be_given(write):
+def test_task_can_be_given(write: Write) -> None:
     path = write("x,t\n1,3.0\n2,4.0\n3,3.0\n")
     assert read_table(path, "t", task="classification").classes == (3, 4)
     assert read_table(write("x,t\n1,3\n2,4\n3,3\n"), "t", task="regression").target.tolist() == [3, 4, 3]
 
 
-def test_target_and_drop_by_name_or_number(write):
+def test_target_and_drop_by_name_or_number(write: Write) -> None:
     path = write("a,1,t\n5,6,x\n7,8,y\n5,6,x\n")
     path.write_text("a,b,t\n5,6,x\n7,8,y\n5,6,x\n")
     assert read_table(path, 2).target_name == "t"
@@ -124,18 +133,18 @@ def test_target_and_drop_by_name_or_number(write):
     assert read_table(path, "2", task="regression", drop="t", header=True).target.tolist() == [5, 7, 5]  # a name first
 
 
-def test_numbers_are_not_read_more_generously_than_they_are_written(write):
+def test_numbers_are_not_read_more_generously_than_they_are_written(write: Write) -> None:
     data = read_table(write("a,b,c,t\n1_000, 1 ,1e3,x\n1_000,-.5,+2,y\n7,3,4,x\n"), "t")
     assert columns(data)["a"][0] == "category"
     assert columns(data)["b"] == ("number", [1, -0.5, 3])
     assert columns(data)["c"] == ("number", [1000, 2, 4])
 
 
-def test_true_and_false_are_numbers(write):
+def test_true_and_false_are_numbers(write: Write) -> None:
     assert columns(read_table(write("a,t\nTrue,x\nfalse,y\n,x\n"), "t"))["a"] == ("number", [1, 0, None])
 
 
-def test_a_column_without_any_value_is_a_number_that_says_nothing(write):
+def test_a_column_without_any_value_is_a_number_that_says_nothing(write: Write) -> None:
     data = read_table(write("a,b,t\n,1,x\n?,2,y\n,3,x\n" * 1 + ",1,x\n,2,y\n,3,y\n"), "t")
     prepared = prepare(data)
     assert prepared.feature_names == ("a", "a missing", "b")
@@ -143,7 +152,7 @@ def test_a_column_without_any_value_is_a_number_that_says_nothing(write):
     assert np.all(np.isfinite(prepared.x))
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[str, str | bytes, str]] = {
     "target absent": ("prise", CARS, "target column 'prise' is not in cars.csv; did you mean 'price'?"),
     "target number": ("7", CARS, "target column 7 is not in cars.csv, whose columns have the numbers 0 to 2"),
     "ragged": ("t", "a,b,t\n1,2,x\n3,4\n", "line 3 of cars.csv has 2 cells: it must have 3, as line 1 has"),
@@ -200,21 +209,21 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_refusals(write, case):
+def test_refusals(write: Write, case: str) -> None:
     target, text, message = REFUSALS[case]
     with pytest.raises(RequestError, match=re.escape(message)) as caught:
         read_table(write(text), target)
     assert "\n" not in str(caught.value)
 
 
-def test_other_refusals(write, tmp_path):
+def test_other_refusals(write: Write, tmp_path: Path) -> None:
     path = write(CARS)
     with pytest.raises(RequestError, match=r"cras.csv does not exist: .*; did you mean 'cars.csv'\?"):
         read_table(tmp_path / "cras.csv", "price")
     with pytest.raises(RequestError, match=r"does not exist: it must be a CSV or Parquet file$"):
         read_table(tmp_path / "nowhere" / "cars.csv", "price")
     with pytest.raises(RequestError, match="path = None is not legal: it must be the path of a CSV or Parquet file"):
-        read_table(None, "price")
+        read_table(None, "price")  # type: ignore[arg-type]
     with pytest.raises(RequestError, match=r"cannot be read \(File name too long\): it must be a readable file"):
         read_table("x" * 999, "price")
     with pytest.raises(RequestError, match="is a directory: it must be a CSV or Parquet file"):
@@ -233,7 +242,7 @@ def test_other_refusals(write, tmp_path):
         read_table(write(CARS.replace("?", "red")), "colour", task="regression")
 
 
-def test_parquet(tmp_path):
+def test_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
             "n": [1, 2, 3, 4],
@@ -261,7 +270,7 @@ def test_parquet(tmp_path):
     assert read_table(path, "n").classes == (1, 2, 3, 4)
 
 
-def test_parquet_refusals(write, tmp_path, monkeypatch):
+def test_parquet_refusals(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match=r"cars.parquet cannot be read as Parquet \(.*\): it must be a Parquet file"):
         read_table(write("no parquet", "cars.parquet"), "t")
     path = tmp_path / "dates.parquet"
@@ -290,7 +299,9 @@ def test_parquet_refusals(write, tmp_path, monkeypatch):
         ("dresses", "Class", None, (500, 12), ("classification", 2, {"number", "category"})),
     ],
 )
-def test_shared_files_need_only_path_and_target(file, target, task, shape, expected):
+def test_shared_files_need_only_path_and_target(
+    file: str, target: str, task: str | None, shape: tuple[int, int], expected: tuple[str, int, set[str]]
+) -> None:
     data = read_table(shared("data", f"{file}.csv"), target, task)
     assert (data.rows, len(data.inputs)) == shape
     prepared = prepare(data)
@@ -303,7 +314,7 @@ def test_shared_files_need_only_path_and_target(file, target, task, shape, expec
         assert gone
 
 
-def test_a_hundred_thousand_rows(write):
+def test_a_hundred_thousand_rows(write: Write) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100_000, 10))
     buffer = io.StringIO()
@@ -323,7 +334,9 @@ numbers = st.floats(-1e9, 1e9).map(repr)
 
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.integers(2, 12), st.integers(2, 5))
-def test_csv_round_trip(tmp_path_factory, data, delimiter, end, rows, width):
+def test_csv_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, delimiter: str, end: str, rows: int, width: int
+) -> None:
     kinds = data.draw(st.lists(st.sampled_from([words, numbers]), min_size=width, max_size=width))
     table = [[f"column {number}" for number in range(width)]]
     table += [[data.draw(kind) for kind in kinds] for _ in range(rows)]

@@ -1,6 +1,7 @@
 """New tables: words that training did not know are said, names that occur twice are refused."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,8 @@ def test_what_is_known_or_missing_is_no_unknown_word(fitted: Preprocessor) -> No
     assert fitted.transform_table(FRAME).any()
     numbers = fitted.transform_table(FRAME.assign(code=1.0))  # as numbers they are the same words
     assert numbers[:, 1].all()
-    for gone in (None, np.nan, pd.NA, "", "?"):
+    missing: list[Any] = [None, np.nan, pd.NA, "", "?"]
+    for gone in missing:
         found = fitted.transform_table(FRAME.assign(tone=gone, n=gone))
         assert not found[:, 4:].any()
         assert np.all(np.isfinite(found))

@@ -10,16 +10,17 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax_settings import setting
 
 from jaxsweep.engine import cache, exported
 
 SCRIPT = """
 import sys
 import jaxsweep as js
-from jaxsweep import cache, traced
+from jaxsweep.engine import cache, exported
 cache.WORTH_KEEPING = 0.0  # every program, however quickly this machine compiles it today
-trace, count = traced.trace, []
-traced.trace = lambda *arguments: count.append(1) or trace(*arguments)
+trace, count = exported.trace, []
+exported.trace = lambda *arguments: count.append(1) or trace(*arguments)
 result = js.sweep(js.load_dataset("iris"), configs=[{"width": 8, "epochs": 2, "learning_rate": 0.1}], progress=False)
 print(len(count), len({"flax", "optax"} & set(sys.modules)), result.best.score)
 """
@@ -31,9 +32,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     monkeypatch.setattr(cache, "_asked", False)
     monkeypatch.setattr(cache, "_folder", None)
-    before = jax.config.values["jax_compilation_cache_dir"]
-    yield tmp_path
-    jax.config.update("jax_compilation_cache_dir", before)
+    with setting("jax_compilation_cache_dir", jax.config.values["jax_compilation_cache_dir"]):  # which a cache changes
+        yield tmp_path
 
 
 def entry(folder: Path, name: str, content: bytes) -> Path:
@@ -90,9 +90,9 @@ def test_off_is_off(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cache_of_the_user_is_left_alone(fresh: Path) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(fresh / "own"))
-    cache.enable()
-    assert jax.config.values["jax_compilation_cache_dir"] == str(fresh / "own")
+    with setting("jax_compilation_cache_dir", str(fresh / "own")):
+        cache.enable()
+        assert jax.config.values["jax_compilation_cache_dir"] == str(fresh / "own")
 
 
 def test_what_is_stored_is_loaded_only_as_it_was(fresh: Path) -> None:
@@ -137,10 +137,8 @@ def test_what_tracing_depends_on_is_in_the_name(monkeypatch: pytest.MonkeyPatch)
     names = [exported.name_of("start", (1,)), exported.name_of("start", (2,)), exported.name_of("advance", (1,))]
     monkeypatch.setattr(exported, "_SOURCES", "other sources")
     names.append(exported.name_of("start", (1,)))
-    before = jax.config.values["jax_default_matmul_precision"]
-    jax.config.update("jax_default_matmul_precision", "highest")
-    names.append(exported.name_of("start", (1,)))
-    jax.config.update("jax_default_matmul_precision", before)
+    with setting("jax_default_matmul_precision", "highest"):
+        names.append(exported.name_of("start", (1,)))
     assert len(set(names)) == len(names)
     assert exported.name_of("start", (1,)) == names[3]
 

@@ -23,9 +23,10 @@ CONFIGS = [{**BASE, "learning_rate": 0.002 * (i + 1), "epochs": 2 + i % 3, "drop
 @pytest.fixture
 def two() -> Sequence[jax.Device]:
     """Two devices."""
-    if len(jax.local_devices()) < 2:
+    devices: list[jax.Device] = jax.local_devices()
+    if len(devices) < 2:
         pytest.skip("needs two devices, as XLA_FLAGS=--xla_force_host_platform_device_count=2 makes them")
-    return jax.local_devices()[:2]
+    return devices[:2]
 
 
 def test_each_trains_its_own_tiles_and_no_bit_changes(

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax_settings import setting
 
-from jaxsweep.engine import exported, fingerprint, programs
+from jaxsweep.engine import cache, exported, fingerprint, programs
 from jaxsweep.network import mlp, objective, optimizers, train
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.spec import hyperparameters, metrics
@@ -134,11 +135,8 @@ def test_what_types_and_settings_decide_is_seen(monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patch:
         patch.setitem(metrics.METRICS, "mae", metrics.METRICS["mae"]._replace(measure="mse"))
         assert programs.code() != before
-    jax.config.update("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"])
-    try:
+    with setting("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"]):
         assert programs.code() != before
-    finally:
-        jax.config.update("jax_threefry_partitionable", not jax.config.values["jax_threefry_partitionable"])
     assert programs.code() == before
 
 
@@ -246,7 +244,7 @@ def test_sources_in_folders_name_programs_too() -> None:
     folder = Path(hyperparameters.__file__).parents[1]
     sources = sorted(folder.rglob("*.py"))
     assert len(sources) > len(list(folder.glob("*.py")))
-    assert exported.cache.digest(b"\n".join(path.read_bytes() for path in sources)) == exported._SOURCES
+    assert cache.digest(b"\n".join(path.read_bytes() for path in sources)) == exported._SOURCES
 
 
 SCRIPT = """

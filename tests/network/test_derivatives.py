@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from updates import EARLY, updates
+from optimizer_slots import EARLY, updates
 
 from jaxsweep.network import inplace
 from jaxsweep.network.mlp import Architecture, Mode, forward
@@ -82,6 +82,7 @@ def test_a_kernel_that_is_larger_than_its_batch_is_never_transposed() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_compiled_products_sum_over_the_last_axis_on_the_left(shape: tuple[int, int, int]) -> None:
     text = jax.jit(backward).lower(*arguments(*shape)).compile().as_text()
+    assert text is not None
     assert set(re.findall(r" dot\(.*lhs_contracting_dims=\{(\d)\}", text)) == {"1"}
 
 

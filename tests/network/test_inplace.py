@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from updates import EARLY, updates
+from optimizer_slots import EARLY, updates
 
 from jaxsweep.network import inplace
 from jaxsweep.network.optimizers import OPTIMIZERS

@@ -41,7 +41,7 @@ def test_weights_of_the_best_epoch() -> None:
 
 
 def test_augmentation() -> None:
-    changes = [{"rotation": 20}, {"scaling": 0.2, "shift": 0.1}, {"flip": 0.5}, {}]
+    changes: list[dict[str, Any]] = [{"rotation": 20}, {"scaling": 0.2, "shift": 0.1}, {"flip": 0.5}, {}]
     check(images(), [{**BASE, "epochs": 3, **change} for change in changes], objective="val_auc")
 
 

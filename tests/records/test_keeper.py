@@ -1,5 +1,6 @@
 """Whose weights are fetched from the device, and whose are kept."""
 
+import functools
 import threading
 from typing import Any
 
@@ -74,7 +75,8 @@ def test_only_lanes_among_the_best_so_far_are_fetched() -> None:
         False, True,  # in place of 0.4
         False, True,  # in place of 0.5
     ]  # fmt: skip
-    assert run.keeper.models == {0: {"number": 0}, 5: {"number": 5}}
+    models: dict[int, Any] = run.keeper.models  # those of NoModel
+    assert models == {0: {"number": 0}, 5: {"number": 5}}
 
 
 @pytest.mark.usefixtures("no_model")
@@ -141,7 +143,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         return weights(tile, slot, job)
 
     monkeypatch.setattr(Tile, "_weights", watched)
-    monkeypatch.setattr("jaxsweep.setup.make_plan", lambda *arguments: make_plan(*arguments, tile=2))
+    monkeypatch.setattr("jaxsweep.setup.make_plan", functools.partial(make_plan, tile=2))
     monkeypatch.setattr("jaxsweep.engine.engine.default_workers", lambda: 1)
     return jobs
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,12 +55,13 @@ def numpy_probabilities(folder: Path, x: np.ndarray) -> np.ndarray:
     """What a stranger would write who has the folder, its description in the README, and NumPy."""
     w, d = load_file(folder / "model.safetensors"), json.loads((folder / "model.json").read_text())
     c = d["config"]
-    f = {
+    functions: dict[str, Callable[[Any], Any]] = {
         "relu": lambda z: np.maximum(z, 0), "leaky_relu": lambda z: np.where(z > 0, z, c["negative_slope"] * z),
         "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "elu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
         "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
         "silu": lambda z: z / (1 + np.exp(-z)), "softplus": lambda z: np.log(1 + np.exp(z)),
-    }[c["activation"]]  # fmt: skip
+    }  # fmt: skip
+    f = functions[c["activation"]]
     for i in range(c["depth"]):
         x = x @ w[f"hidden_{i}/kernel"] + w[f"hidden_{i}/bias"]
         if c["norm"] != "none":
@@ -67,7 +70,8 @@ def numpy_probabilities(folder: Path, x: np.ndarray) -> np.ndarray:
             x = (x - mean) / np.sqrt(var + 1e-5) * w[f"norm_{i}/scale"] + w[f"norm_{i}/bias"]
         x = f(x)
     e = np.exp(x @ w["output/kernel"] + w["output/bias"])
-    return e / e.sum(axis=1, keepdims=True)
+    probabilities: np.ndarray = e / e.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def features(folder: Path, frame: pd.DataFrame) -> np.ndarray:
@@ -179,19 +183,19 @@ def test_the_folder_says_whether_the_table_had_a_header(result: js.Result, tmp_p
     assert "header" not in json.loads((tmp_path / "m" / "model.json").read_text())  # a folder of before, saved again
 
 
-def _edit(folder: Path, change: object) -> None:
+def _edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     document = json.loads((folder / "model.json").read_text())
-    change(document)  # type: ignore[operator]
+    change(document)
     (folder / "model.json").write_text(json.dumps(document))
 
 
-def _tensors(folder: Path, change: object) -> None:
+def _tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
     tensors = load_file(folder / "model.safetensors")
-    change(tensors)  # type: ignore[operator]
+    change(tensors)
     save_file(tensors, folder / "model.safetensors")
 
 
-BREAKAGES = {
+BREAKAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda m: (m / "model.safetensors").unlink(), "has no model.safetensors"),
     "no description": (lambda m: (m / "model.json").unlink(), "has no model.json"),
     "cut weights": (

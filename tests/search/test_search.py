@@ -32,7 +32,8 @@ MIXED = Space(
 def merit(config: dict[str, Any]) -> float:
     """A score that is best, 0, at learning rate 0.1 and dropout 0.3 with adam and gelu."""
     wrong = (config["optimizer"] != "adam") + (config["activation"] != "gelu")
-    return -abs(math.log10(config["learning_rate"]) + 1) - abs(config["dropout"] - 0.3) - 0.5 * wrong
+    score: float = -abs(math.log10(config["learning_rate"]) + 1) - abs(config["dropout"] - 0.3) - 0.5 * wrong
+    return score
 
 
 def search(searcher: Searcher, score: Callable[[dict[str, Any]], float], rounds: int = 6) -> list[dict[str, Any]]:
@@ -269,7 +270,7 @@ class TestSobol:
 
 
 class TestListed:
-    CONFIGS = ({"width": [64, 32], "optimizer": "sgd"}, {"epochs": 3}, {})
+    CONFIGS: tuple[dict[str, Any], ...] = ({"width": [64, 32], "optimizer": "sgd"}, {"epochs": 3}, {})
 
     def test_exactly_these_in_this_order(self) -> None:
         searcher = Listed(self.CONFIGS)

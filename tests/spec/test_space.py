@@ -27,18 +27,21 @@ class TestRefusals:
             ({"depth": Int(3, 1)}, "depth = Int(3, 1) is an empty range"),
             ({"l2": LogUniform(0, 1)}, "l2 = LogUniform(0, 1) is a log range that reaches zero"),
             ({"self": 1}, "unknown hyperparameter 'self'"),
-            ({"l2": LogUniform(np.int64(0), 1)}, "is a log range that reaches zero: it must start above 0"),
+            (
+                {"l2": LogUniform(np.int64(0), 1)},  # type: ignore[arg-type]
+                "is a log range that reaches zero: it must start above 0",
+            ),
             ({"l2": LogUniform(-1, 1)}, "is a log range that reaches zero: it must start above 0"),
             ({"depth": Int(0, 3, log=True)}, "depth = Int(0, 3, log=True) is a log range that reaches zero"),
-            ({"depth": Int(1, 3, log="no")}, "log = 'no'"),
+            ({"depth": Int(1, 3, log="no")}, "log = 'no'"),  # type: ignore[arg-type]
             ({"depth": Int(1, 17)}, "depth = 17 is not legal: it must be an integer in [0, 16]"),
-            ({"depth": Int(1.5, 3)}, "depth = 1.5 is not legal"),
-            ({"l2": Int(1.5, 3)}, "has the end 1.5: it must be an integer"),
+            ({"depth": Int(1.5, 3)}, "depth = 1.5 is not legal"),  # type: ignore[arg-type]
+            ({"l2": Int(1.5, 3)}, "has the end 1.5: it must be an integer"),  # type: ignore[arg-type]
             ({"patience": Int(0, 10**12)}, "has the end 1000000000000: it must be an integer up to 2147483648"),
             ({"dropout": Uniform(0, 1)}, "dropout = 1 is not legal: it must be a number in [0, 1)"),
             ({"learning_rate": LogUniform(1e-3, math.inf)}, "learning_rate = inf is not legal"),
             ({"learning_rate": Uniform(math.nan, 1)}, "learning_rate = nan is not legal"),
-            ({"learning_rate": LogUniform("a", 1)}, "learning_rate = 'a' is not legal"),
+            ({"learning_rate": LogUniform("a", 1)}, "learning_rate = 'a' is not legal"),  # type: ignore[arg-type]
             ({"depth": Uniform(1, 3)}, "use Int(1, 3)"),
             ({"width": LogUniform(16, 64)}, "use Int(16, 64, log=True)"),
             ({"optimizer": Int(1, 3)}, "optimizer = Int(1, 3) is a range of numbers: use a Choice"),
@@ -190,7 +193,7 @@ class TestConfigs:
         assert pieces == NESTED.sample(np.random.default_rng(3), 10)
 
     def test_do_not_depend_on_the_order_of_entries(self) -> None:
-        backwards = Space.from_mapping(dict(reversed(NESTED.entries.items())))
+        backwards = Space.from_mapping(dict(reversed(list(NESTED.entries.items()))))
         assert backwards == NESTED
         assert hash(backwards) == hash(NESTED)
         assert backwards.sample(np.random.default_rng(0), 9) == NESTED.sample(np.random.default_rng(0), 9)

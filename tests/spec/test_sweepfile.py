@@ -55,7 +55,7 @@ REQUESTS = {
     "everything": DESIGN_REQUEST,
     "a table": Request(
         space=Space(epochs=3),
-        source=Source(path='odd "name" \\ é 😀.csv', target="a\tb", task="regression", header=False, drop=("x", 3)),  # type: ignore[arg-type]
+        source=Source(path='odd "name" \\ é 😀.csv', target="a\tb", task="regression", header=False, drop=("x", 3)),
     ),
     "a column number": Request(space=Space(epochs=3), source=Source(path="a.csv", target=4)),
     "in memory": Request(space=Space(epochs=3, weight_decay=LogUniform(1e-6, 1e-2)), seed=7, keep_weights="best"),
