@@ -15,6 +15,7 @@ from jaxsweep.records import store
 from jaxsweep.records.model import forward
 from jaxsweep.records.trials import Columns, lane_score, make_trial
 from jaxsweep.spec.hyperparameters import MOST_STEPS
+from jaxsweep.spec.metrics import metric_names
 from jaxsweep.streams import RULES
 
 SHAPE: dict[str, Any] = {"depth": 1, "width": 8, "learning_rate": 0.02}
@@ -163,8 +164,7 @@ def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path) -> None:
     result = js.sweep(data, configs=[config], train_metrics=True, progress=False, out=tmp_path / "run")
     alone = js.solo(data, config, train_metrics=True)
     names = [name for name in result.to_pandas().columns if name.startswith("train_")]
-    metrics = ["loss", "accuracy", "balanced_accuracy", "f1", "log_loss", "auc"]
-    assert names == [f"train_{name}" for name in metrics]
+    assert names == [f"train_{name}" for name in metric_names("classification", 2)]
     for name in names:
         np.testing.assert_allclose(result.curves(name)[0], alone.curves[name], rtol=1e-4, err_msg=name)
     with pytest.raises(js.RequestError, match="'train_f1' has no learning curve: sweep with train_metrics=True"):

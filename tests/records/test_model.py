@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+import textbook
 from safetensors.numpy import load_file, save_file
 
 import jaxsweep as js
@@ -55,20 +56,13 @@ def numpy_probabilities(folder: Path, x: np.ndarray) -> np.ndarray:
     """What a stranger would write who has the folder, its description in the README, and NumPy."""
     w, d = load_file(folder / "model.safetensors"), json.loads((folder / "model.json").read_text())
     c = d["config"]
-    functions: dict[str, Callable[[Any], Any]] = {
-        "relu": lambda z: np.maximum(z, 0), "leaky_relu": lambda z: np.where(z > 0, z, c["negative_slope"] * z),
-        "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "elu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
-        "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
-        "silu": lambda z: z / (1 + np.exp(-z)), "softplus": lambda z: np.log(1 + np.exp(z)),
-    }  # fmt: skip
-    f = functions[c["activation"]]
     for i in range(c["depth"]):
         x = x @ w[f"hidden_{i}/kernel"] + w[f"hidden_{i}/bias"]
         if c["norm"] != "none":
             batch = c["norm"] == "batch"
             mean, var = (w[f"norm_{i}/{k}"] if batch else getattr(x, k)(1, keepdims=True) for k in ("mean", "var"))
             x = (x - mean) / np.sqrt(var + 1e-5) * w[f"norm_{i}/scale"] + w[f"norm_{i}/bias"]
-        x = f(x)
+        x = textbook.ACTIVATIONS[c["activation"]](x, c["negative_slope"])
     e = np.exp(x @ w["output/kernel"] + w["output/bias"])
     probabilities: np.ndarray = e / e.sum(axis=1, keepdims=True)
     return probabilities
