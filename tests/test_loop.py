@@ -171,7 +171,7 @@ def test_diverged_trials_are_data(iris: js.Dataset) -> None:
         lost.model(0)
 
 
-@pytest.mark.parametrize("search", ["grid", "sobol", "evolution"])
+@pytest.mark.parametrize("search", [name for name in js.search.SEARCHERS if name != "random"])
 def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
     options: dict[str, Any] = {"evolution": {"population": 6}, "grid": {"resolution": 3}}.get(search, {})
     result = js.sweep(iris, SPACE, trials=12, search=search, progress=False, **options)

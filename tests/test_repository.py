@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 import jaxsweep as js
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxsweep"
@@ -129,6 +130,12 @@ def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
     assert readme_tables.filled(text) == text, "run: python tests/readme_tables.py"
     for name in HYPERPARAMETERS:
         assert f"| `{name}` |" in text
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
+def test_documents_name_every_metric(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert [name for name in METRICS if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -64,7 +64,7 @@ def test_the_split_does_not_sort_the_users_first_draw() -> None:
 def _streams() -> dict[str, np.ndarray]:
     """Return the first words of every stream that the host draws from, under neighbouring seeds."""
     found = {}
-    purposes: list[tuple[str | int, ...]] = [("split", 0), ("split", 1), ("random",), ("evolution",), ("grid",)]
+    purposes: list[tuple[str | int, ...]] = [("split", 0), ("split", 1), *((name,) for name in search.SEARCHERS)]
     for seed in (0, 1, 2**32, 2**63 - 1):
         for purpose in purposes:
             found[f"{purpose} {seed}"] = streams.bit_generator(seed, *purpose).random_raw(8)

@@ -13,6 +13,7 @@ from jaxsweep.spec.metrics import (
     METRICS,
     check_objective,
     direction,
+    measure_names,
     metric_names,
     metric_values,
     unit_of,
@@ -90,17 +91,34 @@ def test_area_under_curve_with_ties() -> None:
 
 
 def test_regression() -> None:
+    """In units of the target, whatever these are."""
     outputs, targets = RNG.normal(size=(ROWS, 1)).astype(np.float32), RNG.normal(size=ROWS).astype(np.float32)
     y, predicted = targets[:MASK].astype(float), outputs[:MASK, 0].astype(float)
-    measures = np.array([0.5, _measured("mse", outputs, targets), _measured("mae", outputs, targets)], np.float64)
+    names = [name for name in measure_names("regression", 1) if name != "loss"]
+    measures = np.array([0.5, *(_measured(name, outputs, targets) for name in names)], np.float64)
     for scale in (3.0, 1e20, 1e-20, 1e150):
-        loss, mse, mae, r2, rmse = metric_values(measures, "regression", scale, y.var())
-        assert loss == 0.5
-        np.testing.assert_allclose(mse / scale**2, sk.mean_squared_error(y, predicted), rtol=1e-5)
-        np.testing.assert_allclose(mae / scale, sk.mean_absolute_error(y, predicted), rtol=1e-5)
-        np.testing.assert_allclose(rmse / scale, sk.root_mean_squared_error(y, predicted), rtol=1e-5)
-        np.testing.assert_allclose(r2, sk.r2_score(y, predicted), rtol=1e-5)
+        got = dict(
+            zip(metric_names("regression", 1), metric_values(measures, "regression", scale, y.var()), strict=True)
+        )
+        assert got["loss"] == 0.5
+        np.testing.assert_allclose(got["mse"] / scale**2, sk.mean_squared_error(y, predicted), rtol=1e-5)
+        np.testing.assert_allclose(got["mae"] / scale, sk.mean_absolute_error(y, predicted), rtol=1e-5)
+        np.testing.assert_allclose(got["rmse"] / scale, sk.root_mean_squared_error(y, predicted), rtol=1e-5)
+        np.testing.assert_allclose(got["r2"], sk.r2_score(y, predicted), rtol=1e-5)
     assert np.isnan(metric_values(measures, "regression", 1.0, 0.0)[metric_names("regression", 1).index("r2")])
+
+
+@pytest.mark.parametrize("name", [row.name for row in METRICS.values() if row.task == "regression"])
+def test_the_host_gives_what_the_reference_says(name: str) -> None:
+    """Also of metrics that it makes of others."""
+    rng = np.random.default_rng(4)
+    outputs, targets = rng.normal(size=(ROWS, 1)).astype(np.float32), rng.normal(size=ROWS).astype(np.float32)
+    judged = Judged(targets[:MASK].astype(float), outputs[:MASK].astype(float), 3.0, constant=False)
+    measured = _measured(METRICS[name].measure or name, outputs, targets)
+    got = METRICS[name].restore(np.array(measured), 3.0, float(judged.y.var()))
+    reference = SCORES[name].reference
+    assert reference is not None
+    np.testing.assert_allclose(got, reference(judged), rtol=1e-5)
 
 
 def test_a_unit_of_a_metric_in_that_of_its_measure() -> None:
