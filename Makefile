@@ -32,7 +32,7 @@ sweep: $(READY)  ## train the default sweep, 256 configs on digits, and print it
 
 # Most of a test is compilation, on one core: two processes, each with whole files, take less time than one.
 test: $(READY)  ## run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/engine/test_engine.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/engine/test_engine.py
 	XLA_FLAGS= $(BIN)/python -m pytest tests/engine/test_engine.py
 
 bench: $(READY)  ## measure throughput on this machine (about 20 minutes; with the extra `torch`, PyTorch too)

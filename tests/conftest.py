@@ -1,3 +1,4 @@
+import gc
 import os
 from importlib.metadata import version
 
@@ -13,11 +14,20 @@ if "XLA_FLAGS" not in os.environ:
     if version("jaxlib") < "0.11":
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
+# Nor need programs say which lines they come from: every operation would carry the whole stack.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+os.environ.setdefault("JAX_INCLUDE_FULL_TRACEBACKS_IN_LOCATIONS", "0")
+
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jax_settings import setting
+
+# Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
+# Python's own rate takes a tenth of the suite's time.
+gc.set_threshold(100_000, 20, 20)
 
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
@@ -28,3 +38,19 @@ def float64() -> Iterator[None]:
     """Everything in the module runs in float64."""
     with setting("jax_enable_x64", True):
         yield
+
+
+# The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
+LONG = [
+    "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_notebook.py", "cli/test_cli.py",
+    "test_setup.py", "engine/test_planned_tiles.py", "test_loop.py", "network/test_steps.py", "bench/test_bench.py",
+    "engine/test_programs.py", "engine/test_fingerprint.py", "engine/test_cache.py", "engine/test_devices.py",
+    "network/test_randomness.py", "network/test_oracles_draws.py", "network/test_oracles_pieces.py",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put LONG first; `make test` keeps xdist from an order of its own, by the number of tests."""
+    here = Path(__file__).parent
+    place = {here / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))

@@ -80,6 +80,19 @@ def check(
 ) -> list[LaneResult]:
     """Assert that every lane comes out of the engine as it comes out of the plain reference; return the lanes."""
     lanes = run_lanes(data, configs, objective, keep_best, **how)
+    check_lanes(data, configs, lanes, objective, keep_best, tolerance)
+    return lanes
+
+
+def check_lanes(
+    data: Prepared,
+    configs: Sequence[dict[str, Any]],
+    lanes: Sequence[LaneResult],
+    objective: str = "val_accuracy",
+    keep_best: bool = False,
+    tolerance: float = 1e-8,
+) -> None:
+    """Assert the same of lanes that the engine has trained, perhaps among others."""
     names = Columns.of(data.task, data.n_outputs, objective, True).curves
     for lane in lanes:
         job = lane.job
@@ -88,7 +101,6 @@ def check(
             objective_metric=objective, keep_best=keep_best,
         )  # fmt: skip
         compare(lane, alone, names, tolerance)
-    return lanes
 
 
 def compare(lane: LaneResult, alone: Solo, names: Sequence[str], tolerance: float) -> None:

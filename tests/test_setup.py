@@ -107,12 +107,19 @@ def test_listed_configs_with_different_losses_are_refused_too() -> None:
         js.sweep(iris, configs=mixed, objective="val_loss", progress=False)
 
 
-def test_the_loss_is_an_objective_where_it_is_the_same_for_all() -> None:
-    # Neither smoothing, which evaluations leave out, nor a parameter of a loss that nobody uses makes a difference.
+@pytest.fixture(scope="module")
+def one_loss() -> js.Result:
+    """A sweep of iris in which the loss is the same for all.
+
+    Neither smoothing, which evaluations leave out, nor a parameter of a loss that nobody uses makes a difference.
+    """
     space = {**SHAPE, "epochs": 1, "label_smoothing": js.Uniform(0, 0.2), "focal_gamma": js.Uniform(1, 2)}
-    result = js.sweep(js.load_dataset("iris"), space, trials=2, objective="val_loss", progress=False, keep=0)
-    assert [trial.metrics["val_loss"] for trial in result.trials] == [
-        trial.metrics["val_log_loss"] for trial in result.trials
+    return js.sweep(js.load_dataset("iris"), space, trials=2, objective="val_loss", progress=False, keep=0)
+
+
+def test_the_loss_is_an_objective_where_it_is_the_same_for_all(one_loss: js.Result) -> None:
+    assert [trial.metrics["val_loss"] for trial in one_loss.trials] == [
+        trial.metrics["val_log_loss"] for trial in one_loss.trials
     ]
 
 
@@ -131,9 +138,14 @@ def _one_class() -> js.Dataset:
     return js.Dataset.from_arrays(X, labels, X_val=X[labels == 1][:20], y_val=np.ones(20, int))
 
 
+def _own_parts(**targets: Any) -> js.Dataset:
+    """Return data with 20 validation and 20 test rows; all that are made here share a program."""
+    parts: dict[str, Any] = {"y_val": Y[:20], "y_test": Y[:20], **targets}
+    return js.Dataset.from_arrays(X, Y, X_val=X[:20], X_test=X[:20], **parts)
+
+
 def _one_value(part: str) -> js.Dataset:
-    own: dict[str, Any] = {f"X_{part}": X[:20], f"y_{part}": np.full(20, 0.1)}
-    return js.Dataset.from_arrays(X, Y, **own)
+    return _own_parts(**{f"y_{part}": np.full(20, 0.1)})
 
 
 def test_an_objective_that_is_not_defined_on_the_validation_rows_is_refused() -> None:
@@ -159,7 +171,7 @@ def test_metrics_that_are_not_defined_are_nan() -> None:
     assert np.isfinite([test["test_mse"], test["val_r2"]]).all()
 
 
-def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path) -> None:
+def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path, one_loss: js.Result) -> None:
     data, config = js.load_dataset("breast_cancer"), {**SHAPE, "epochs": 3, "dropout": 0.2}
     result = js.sweep(data, configs=[config], train_metrics=True, progress=False, out=tmp_path / "run")
     alone = js.solo(data, config, train_metrics=True)
@@ -168,7 +180,7 @@ def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path) -> None:
     for name in names:
         np.testing.assert_allclose(result.curves(name)[0], alone.curves[name], rtol=1e-4, err_msg=name)
     with pytest.raises(js.RequestError, match="'train_f1' has no learning curve: sweep with train_metrics=True"):
-        js.sweep(data, configs=[{**config, "epochs": 1}], progress=False, keep=0).curves("train_f1")
+        one_loss.curves("train_f1")
     again = store.load(tmp_path / "run")
     assert again.request.train_metrics
     pd.testing.assert_frame_equal(pd.DataFrame([trial.row() for trial in again.trials]), result.to_pandas())
@@ -252,8 +264,7 @@ def test_the_best_epoch_is_the_one_whose_weights_are_kept() -> None:
 def test_solo_knows_what_is_constant_up_to_rounding() -> None:
     y_val = np.full(20, 0.1)
     y_val[3] = np.nextafter(0.1, 1)
-    data = js.Dataset.from_arrays(X, Y, X_val=X[:20], y_val=y_val)
-    config = {**SHAPE, "epochs": 1}
+    data, config = _own_parts(y_val=y_val), {**SHAPE, "epochs": 1}
     swept = js.sweep(data, configs=[config], progress=False, keep=0).trials[0].metrics
     assert np.isnan(swept["val_r2"])
     assert np.isnan(js.solo(data, config).curves["val_r2"][0])

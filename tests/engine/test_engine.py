@@ -1,8 +1,7 @@
-"""Neighbours, tiles, compilations and the machinery around them, in float32 as users run it."""
+"""Neighbours, tiles, workers and the machinery around them, in float32 as users run it."""
 
 from typing import Any
 
-import chex
 import numpy as np
 import pytest
 from parity import BASE, run_lanes, same, three_classes
@@ -12,7 +11,7 @@ from jaxsweep.engine import programs
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.network.reference import train
 from jaxsweep.spec import scope
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, resolve
+from jaxsweep.spec.hyperparameters import resolve
 
 
 @pytest.fixture(scope="module")
@@ -69,38 +68,6 @@ def test_other_tiles_give_the_same_to_rounding(subject: Any) -> None:
         np.testing.assert_allclose(lane.curves, alone.curves, rtol=1e-4, atol=1e-5)
 
 
-def test_values_never_compile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 configs that differ in everything but shape trace the training program once."""
-    programs.clear()
-    traced = chex.assert_max_traces(programs.advance, n=1)
-    monkeypatch.setattr(programs, "advance", traced)
-    rng = np.random.default_rng(0)
-    lanes = run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)
-    assert len(lanes) == 500
-    assert sum(lane.status == "completed" for lane in lanes) > 400
-    run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)  # other values, no new program
-    programs.clear()
-
-
-def _anything(rng: np.random.Generator) -> dict[str, Any]:
-    config: dict[str, Any] = {"depth": 1, "width": 4, "batch_size": 75, "epochs": int(rng.integers(1, 4))}
-    for row in HYPERPARAMETERS.values():
-        if row.name in (*config, "width_shape", "loss") or row.images_only:
-            continue
-        if row.kind == "choice":
-            config[row.name] = str(rng.choice(row.choices))
-        elif row.kind == "bool":
-            config[row.name] = bool(rng.integers(2))
-        elif row.kind == "int":
-            config[row.name] = int(rng.integers(0, 3))
-        else:
-            high = min(row.high or 1.0, 0.9)
-            config[row.name] = float(rng.uniform(max(row.low or 0.0, 1e-6), high))
-    config["loss"] = str(rng.choice(["cross_entropy", "focal"]))
-    config["learning_rate"] = float(10 ** rng.uniform(-4, -1))
-    return config
-
-
 def test_float32_follows_the_reference_for_fifty_steps() -> None:
     data = prepare(load_dataset("digits"))
     config = {"depth": 2, "width": 32, "batch_size": 64, "epochs": 3, "learning_rate": 1e-3, "dropout": 0.2}
@@ -119,8 +86,9 @@ def test_unused_hyperparameters_are_not_in_the_program() -> None:
     assert plain.values("optimizer") == ("adam",)
 
 
-def test_the_number_of_workers_changes_no_bit(crowd: list[dict[str, Any]]) -> None:
-    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers) for workers in (1, 3))
+def test_the_number_of_workers_changes_no_bit(subject: Any, crowd: list[dict[str, Any]]) -> None:
+    _, what, _ = subject
+    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers, tile=8, what=what) for workers in (1, 3))
     assert all(same(a, b) for a, b in zip(one, two, strict=True))
 
 

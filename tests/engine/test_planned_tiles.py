@@ -37,21 +37,30 @@ def test_orthogonal_weights_are_drawn_in_finite_time(workers: int) -> None:
     assert 0.8 < float(done.stdout.split()[2]) < 1.3  # after an epoch, still near to orthonormal
 
 
-def _configs(name: str) -> list[dict[str, Any]]:
-    return [{**BASE, "epochs": 2, name: value, "learning_rate": 0.005} for value in VALUES[name] for _ in range(EACH)]
+# By program: every initializer with a norm, which share one, and every optimizer.
+CHANGES = {
+    "init and norm": [{"init": init, "norm": VALUES["norm"][i % 3]} for i, init in enumerate(VALUES["init"])],
+    "optimizer": [{"optimizer": optimizer} for optimizer in VALUES["optimizer"]],
+}
 
 
-@pytest.mark.parametrize("name", VALUES)
-def test_every_value_in_a_wide_tile(name: str) -> None:
-    data, configs = three_classes(), _configs(name)
+def _configs(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**BASE, "epochs": 2, "learning_rate": 0.005, **change} for change in changes for _ in range(EACH)]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_every_value_in_a_wide_tile(what: str) -> None:
+    seen = {(name, value) for change in CHANGES[what] for name, value in change.items()}
+    assert seen == {(name, value) for name in CHANGES[what][0] for value in VALUES[name]}
+    data, configs = three_classes(), _configs(CHANGES[what])
     full = [resolve(config, data.task, len(data.train[0])) for config in configs]
     assert min(bucket.tile for bucket in make_plan(full, sizes_of(data)).buckets) >= 16
     one, two = (run_lanes(data, configs, workers=workers) for workers in (1, 2))
     assert all(np.array_equal(a.curves, b.curves) for a, b in zip(one, two, strict=True))
     assert all(lane.status == "completed" for lane in one)
-    what = scope.of_configs(full)
+    used = scope.of_configs(full)
     for position in range(EACH // 2, len(configs), EACH):  # one of each value, from the middle of its tile
-        (alone,) = run_lanes(data, [configs[position]], tile=1, trials=[position], what=what)
+        (alone,) = run_lanes(data, [configs[position]], tile=1, trials=[position], what=used)
         reference = train(data, configs[position], SEED, trial=position)
         for column in (0, 1):
             close(one[position].curves[:, column], alone.curves[:, column], 1e-4, str(configs[position]))

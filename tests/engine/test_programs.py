@@ -1,6 +1,14 @@
-"""What programs are compiled with."""
+"""What programs are compiled with, and what needs no program of its own."""
+
+from typing import Any
+
+import chex
+import numpy as np
+import pytest
+from parity import run_lanes, three_classes
 
 from jaxsweep.engine import programs
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
 def test_options_that_this_xla_does_not_have_are_left_out() -> None:
@@ -8,3 +16,35 @@ def test_options_that_this_xla_does_not_have_are_left_out() -> None:
     assert programs.known_options(options) == {"xla_backend_optimization_level": 1}
     assert set(programs._brief()) <= set(programs.BRIEF)
     assert "xla_backend_optimization_level" in programs._brief()
+
+
+def test_values_never_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 configs that differ in everything but shape trace the training program once."""
+    programs.clear()
+    traced = chex.assert_max_traces(programs.advance, n=1)
+    monkeypatch.setattr(programs, "advance", traced)
+    rng = np.random.default_rng(0)
+    lanes = run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)
+    assert len(lanes) == 500
+    assert sum(lane.status == "completed" for lane in lanes) > 400
+    run_lanes(three_classes(), [_anything(rng) for _ in range(500)], tile=4)  # other values, no new program
+    programs.clear()
+
+
+def _anything(rng: np.random.Generator) -> dict[str, Any]:
+    config: dict[str, Any] = {"depth": 1, "width": 4, "batch_size": 75, "epochs": int(rng.integers(1, 4))}
+    for row in HYPERPARAMETERS.values():
+        if row.name in (*config, "width_shape", "loss") or row.images_only:
+            continue
+        if row.kind == "choice":
+            config[row.name] = str(rng.choice(row.choices))
+        elif row.kind == "bool":
+            config[row.name] = bool(rng.integers(2))
+        elif row.kind == "int":
+            config[row.name] = int(rng.integers(0, 3))
+        else:
+            high = min(row.high or 1.0, 0.9)
+            config[row.name] = float(rng.uniform(max(row.low or 0.0, 1e-6), high))
+    config["loss"] = str(rng.choice(["cross_entropy", "focal"]))
+    config["learning_rate"] = float(10 ** rng.uniform(-4, -1))
+    return config

@@ -4,24 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity import BASE, ONE_PROGRAM, check, images, regression, three_classes
+from parity import BASE, ONE_PROGRAM, check, check_lanes, images, regression, run_lanes, three_classes
 
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS
 
 pytestmark = pytest.mark.usefixtures("float64")
-
-
-def test_regularization_in_one_padded_program() -> None:
-    changes: list[dict[str, Any]] = [
-        {"dropout": 0.3, "l1": 1e-3, "width": 5},
-        {"input_dropout": 0.2, "l2": 0.1},
-        {"input_noise": 0.3, "weight_decay": 0.1, "width": 5},
-        {"clip_norm": 0.1, "mixup_alpha": 0.4},
-        {"momentum": 0.9, "nesterov": True, "optimizer": "sgd"},
-        {"momentum": 0.5, "optimizer": "sgd", "weight_decay": 0.2},
-        {"init_scale": 2.0, "width": 4, "optimizer": "lamb", "weight_decay": 0.3},
-    ]
-    check(three_classes(), [{**BASE, **change} for change in changes], costs=ONE_PROGRAM)
 
 
 def test_early_stopping_and_divergence() -> None:
@@ -66,7 +54,7 @@ def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any
     config: dict[str, Any] = {
         "depth": 2,
         "width": int(rng.integers(4, 9)),
-        "batch_size": int(rng.choice([8, 13, 16])),
+        "batch_size": int(rng.choice([8, 15, 25])),
         "epochs": int(rng.integers(2, 5)),
         "learning_rate": float(10 ** rng.uniform(-3, -1.5)),
         "loss": str(rng.choice(losses)),
@@ -85,9 +73,34 @@ def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any
     return config
 
 
-def test_random_mixtures() -> None:
+CHANGES: list[dict[str, Any]] = [
+    {"dropout": 0.3, "l1": 1e-3, "width": 5},
+    {"input_dropout": 0.2, "l2": 0.1},
+    {"input_noise": 0.3, "weight_decay": 0.1, "width": 5},
+    {"clip_norm": 0.1, "mixup_alpha": 0.4},
+    {"momentum": 0.9, "nesterov": True, "optimizer": "sgd"},
+    {"momentum": 0.5, "optimizer": "sgd", "weight_decay": 0.2},
+    {"init_scale": 2.0, "width": 4, "optimizer": "lamb", "weight_decay": 0.3},
+]
+
+
+@pytest.fixture(scope="module")
+def padded(float64: None) -> tuple[list[dict[str, Any]], list[LaneResult]]:
+    """CHANGES and six mixtures, and their lanes in one padded program."""
     rng = np.random.default_rng(0)
-    check(three_classes(), [_mixture(rng, CLASSIFICATION_LOSSES) for _ in range(6)], costs=ONE_PROGRAM)
+    configs = [{**BASE, **change} for change in CHANGES]
+    configs += [_mixture(rng, CLASSIFICATION_LOSSES) for _ in range(6)]
+    return configs, run_lanes(three_classes(), configs, costs=ONE_PROGRAM)
+
+
+def test_regularization_in_one_padded_program(padded: tuple[list[dict[str, Any]], list[LaneResult]]) -> None:
+    configs, lanes = padded
+    check_lanes(three_classes(), configs, lanes[: len(CHANGES)])
+
+
+def test_random_mixtures(padded: tuple[list[dict[str, Any]], list[LaneResult]]) -> None:
+    configs, lanes = padded
+    check_lanes(three_classes(), configs, lanes[len(CHANGES) :])
 
 
 def test_random_mixtures_in_regression() -> None:
