@@ -1,35 +1,42 @@
 """The functions that notebooks call: `sweep`, `plan` and `solo`."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxsweep.data import Dataset, prepare
+from jaxsweep.data.source import dataset_of
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.engine.planner import Plan
+from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
+from jaxsweep.search import SEARCHERS
+from jaxsweep.search import options as searcher_options
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
 from jaxsweep.spec.hyperparameters import Config, check_together
+from jaxsweep.spec.keywords import refused
 from jaxsweep.spec.metrics import check_objective
 from jaxsweep.spec.request import DEFAULT_SEARCH, Request
 from jaxsweep.spec.space import Space
+from jaxsweep.streams import drawn_seed
 
 if TYPE_CHECKING:
     from jaxsweep.network.reference import Solo
 
 
 def sweep(
-    data: Dataset,
+    data: Dataset | str | tuple[Any, Any],
     space: Space | Mapping[str, Any] | None = None,
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     search: str = DEFAULT_SEARCH,
     objective: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     replicates: int = 1,
     folds: int = 0,
     split: Sequence[float] = DEFAULT_SPLIT,
@@ -43,13 +50,15 @@ def sweep(
     """Train many configs together and return them as trials.
 
     Args:
-        data: the dataset; preprocessing and splits happen here.
+        data: the dataset, the name of a built-in one, or a pair (X, y) as `Dataset.from_arrays` takes them;
+            preprocessing and splits happen here.
         space: what to search; give either this or `configs`.
         configs: exactly these configs, in this order.
         trials: how many configs to train; by default all that the searcher has, or 256.
         search: the searcher's name, see `python -m jaxsweep searchers`.
         objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
-        seed: decides every random number, the split included.
+        seed: decides every random number, the split included; None draws one, which `Result.request` and a run
+            directory record.
         replicates: trainings of each config under different seeds; a trial's score is their mean.
         folds: k > 1 for k-fold cross-validation in place of the validation split.
         split: fractions of training, validation and test rows.
@@ -70,26 +79,31 @@ def sweep(
     """
     from jaxsweep.report.views import make_progress
 
-    request = _request(
-        space, configs, trials=trials, search=search, objective=objective, seed=seed, replicates=replicates,
-        folds=folds, split=tuple(split), keep=keep, keep_weights=keep_weights, train_metrics=train_metrics,
-        options=options,
-    )  # fmt: skip
+    request = _request("sweep", space, configs, seed, options, {
+        "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
+        "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
+    })  # fmt: skip
     view = make_progress(None) if progress else Progress()
-    return execute(data, request, Path(out) if out is not None else None, view)
+    return execute(dataset_of(data), request, Path(out) if out is not None else None, view)
 
 
 def plan(
-    data: Dataset,
+    data: Dataset | str | tuple[Any, Any],
     space: Space | Mapping[str, Any] | None = None,
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     search: str = DEFAULT_SEARCH,
-    seed: int = 0,
+    objective: str | None = None,
+    seed: int | None = 0,
     replicates: int = 1,
     folds: int = 0,
     split: Sequence[float] = DEFAULT_SPLIT,
+    keep: int = 10,
+    keep_weights: str = "last",
+    train_metrics: bool = False,
+    out: str | Path | None = None,
+    progress: bool = True,
     **options: Any,
 ) -> Plan:
     """Return how `sweep` would bucket these configs, with predicted memory and time; nothing of them is compiled.
@@ -97,17 +111,17 @@ def plan(
     The first call on a machine measures it, in about a second.
 
     For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
-    `sweep`.
+    `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
-    request = _request(
-        space, configs, trials=trials, search=search, seed=seed, replicates=replicates, folds=folds,
-        split=tuple(split), options=options,
-    )  # fmt: skip
-    return plan_request(data, request)
+    request = _request("plan", space, configs, seed, options, {
+        "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
+        "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
+    })  # fmt: skip
+    return plan_request(dataset_of(data), request)
 
 
 def solo(
-    data: Dataset,
+    data: Dataset | str | tuple[Any, Any],
     config: Mapping[str, Any],
     seed: int = 0,
     *,
@@ -140,7 +154,7 @@ def solo(
     """
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
-    prepared = prepare(data, split=tuple(split), folds=folds, seed=seed)
+    prepared = prepare(dataset_of(data), split=tuple(split), folds=folds, seed=seed)
     check_together(resolve_for(prepared, config))
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
@@ -150,7 +164,33 @@ def solo(
     )  # fmt: skip
 
 
-def _request(space: Any, configs: Sequence[Config] | None, **more: Any) -> Request:
+def _request(function: str, space: Any, configs: Any, seed: int | None, options: Any, more: Any) -> Request:
+    """Return the checked request of a call; `more` are the fields that need no looking after."""
     if isinstance(space, Mapping):
         space = Space.from_mapping(space)
-    return Request(space=space, configs=None if configs is None else tuple(configs), **more)
+    if isinstance(space, (list, tuple)):
+        raise RequestError("space is a list: a list of configs is given as configs=[...]")
+    if space is not None and not isinstance(space, Space):
+        raise RequestError(f"space is a {type(space).__name__}: it must be a js.Space, or a dict of what it would have")
+    if isinstance(configs, Mapping):
+        raise RequestError("configs is a single config: it must be a list, such as configs=[config]")
+    if hasattr(configs, "iloc"):
+        raise RequestError("configs is a frame: give configs=frame.to_dict('records')")
+    if configs is not None and not isinstance(configs, Iterable):
+        raise RequestError(f"configs = {configs!r} is not a list of configs: it must be like [{{'depth': 2}}]")
+    search = more["search"] if configs is None and isinstance(more["search"], str) else ""
+    known = searcher_options(search) if search else {}
+    for name in options:
+        if name not in known:
+            every = {each: list(searcher_options(each)) for each in SEARCHERS}
+            raise refused(name, function, KEYWORDS, every, search)
+    split = more.pop("split")
+    if isinstance(split, str) or not isinstance(split, Iterable):
+        raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
+    return Request(
+        space=space, configs=None if configs is None else tuple(configs), seed=drawn_seed() if seed is None else seed,
+        options=options, split=tuple(split), **more,
+    )  # fmt: skip
+
+
+KEYWORDS = tuple(name for name in inspect.signature(sweep).parameters if name != "options")

@@ -7,6 +7,7 @@ one either.
 """
 
 import hashlib
+import secrets
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,11 @@ def check_seed(seed: Any) -> int:
     if not whole or not 0 <= seed <= LARGEST_SEED:
         raise RequestError(f"seed = {seed!r} is not legal: it must be an integer in [0, {LARGEST_SEED}]")
     return int(seed)
+
+
+def drawn_seed() -> int:
+    """Return a seed that nobody could foresee, short enough to be typed again."""
+    return secrets.randbelow(2**31)
 
 
 def bit_generator(seed: int, *purpose: str | int) -> np.random.Philox:

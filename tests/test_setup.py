@@ -282,7 +282,7 @@ def test_solo_knows_what_is_constant_up_to_rounding() -> None:
         ({"configs": [{}, {"depth": 17}]}, "configs[1]: depth = 17 is not legal: it must be an integer in [0, 16]"),
         ({"configs": [{}, {"batch_size": 1000}]}, "configs[1]: batch_size = 1000 exceeds the 90 training rows"),
         ({"configs": [{}], "search": "grid"}, "search = 'grid' does not go with configs: leave out one of the two"),
-        ({"configs": [{}], "resolution": 3}, "unknown option 'resolution': searchers have options"),
+        ({"configs": [{}], "resolution": 3}, "sweep has no keyword 'resolution'; it has data, space, configs, trials"),
         ({"configs": [{}], "space": {"depth": 1}}, "either a space or a list of configs"),
     ],
 )

@@ -1,8 +1,10 @@
 """Where data come from, as a request and a run directory name them, and how they are read from there."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from jaxsweep.data.builtin import load_dataset
+from jaxsweep.data.builtin import datasets, load_dataset
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.tables import read_table
 from jaxsweep.errors import RequestError
@@ -29,3 +31,34 @@ def open_source(source: Source) -> Dataset:
     if source.target is None:
         raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
     return read_table(source.path, target=source.target, task=source.task, header=source.header, drop=source.drop)
+
+
+def dataset_of(data: Any) -> Dataset:
+    """Return what a function was given as its data: a dataset, the name of a built-in one, or a pair (X, y).
+
+    Raises:
+        RequestError: anything else, with what would make a dataset of it.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, (str, Path)):
+        if str(data) in [row.name for row in datasets()]:
+            return load_dataset(str(data))
+        file = Path(data)
+        if file.suffix or file.exists():
+            raise RequestError(
+                f"data = {str(data)!r} is a file, whose target must be named: "
+                f"give js.read_table({str(data)!r}, target=...)"
+            )
+        return load_dataset(str(data))  # which names the nearest one
+    if isinstance(data, tuple) and len(data) == 2:
+        return Dataset.from_arrays(*data)
+    if hasattr(data, "iloc") and getattr(data, "ndim", 0) == 2:
+        raise RequestError(
+            "data is a frame, whose target must be named: give "
+            "js.Dataset.from_arrays(frame.drop(columns=TARGET), frame[TARGET])"
+        )
+    raise RequestError(
+        f"data is a {type(data).__name__}: it must be a dataset, as js.load_dataset, js.read_table and "
+        "js.Dataset.from_arrays give it, the name of a built-in one, or a pair (X, y)"
+    )

@@ -274,11 +274,28 @@ _ROWS = (
 HYPERPARAMETERS: dict[str, Hyperparameter] = {row.name: row for row in _ROWS}
 
 
+# What other tools call them.
+ELSEWHERE = {
+    "lr": "learning_rate", "learning_rate_init": "learning_rate", "eta": "learning_rate", "max_epochs": "epochs",
+    "n_epochs": "epochs", "num_epochs": "epochs", "max_iter": "epochs", "hidden_layer_sizes": "width", "units": "width",
+    "hidden_size": "width", "num_layers": "depth", "n_layers": "depth", "alpha": "l2", "bs": "batch_size",
+    "beta_1": "b1", "beta_2": "b2", "epsilon": "eps", "dropout_rate": "dropout", "solver": "optimizer",
+    "lr_scheduler": "schedule", "clipnorm": "clip_norm", "kernel_initializer": "init", "initializer": "init",
+}  # fmt: skip
+
+
+def meant(name: str) -> str | None:
+    """Return the hyperparameter of this name here, or of this name in other tools, or None."""
+    return name if name in HYPERPARAMETERS else ELSEWHERE.get(name)
+
+
 def lookup(name: str) -> Hyperparameter:
     """Return the row called `name`, or raise RequestError that suggests the nearest known name."""
     row = HYPERPARAMETERS.get(name)
     if row is None:
-        raise RequestError(f"unknown hyperparameter {name!r}{suggestion(name, HYPERPARAMETERS)}")
+        elsewhere = ELSEWHERE.get(name)
+        hint = f"; did you mean {elsewhere!r}?" if elsewhere else suggestion(name, HYPERPARAMETERS)
+        raise RequestError(f"unknown hyperparameter {name!r}{hint}")
     return row
 
 

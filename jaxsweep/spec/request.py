@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
@@ -14,6 +16,7 @@ from jaxsweep.streams import check_seed
 DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
 KEEP_WEIGHTS = ("last", "best")
+EXAMPLES = {"search": "random", "objective": "val_loss"}
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,22 @@ class Request:
                 raise RequestError(
                     f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}"
                 )
-        _at_least("trials", self.trials, 1)
-        _at_least("replicates", self.replicates, 1)
-        _at_least("keep", self.keep, 0)
+        for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
+            object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
+        for name in ("search", "objective"):
+            if not isinstance(value := getattr(self, name), str | None):
+                raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
         if self.keep_weights not in KEEP_WEIGHTS:
             raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
         if not isinstance(self.train_metrics, bool):
             raise RequestError(f"train_metrics = {self.train_metrics!r} is not legal: it must be true or false")
 
 
-def _at_least(name: str, value: int | None, low: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+def _at_least(name: str, value: Any, low: int) -> int | None:
+    """Return a number of the request as a plain int; only `trials` may be None."""
+    if value is None and name == "trials":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
+    return int(value)
