@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxsweep.records.model import Model as Model
     from jaxsweep.records.model import load_model as load_model
     from jaxsweep.records.result import Result as Result
+    from jaxsweep.records.result import load as load
     from jaxsweep.records.trials import Trial as Trial
     from jaxsweep.spec.space import Choice as Choice
     from jaxsweep.spec.space import Constant as Constant
@@ -39,7 +40,7 @@ _HOMES = {
     "jaxsweep.engine.planner": ("Plan",),
     "jaxsweep.errors": ("RequestError", "SweepFailed"),
     "jaxsweep.records.model": ("Model", "load_model"),
-    "jaxsweep.records.result": ("Result",),
+    "jaxsweep.records.result": ("Result", "load"),
     "jaxsweep.records.trials": ("Trial",),
     "jaxsweep.spec.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
 }

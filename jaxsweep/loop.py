@@ -19,7 +19,7 @@ from jaxsweep.engine.usage import Usage
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
-from jaxsweep.records.trials import Trial, make_trial, mean_curve
+from jaxsweep.records.trials import Trial, make_trial, mean_of
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.setup import Setup, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
@@ -111,8 +111,9 @@ class _Loop:
         if status == "completed" and not any(trial.score is not None for trial in self.trials):
             status = "failed"
         self.trials.sort(key=lambda trial: trial.id)
+        data = self.setup.data  # all that the result holds of this loop
         result = Result(
-            status, self.setup.objective, self.trials, self.curves, self.setup.columns, self.setup.data,
+            status, self.setup.objective, self.trials, self.curves, self.setup.columns, lambda: data,
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
         )  # fmt: skip
         if self.store:
@@ -149,7 +150,7 @@ class _Loop:
         position, keep_best = lane.job.position, self.setup.request.keep_best
         trial = make_trial(lane.job.trial, resolved[position], lanes, self.setup.columns, keep_best)
         self.trials.append(trial)
-        self.curves[trial.id] = mean_curve(lanes)
+        self.curves[trial.id] = mean_of([each.curves for each in lanes])
         self._note(trial, asked[position])
         self.keeper.settle(trial, lanes)
         if self.store is not None:

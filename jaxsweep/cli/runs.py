@@ -3,12 +3,10 @@
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data import Prepared, prepare
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.records import store
 from jaxsweep.records.model import load_model
@@ -58,7 +56,7 @@ def export(arguments: Namespace) -> int:
     else:
         from jaxsweep.records.result import retrain
 
-        data = _prepared(run)
+        data = run.prepared()
         tables.say(f"the weights of trial {trial.id} were not kept: training it again")
         model, how = retrain(data, trial, run.request, run.objective), "trained again"
     model.save(arguments.out)
@@ -72,7 +70,7 @@ def solo(arguments: Namespace) -> int:
 
     run = store.load(arguments.run)
     trial = run.trial(arguments.trial)
-    request, data = run.request, _prepared(run)
+    request, data = run.request, run.prepared()
     lanes = [(replicate, fold) for replicate in range(request.replicates) for fold in range(len(data.train))]
     console = tables.stdout()
     for replicate, fold in lanes:
@@ -117,9 +115,3 @@ def _best(run: StoredRun) -> Trial:
     if not ranked:
         raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
     return ranked[0]
-
-
-def _prepared(run: StoredRun) -> Prepared:
-    run.check_repeatable()
-    request: Any = run.request
-    return prepare(run.dataset(), split=request.split, folds=request.folds, seed=request.seed)

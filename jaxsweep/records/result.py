@@ -1,6 +1,8 @@
 """What a sweep gives back."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,9 @@ from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
-from jaxsweep.records.model import Model
+from jaxsweep.records.model import Model, load_model
+from jaxsweep.records.store import StoredRun
+from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import Columns, Trial, best_first
 from jaxsweep.spec.request import Request
 
@@ -17,27 +21,47 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The trials of a sweep, in the order of asking, and what can be done with them.
 
+    `js.load` gives the same of a run directory, where data and networks are read when they are asked for.
+
     Attributes:
-        status: completed, interrupted, or failed (no trial finished).
+        status: completed, interrupted, failed (no trial finished), or, of a run directory, running (or cut off).
         objective: the metric that trials are scored by.
         trials: the finished trials.
         run: the run directory, if there is one.
+        request: what was asked for.
+        models: the kept networks by trial.
     """
 
     status: str
     objective: str
     trials: list[Trial]
-    _curves: dict[int, NDArray[np.float64]] = field(repr=False)
+    _curves: Mapping[int, NDArray[np.float64]] = field(repr=False)
     columns: Columns = field(repr=False)
-    data: Prepared = field(repr=False)
+    _prepared: Callable[[], Prepared] = field(repr=False)
     request: Request = field(repr=False)
     run: Path | None
-    numbers: dict[str, Any] = field(repr=False)
-    models: dict[int, Model] = field(repr=False)
+    numbers: Mapping[str, Any] = field(repr=False)
+    models: Mapping[int, Model] = field(repr=False)
+
+    @cached_property
+    def data(self) -> Prepared:
+        """The data, split and standardized; RequestError if they cannot be read again as they were."""
+        return self._prepared()
+
+    def __repr__(self) -> str:
+        ranked = best_first(self.trials, self.objective)
+        best = f", best {ranked[0]!r}" if ranked else ""
+        return f"Result({self.status}, {len(self.trials)} trials, {self.objective}{best})"
+
+    def top(self, k: int) -> list[Trial]:
+        """Return the `k` trials with the best scores, the best first; fewer, if fewer have one."""
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise RequestError(f"top({k!r}) is not legal: it must be an integer of at least 1")
+        return best_first(self.trials, self.objective)[:k]
 
     @property
     def best(self) -> Trial:
@@ -104,7 +128,7 @@ class Result:
             "status": self.status,
             "objective": self.objective,
             "trials": {
-                "requested": self.numbers["requested"],
+                "requested": self.numbers.get("requested"),
                 **{name: statuses.count(name) for name in ("completed", "stopped", "diverged", "failed")},
             },
             "best": best
@@ -114,8 +138,8 @@ class Result:
                 "config": best.config,
                 "metrics": {k: v if np.isfinite(v) else None for k, v in best.metrics.items()},
             },
-            "seconds": {name: round(value, 4) for name, value in self.numbers["seconds"].items()},
-            **{name: self.numbers[name] for name in ("programs", "lane_occupancy", "padding_waste", "iterations")},
+            "seconds": {name: round(value, 4) for name, value in self.numbers.get("seconds", {}).items()},
+            **{name: self.numbers.get(name) for name in ("programs", "lane_occupancy", "padding_waste", "iterations")},
         }
 
     def _repr_html_(self) -> str:
@@ -144,3 +168,38 @@ def retrain(data: Prepared, trial: Trial, request: Request, objective: str) -> M
         keep_best=request.keep_best,
     )  # fmt: skip
     return Model.of(data, trial.config, again.params, again.stats)
+
+
+class _Networks(Mapping[int, Model]):
+    """The kept networks of a run directory, each read when it is asked for."""
+
+    def __init__(self, run: StoredRun) -> None:
+        self._run = run
+        self._numbers = [trial.id for trial in run.trials if run.has_model(trial.id)]
+
+    def __getitem__(self, number: int) -> Model:
+        if number not in self._numbers:
+            raise KeyError(number)
+        return load_model(self._run.model_path(number))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+def load(path: str | Path) -> Result:
+    """Return the result in a run directory, as `js.sweep` gave it, also of a run that is under way or was cut off.
+
+    Raises:
+        RequestError: there is no run in `path`, or it cannot be read.
+    """
+    run = read_run(path)
+    names, curves = run.mean_curves()
+    test = tuple(name for name in (run.trials[0].metrics if run.trials else ()) if name.startswith("test_"))
+    numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
+    return Result(
+        run.summary.get("status", "running"), run.objective, run.trials, curves, Columns(names, test, run.objective),
+        run.prepared, run.request, run.path, numbers, _Networks(run),
+    )  # fmt: skip

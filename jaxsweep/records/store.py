@@ -10,24 +10,23 @@ import math
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.source import open_source
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
-from jaxsweep.records.trials import Trial
+from jaxsweep.records.trials import Trial, mean_of
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
 from jaxsweep.streams import RULES
-
-if TYPE_CHECKING:
-    from jaxsweep.data import Dataset
 
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
@@ -129,6 +128,7 @@ class StoredRun:
     fingerprint: str
     trials: list[Trial]
     rules: int  # of drawing, splitting and training, see `streams.RULES`
+    summary: dict[str, Any]  # what the run came to; empty while it has not ended
 
     def trial(self, number: int) -> Trial:
         """Return the trial with this id, or raise RequestError."""
@@ -149,6 +149,16 @@ class StoredRun:
         curves = [b""] * len(names) if row is None else row[4:]
         return {name: np.frombuffer(curve, CURVE) for name, curve in zip(names, curves, strict=True)}
 
+    def mean_curves(self) -> tuple[tuple[str, ...], dict[int, NDArray[np.float64]]]:
+        """Return the metrics that have learning curves, and by trial the mean of its lanes' [epochs, metrics]."""
+        lanes: dict[int, list[NDArray[np.float64]]] = {}
+        with _reading(self.path) as db:
+            cursor = db.execute("SELECT * FROM evaluations ORDER BY trial, replicate, fold")
+            names = tuple(column[0] for column in cursor.description[4:])
+            for number, _, _, _, *curves in cursor:
+                lanes.setdefault(number, []).append(np.stack([np.frombuffer(curve, CURVE) for curve in curves], axis=1))
+        return names, {number: mean_of(several) for number, several in lanes.items()}
+
     def model_path(self, number: int) -> Path:
         """Return the folder in which a trial's weights are, if they were kept."""
         return self.path / MODELS / str(number)
@@ -167,7 +177,14 @@ class StoredRun:
                 "gives trials that can be"
             )
 
-    def dataset(self) -> "Dataset":
+    def prepared(self) -> Prepared:
+        """Return the data split and standardized as they were trained on; RequestError as `dataset` says, or where this
+        version would split or train them otherwise.
+        """
+        self.check_repeatable()
+        return prepare(self.dataset(), split=self.request.split, folds=self.request.folds, seed=self.request.seed)
+
+    def dataset(self) -> Dataset:
         """Return the data that the run was trained on, read again from where they came.
 
         Raises:
@@ -185,8 +202,11 @@ class StoredRun:
         return data
 
 
-def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True)
+@contextmanager
+def _reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
+    """Give a connection that reads, and close it."""
+    with closing(sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True)) as db:
+        yield db
 
 
 def load(path: Path | str) -> StoredRun:
@@ -212,6 +232,7 @@ def load(path: Path | str) -> StoredRun:
             rows = db.execute(
                 "SELECT trial, status, score, spread, epochs_done, seconds, metrics, config FROM trials ORDER BY trial"
             ).fetchall()
+            summary = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM summary")}
     except (tomllib.TOMLDecodeError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
     run = table.get("run", {})
@@ -224,6 +245,7 @@ def load(path: Path | str) -> StoredRun:
         fingerprint=str(run.get("fingerprint", "")),
         trials=[_trial(*row) for row in rows],
         rules=int(table.get("versions", {}).get("rules", 1)),
+        summary=summary,
     )
 
 

@@ -128,10 +128,10 @@ def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return mean
 
 
-def mean_curve(lanes: Sequence[LaneResult]) -> NDArray[np.float64]:
-    """Return the mean learning curves of a trial's lanes, [epochs, metrics], as far as all of them go."""
-    epochs = min(len(lane.curves) for lane in lanes)
-    return _mean([lane.curves[:epochs] for lane in lanes])
+def mean_of(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean of learning curves [epochs, metrics] of a trial's lanes, as far as all of them go."""
+    epochs = min(map(len, curves))
+    return _mean([curve[:epochs] for curve in curves])
 
 
 def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:
