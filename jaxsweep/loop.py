@@ -21,7 +21,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, make_trial, mean_of
 from jaxsweep.report.progress import Progress, Snapshot
-from jaxsweep.setup import Setup, plan_of, set_up
+from jaxsweep.setup import Setup, plan_of, resolve_for, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.sweepfile import to_toml
@@ -86,6 +86,7 @@ class _Loop:
         )  # fmt: skip
         self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
+        self.defaults = resolve_for(setup.data, {})
         self.trials: list[Trial] = []
         self.curves: dict[int, Any] = {}
         self.plans: list[Plan] = []
@@ -132,14 +133,14 @@ class _Loop:
         lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
         try:
             for lane in lanes:
-                self._take(lane, configs, resolved)
+                self._take(lane, resolved)
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         return True
 
-    def _take(self, lane: LaneResult, asked: Sequence[Config], resolved: Sequence[Config]) -> None:
+    def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
         """Take one finished lane; the last one of a trial makes the trial."""
         lanes = self.pending.setdefault(lane.job.trial, [])
         lanes.append(lane)
@@ -147,11 +148,11 @@ class _Loop:
             return
         del self.pending[lane.job.trial]
         lanes.sort(key=lambda each: (each.job.replicate, each.job.fold))
-        position, keep_best = lane.job.position, self.setup.request.keep_best
-        trial = make_trial(lane.job.trial, resolved[position], lanes, self.setup.columns, keep_best)
+        keep_best = self.setup.request.keep_best
+        trial = make_trial(lane.job.trial, configs[lane.job.position], lanes, self.setup.columns, keep_best)
         self.trials.append(trial)
         self.curves[trial.id] = mean_of([each.curves for each in lanes])
-        self._note(trial, asked[position])
+        self._note(trial)
         self.keeper.settle(trial, lanes)
         if self.store is not None:
             self.unsaved.append((trial, lanes))
@@ -159,14 +160,14 @@ class _Loop:
             self._flush()
         self.progress.update(self._look())
 
-    def _note(self, trial: Trial, asked: Config) -> None:
-        """Let the snapshot know of a trial, and of its config as it was proposed."""
+    def _note(self, trial: Trial) -> None:
+        """Let the snapshot know of a trial, and of what its config has that is no default."""
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
         rank = None if trial.score is None else (sign * trial.score, -trial.id)
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
-            self.snapshot.best_config = asked
+            self.snapshot.best_config = {k: v for k, v in trial.config.items() if v != self.defaults[k]}
 
     def _flush(self) -> None:
         if self.store is not None and self.unsaved:

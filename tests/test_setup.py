@@ -14,7 +14,7 @@ from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records import store
 from jaxsweep.records.model import forward
 from jaxsweep.records.trials import Columns, lane_score, make_trial
-from jaxsweep.spec.hyperparameters import MOST_STEPS
+from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
 from jaxsweep.streams import RULES
 
@@ -78,7 +78,7 @@ def test_a_score_that_is_not_finite_is_no_score() -> None:
         curves = np.array([[0.1, 0.2, value, 1.0, 0.5, 1.0]])
         assert lane_score("completed", curves, columns, False) == score
         lanes = [LaneResult(Job(0, 0, replicate, 0), "completed", 10, curves, None, 0.1) for replicate in range(2)]
-        trial = make_trial(0, {}, lanes, columns, False)
+        trial = make_trial(0, resolve({}, "regression", 100), lanes, columns, False)
         assert trial.score == score
         assert trial.spread == 0
         assert trial.metrics["val_r2"] == 0.5

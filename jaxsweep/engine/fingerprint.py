@@ -26,7 +26,8 @@ from jaxsweep.network.late import Late
 PACKAGE = __name__.partition(".")[0]
 # Their versions name the cache's folder or the program; of others, what is reached is walked.
 _STANDARD = ("builtins", "functools", "math", "typing", "enum")
-VERSIONED = frozenset(["jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", "sklearn", *_STANDARD])
+VERSIONED = frozenset(["jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", *_STANDARD])
+BESIDE = frozenset(["reference", "numpy", "restore", "unit"])  # fields of rows, beside the code that is traced
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _BY_VALUE = (tuple, frozenset, types.CodeType, np.generic)
 _SPELLED = (types.GenericAlias, types.UnionType, range, slice, np.dtype)
@@ -117,7 +118,8 @@ class _Walk:
                 yield from (key, item)
         elif isinstance(value, (tuple, list)):
             self._note(str(len(value)))
-            yield from value
+            names = getattr(type(value), "_fields", ()) if type(value).__module__.startswith(PACKAGE) else ()
+            yield from (item for i, item in enumerate(value) if not names or names[i] not in BESIDE)
         elif isinstance(value, (set, frozenset)):
             self._note(*sorted(map(repr, value)))
         else:
@@ -302,5 +304,5 @@ def versions() -> list[str]:
     """Return the versions of Python, whose bytecode is hashed, and of the packages that are known by name alone."""
     found = [f"python {platform.python_version()}"]
     for name in sorted(VERSIONED - sys.stdlib_module_names):
-        found.append(f"{name} {version('scikit-learn' if name == 'sklearn' else name)}")
+        found.append(f"{name} {version(name)}")
     return found

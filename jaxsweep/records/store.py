@@ -254,6 +254,7 @@ def _trial(
 ) -> Trial:
     known = {name: float("nan") if value is None else value for name, value in json.loads(metrics).items()}
     own = json.loads(config)
+    optimizer = own.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
-    full = {name: own.get(name, row.default_for(own["optimizer"])) for name, row in HYPERPARAMETERS.items()}
-    return Trial(number, status, score, spread, epochs, seconds, known, full)
+    values = tuple(own.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
+    return Trial(number, status, score, spread, epochs, seconds, known, values, own)

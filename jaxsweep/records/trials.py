@@ -2,18 +2,20 @@
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine.outcome import LaneResult
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.distributions import plain
+from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES, Config
 from jaxsweep.spec.metrics import METRICS, metric_names, sign
 
 FINISHED = ("completed", "stopped")
+USUAL_LOSSES = (("loss", CLASSIFICATION_LOSSES[0]), ("loss", REGRESSION_LOSSES[0]))
 
 
 @dataclass(repr=False)
@@ -32,10 +34,18 @@ class Trial:
     epochs_done: int
     seconds: float
     metrics: dict[str, float]
-    config: Config  # every hyperparameter by name, in the order of the table
+    values: tuple[Any, ...]  # of every hyperparameter, in the order of the table
+    later: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters of a run that this version does not know
+
+    @property
+    def config(self) -> Config:
+        """Return every hyperparameter by name, in the order of the table; it is the caller's to change."""
+        return {**{n: plain(v) for n, v in zip(HYPERPARAMETERS, self.values, strict=True)}, **self.later}
 
     def __repr__(self) -> str:
-        own = {name: value for name, value in self.config.items() if value != HYPERPARAMETERS[name].default}
+        config = self.config
+        usual = {name: row.default_for(config["optimizer"]) for name, row in HYPERPARAMETERS.items()}
+        own = {n: v for n, v in config.items() if v != usual.get(n) and (n, v) not in USUAL_LOSSES}
         return f"Trial({self.id}, {self.status}, score={self.score}, {own})"
 
     def row(self) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def make_trial(number: int, config: Config, lanes: Sequence[LaneResult], columns
         epochs_done=max(lane.epochs for lane in lanes),
         seconds=sum(lane.seconds for lane in lanes),
         metrics=metrics,
-        config=config,
+        values=tuple(config[name] for name in HYPERPARAMETERS),
     )
 
 

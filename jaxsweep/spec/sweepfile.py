@@ -104,6 +104,8 @@ class Draft:
         if "split" in data:
             fields["split"] = _split(data["split"])
         configs = _configs(self.table)
+        if configs is not None and fields.get("search") == "configs":
+            del fields["search"]  # as files of before may say it
         space = None
         if configs is None or "space" in self.table or self.space:
             space = Space.from_toml(self._space(_training_rows(rows, fields)))

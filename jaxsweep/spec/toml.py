@@ -93,8 +93,8 @@ def lines(entries: Mapping[str, Distribution]) -> list[str]:
 
 def toml_text(value: Any) -> str:
     """Return a value of a table as TOML text: strings, booleans, numbers, lists and inline tables."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {toml_text(item)}" for key, item in value.items()) + " }"
     if isinstance(value, (list, tuple)):

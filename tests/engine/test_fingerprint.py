@@ -127,6 +127,21 @@ def test_functions_of_other_packages_that_somebody_replaced_are_seen(
     assert programs.code() == before
 
 
+def test_what_stands_beside_the_code_of_a_row_names_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = programs.code()
+    rows: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
+        (ACTIVATIONS, "tanh", {"reference": None, "numpy": None}),
+        (optimizers.OPTIMIZERS, "adam", {"reference": None}),
+        (objective.LOSSES, "mse", {"reference": None}),
+        (metrics.METRICS, "mse", {"restore": None, "unit": None}),
+    ]
+    for table, name, change in rows:
+        monkeypatch.setitem(table, name, table[name]._replace(**change))
+    assert programs.code() == before
+    monkeypatch.setitem(optimizers.OPTIMIZERS, "adam", optimizers.OPTIMIZERS["adam"]._replace(decays=True))
+    assert programs.code() != before
+
+
 def test_what_types_and_settings_decide_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     before = programs.code()
     for kind, name in ((train.Program, "measures"), (mlp.Architecture, "shapes"), (mlp.Architecture, "normalized")):

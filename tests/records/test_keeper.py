@@ -13,18 +13,24 @@ from jaxsweep.engine.planner import make_plan
 from jaxsweep.engine.tile import Tile
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.trials import Columns, Trial
+from jaxsweep.spec.hyperparameters import resolve
 
 WEIGHTS: Any = ({}, {})
 NO_DATA: Any = None
 
 
+def values(number: int) -> tuple[Any, ...]:
+    """Return a config as a trial holds it, its depth the trial's number."""
+    return tuple({**resolve({}, "classification", 100), "depth": number}.values())
+
+
 class NoModel:
-    """Takes the place of a network: its config, which holds the trial's number here."""
+    """Takes the place of a network: the depth of its config, which is the trial's number here."""
 
     @staticmethod
-    def of(data: None, config: dict[str, int], params: Any, stats: Any) -> dict[str, int]:
+    def of(data: None, config: dict[str, int], params: Any, stats: Any) -> int:
         assert (params, stats) == WEIGHTS
-        return config
+        return config["depth"]
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ class Run:
         fetched = self.keeper.wanted(lane)
         lane.weights = WEIGHTS if fetched else None
         counts = max(0.5, score) if self.keep_best else score
-        trial = Trial(number, status, counts if status == "completed" else None, 0.0, 2, 0.0, {}, {"number": number})
+        trial = Trial(number, status, counts if status == "completed" else None, 0.0, 2, 0.0, {}, values(number))
         self.keeper.settle(trial, [lane])
         assert lane.weights is None  # nobody else holds them
         return fetched
@@ -76,7 +82,7 @@ def test_only_lanes_among_the_best_so_far_are_fetched() -> None:
         False, True,  # in place of 0.5
     ]  # fmt: skip
     models: dict[int, Any] = run.keeper.models  # those of NoModel
-    assert models == {0: {"number": 0}, 5: {"number": 5}}
+    assert models == {0: 0, 5: 5}
 
 
 @pytest.mark.usefixtures("no_model")

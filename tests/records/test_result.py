@@ -94,3 +94,26 @@ def test_data_in_memory_cannot_be_read_again(tmp_path: Path) -> None:
         loaded.model()
     with pytest.raises(js.RequestError, match="is no run directory"):
         js.load(tmp_path)
+
+
+def test_what_a_caller_does_to_a_config_is_the_callers_own() -> None:
+    result = js.sweep("iris", configs=[{**CONFIG, "width": [8], "activation": "tanh"}], progress=False)
+    x = np.random.default_rng(0).normal(size=(20, 4)) + 3
+    table, predicted = result.to_pandas(), result.model().predict_proba(x)
+    config = result.best.config
+    config["activation"], config["epochs"], config["more"] = "relu", 99, 1
+    config["width"].append(3)
+    pd.testing.assert_frame_equal(result.to_pandas(), table)
+    np.testing.assert_array_equal(result.model().predict_proba(x), predicted)
+    assert "more" not in repr(result.best)
+
+
+def test_a_hyperparameter_of_a_later_version_is_shown_and_not_trained_without(tmp_path: Path) -> None:
+    js.sweep("iris", configs=[CONFIG], keep=0, out=tmp_path / "run", progress=False)
+    with closing(sqlite3.connect(tmp_path / "run" / "trials.sqlite")) as db, db:
+        db.execute("""UPDATE trials SET config = json_set(json_remove(config, '$.clip_norm'), '$.label_noise', 0.3)""")
+    loaded = js.load(tmp_path / "run")
+    assert loaded.best.config["label_noise"] == 0.3
+    assert loaded.best.config["clip_norm"] == 0.0  # which this run knew nothing of
+    with pytest.raises(js.RequestError, match="unknown hyperparameter 'label_noise'"):
+        loaded.model()

@@ -24,13 +24,15 @@ from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.hyperparameters import resolve
 from jaxsweep.spec.request import Request
 
+CONFIG = resolve({"depth": 0}, "classification", 100)
+VALUES = tuple(CONFIG.values())
 LINEAR = {"depth": 0, "batch_size": 10, "epochs": 2}
 
 
 def finished(number: int) -> tuple[Trial, list[LaneResult]]:
     """Return a trial of one lane whose curves are `number` + 0.25 and `number` + 0.75, two metrics each."""
     curves = np.full((2, 2), [[number + 0.25], [number + 0.75]])
-    trial = Trial(number, "completed", number / 8, 0.0, 2, 1.0, {"val_loss": 0.5}, {"depth": 0, "optimizer": "adam"})
+    trial = Trial(number, "completed", number / 8, 0.0, 2, 1.0, {"val_loss": 0.5}, VALUES)
     return trial, [LaneResult(Job(0, number, 0, 0), "completed", 2, curves, None, 1.0)]
 
 
@@ -68,7 +70,7 @@ def test_a_trial_comes_with_its_learning_curves(tmp_path: Path) -> None:
         store.record([finished(3)])
         with closing(reader(tmp_path / "run")) as db:
             assert db.execute("SELECT status, score, config FROM trials").fetchall() == [
-                ("completed", 3 / 8, '{"depth": 0, "optimizer": "adam"}')
+                ("completed", 3 / 8, json.dumps(CONFIG))
             ]
             rows = db.execute("SELECT trial, epochs, train_loss, val_loss FROM evaluations").fetchall()
     ((number, epochs, *curves),) = rows
