@@ -112,9 +112,8 @@ class _Loop:
         if status == "completed" and not any(trial.score is not None for trial in self.trials):
             status = "failed"
         self.trials.sort(key=lambda trial: trial.id)
-        data = self.setup.data  # all that the result holds of this loop
         result = Result(
-            status, self.setup.objective, self.trials, self.curves, self.setup.columns, lambda: data,
+            status, self.setup.objective, self.trials, self.curves, self.setup.columns, self.setup.data,
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
         )  # fmt: skip
         if self.store:

@@ -1,6 +1,6 @@
 """What a sweep gives back."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +41,7 @@ class Result:
     trials: list[Trial]
     _curves: Mapping[int, NDArray[np.float64]] = field(repr=False)
     columns: Columns = field(repr=False)
-    _prepared: Callable[[], Prepared] = field(repr=False)
+    _data: Prepared | StoredRun = field(repr=False)
     request: Request = field(repr=False)
     run: Path | None
     numbers: Mapping[str, Any] = field(repr=False)
@@ -50,7 +50,7 @@ class Result:
     @cached_property
     def data(self) -> Prepared:
         """The data, split and standardized; RequestError if they cannot be read again as they were."""
-        return self._prepared()
+        return self._data.prepared() if isinstance(self._data, StoredRun) else self._data
 
     def __repr__(self) -> str:
         ranked = best_first(self.trials, self.objective)
@@ -201,5 +201,5 @@ def load(path: str | Path) -> Result:
     numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, curves, Columns(names, test, run.objective),
-        run.prepared, run.request, run.path, numbers, _Networks(run),
+        run, run.request, run.path, numbers, _Networks(run),
     )  # fmt: skip

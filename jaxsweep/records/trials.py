@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine.outcome import LaneResult
-from jaxsweep.spec.distributions import plain
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES, Config
 from jaxsweep.spec.metrics import METRICS, metric_names, sign
 
@@ -40,7 +39,10 @@ class Trial:
     @property
     def config(self) -> Config:
         """Return every hyperparameter by name, in the order of the table; it is the caller's to change."""
-        return {**{n: plain(v) for n, v in zip(HYPERPARAMETERS, self.values, strict=True)}, **self.later}
+        return {
+            **{n: list(v) if isinstance(v, list) else v for n, v in zip(HYPERPARAMETERS, self.values, strict=True)},
+            **self.later,
+        }
 
     def __repr__(self) -> str:
         config = self.config

@@ -1,5 +1,6 @@
 """A result, as a sweep gives it and as it is opened again."""
 
+import copy
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_its_networks_are_those_that_were_kept_or_are_trained_again(swept: js.Re
     for trial in (*swept.models, other, None):
         np.testing.assert_allclose(loaded.model(trial).predict_proba(x), swept.model(trial).predict_proba(x), rtol=1e-6)
     np.testing.assert_array_equal(loaded.data.x, swept.data.x)
+
+
+def test_it_can_be_copied_and_sent(swept: js.Result, loaded: js.Result) -> None:
+    for result in (swept, loaded):
+        pd.testing.assert_frame_equal(copy.deepcopy(result).to_pandas(), result.to_pandas())
+        assert copy.deepcopy(result).model().config == result.model().config
 
 
 def test_the_best_few(swept: js.Result) -> None:
