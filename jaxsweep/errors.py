@@ -17,10 +17,17 @@ class SweepFailed(RuntimeError):
     """Every trial of the sweep diverged or failed, so that there is no result to report."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like this one, or None if none is like it."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+
+
+def meant(name: str | None) -> str:
+    """Return ``"; did you mean 'x'?"``, or nothing for None."""
+    return "" if name is None else f"; did you mean {name!r}?"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or a list of all of them."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(known)}"
+    return meant(nearest(name, known)) or f"; known: {', '.join(known)}"

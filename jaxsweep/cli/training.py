@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.data import Dataset, datasets
-from jaxsweep.data.source import open_source
+from jaxsweep.data.source import looks_like_a_file, open_source
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
@@ -85,7 +85,7 @@ def _is_file(data: str) -> bool:
     names = [row.name for row in datasets()]
     if data in names:
         return False
-    if "/" in data or "\\" in data or Path(data).suffix or Path(data).exists():
+    if looks_like_a_file(data):
         return True
     hint = suggestion(data, names)
     raise RequestError(f"--data {data} is neither a built-in data set nor a file{hint}")

@@ -33,6 +33,11 @@ def open_source(source: Source) -> Dataset:
     return read_table(source.path, target=source.target, task=source.task, header=source.header, drop=source.drop)
 
 
+def looks_like_a_file(text: str) -> bool:
+    """Return whether a word means a file: it is written as a path, or there is one of that name."""
+    return "/" in text or "\\" in text or bool(Path(text).suffix) or Path(text).exists()
+
+
 def dataset_of(data: Any) -> Dataset:
     """Return what a function was given as its data: a dataset, the name of a built-in one, or a pair (X, y).
 
@@ -42,10 +47,7 @@ def dataset_of(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (str, Path)):
-        if str(data) in [row.name for row in datasets()]:
-            return load_dataset(str(data))
-        file = Path(data)
-        if file.suffix or file.exists():
+        if str(data) not in [row.name for row in datasets()] and looks_like_a_file(str(data)):
             raise RequestError(
                 f"data = {str(data)!r} is a file, whose target must be named: "
                 f"give js.read_table({str(data)!r}, target=...)"

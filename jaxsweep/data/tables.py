@@ -10,7 +10,7 @@ from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import encode_target, target_cells, typed_cells
 from jaxsweep.data.rawtable import Table, check_names, table_of
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, meant, nearest, suggestion
 
 
 def read_table(
@@ -116,4 +116,4 @@ def _shown(names: Sequence[str]) -> Sequence[str]:
 def _nearby(file: Path) -> str:
     if not file.parent.is_dir():
         return ""
-    return suggestion(file.name, [other.name for other in file.parent.iterdir()]).partition("; known")[0]
+    return meant(nearest(file.name, [other.name for other in file.parent.iterdir()]))

@@ -21,13 +21,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxsweep.network.activations import Activation
+from jaxsweep.network.initial import Initializer
 from jaxsweep.network.late import Late
+from jaxsweep.network.objective import Loss
+from jaxsweep.network.optimizers import Optimizer
+from jaxsweep.network.schedules import Schedule
+from jaxsweep.network.scores import Score
+from jaxsweep.spec.metrics import Metric
 
 PACKAGE = __name__.partition(".")[0]
 # Their versions name the cache's folder or the program; of others, what is reached is walked.
 _STANDARD = ("builtins", "functools", "math", "typing", "enum")
 VERSIONED = frozenset(["jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", *_STANDARD])
-BESIDE = frozenset(["reference", "numpy", "restore", "unit"])  # fields of rows, beside the code that is traced
+# Of a row, what stands beside the code that is traced.
+BESIDE: dict[type, tuple[str, ...]] = {
+    Activation: ("reference", "numpy"),
+    Metric: ("restore", "unit"),
+    **dict.fromkeys((Initializer, Loss, Optimizer, Schedule, Score), ("reference",)),
+}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _BY_VALUE = (tuple, frozenset, types.CodeType, np.generic)
 _SPELLED = (types.GenericAlias, types.UnionType, range, slice, np.dtype)
@@ -118,8 +130,11 @@ class _Walk:
                 yield from (key, item)
         elif isinstance(value, (tuple, list)):
             self._note(str(len(value)))
-            names = getattr(type(value), "_fields", ()) if type(value).__module__.startswith(PACKAGE) else ()
-            yield from (item for i, item in enumerate(value) if not names or names[i] not in BESIDE)
+            if (beside := BESIDE.get(type(value))) is None:
+                yield from value
+            else:
+                fields: tuple[str, ...] = getattr(type(value), "_fields", ())
+                yield from (item for name, item in zip(fields, value, strict=True) if name not in beside)
         elif isinstance(value, (set, frozenset)):
             self._note(*sorted(map(repr, value)))
         else:

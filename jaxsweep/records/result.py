@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Result:
     """The trials of a sweep, in the order of asking, and what can be done with them.
 
-    `js.load` gives the same of a run directory, where data and networks are read when they are asked for.
+    `js.load` gives the same of a run directory, where curves, data and networks are read when they are asked for.
 
     Attributes:
         status: completed, interrupted, failed (no trial finished), or, of a run directory, running (or cut off).
@@ -39,7 +39,7 @@ class Result:
     status: str
     objective: str
     trials: list[Trial]
-    _curves: Mapping[int, NDArray[np.float64]] = field(repr=False)
+    _curves: Mapping[int, NDArray[np.float64]] | StoredRun = field(repr=False)
     columns: Columns = field(repr=False)
     _data: Prepared | StoredRun = field(repr=False)
     request: Request = field(repr=False)
@@ -95,7 +95,8 @@ class Result:
                 hint = ": sweep with train_metrics=True"
             raise RequestError(f"{metric!r} has no learning curve{hint}")
         column = self.columns.curves.index(metric)
-        curves = [self._curves[trial.id][:, column] for trial in self.trials]
+        known = self._curves.mean_curves if isinstance(self._curves, StoredRun) else self._curves
+        curves = [known[trial.id][:, column] for trial in self.trials]
         table = np.full((len(curves), max((len(curve) for curve in curves), default=0)), np.nan)
         for row, curve in zip(table, curves, strict=True):
             row[: len(curve)] = curve
@@ -196,10 +197,9 @@ def load(path: str | Path) -> Result:
         RequestError: there is no run in `path`, or it cannot be read.
     """
     run = read_run(path)
-    names, curves = run.mean_curves()
     test = tuple(name for name in (run.trials[0].metrics if run.trials else ()) if name.startswith("test_"))
     numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
     return Result(
-        run.summary.get("status", "running"), run.objective, run.trials, curves, Columns(names, test, run.objective),
-        run, run.request, run.path, numbers, _Networks(run),
+        run.summary.get("status", "running"), run.objective, run.trials, run,
+        Columns(run.curve_names, test, run.objective), run, run.request, run.path, numbers, _Networks(run),
     )  # fmt: skip

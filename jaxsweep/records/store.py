@@ -10,9 +10,10 @@ import math
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +150,20 @@ class StoredRun:
         curves = [b""] * len(names) if row is None else row[4:]
         return {name: np.frombuffer(curve, CURVE) for name, curve in zip(names, curves, strict=True)}
 
-    def mean_curves(self) -> tuple[tuple[str, ...], dict[int, NDArray[np.float64]]]:
-        """Return the metrics that have learning curves, and by trial the mean of its lanes' [epochs, metrics]."""
+    @cached_property
+    def curve_names(self) -> tuple[str, ...]:
+        """The metrics that have learning curves."""
+        with _reading(self.path) as db:
+            return tuple(column[0] for column in db.execute("SELECT * FROM evaluations LIMIT 0").description[4:])
+
+    @cached_property
+    def mean_curves(self) -> dict[int, NDArray[np.float64]]:
+        """The mean of the lanes' learning curves, [epochs, metrics], by trial; all are read at the first look."""
         lanes: dict[int, list[NDArray[np.float64]]] = {}
         with _reading(self.path) as db:
-            cursor = db.execute("SELECT * FROM evaluations ORDER BY trial, replicate, fold")
-            names = tuple(column[0] for column in cursor.description[4:])
-            for number, _, _, _, *curves in cursor:
+            for number, _, _, _, *curves in db.execute("SELECT * FROM evaluations ORDER BY trial, replicate, fold"):
                 lanes.setdefault(number, []).append(np.stack([np.frombuffer(curve, CURVE) for curve in curves], axis=1))
-        return names, {number: mean_of(several) for number, several in lanes.items()}
+        return {number: mean_of(several) for number, several in lanes.items()}
 
     def model_path(self, number: int) -> Path:
         """Return the folder in which a trial's weights are, if they were kept."""
@@ -202,11 +208,9 @@ class StoredRun:
         return data
 
 
-@contextmanager
-def _reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
-    """Give a connection that reads, and close it."""
-    with closing(sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True)) as db:
-        yield db
+def _reading(path: Path) -> "closing[sqlite3.Connection]":
+    """Return a connection that reads, for a `with` that closes it."""
+    return closing(sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True))
 
 
 def load(path: Path | str) -> StoredRun:

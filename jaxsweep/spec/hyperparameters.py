@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, meant, suggestion
 
 Role = Literal["structural", "categorical", "traced"]
 Kind = Literal["float", "int", "bool", "choice", "widths", "batch"]
@@ -284,17 +284,11 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def meant(name: str) -> str | None:
-    """Return the hyperparameter of this name here, or of this name in other tools, or None."""
-    return name if name in HYPERPARAMETERS else ELSEWHERE.get(name)
-
-
 def lookup(name: str) -> Hyperparameter:
     """Return the row called `name`, or raise RequestError that suggests the nearest known name."""
     row = HYPERPARAMETERS.get(name)
     if row is None:
-        elsewhere = ELSEWHERE.get(name)
-        hint = f"; did you mean {elsewhere!r}?" if elsewhere else suggestion(name, HYPERPARAMETERS)
+        hint = meant(ELSEWHERE.get(name)) or suggestion(name, HYPERPARAMETERS)
         raise RequestError(f"unknown hyperparameter {name!r}{hint}")
     return row
 

@@ -1,10 +1,10 @@
 """What a keyword that a function does not have may mean: the nearest one, or what other tools call the same thing."""
 
-import re
 from collections.abc import Mapping, Sequence
 
-from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, meant
+from jaxsweep.errors import RequestError, meant, nearest
+from jaxsweep.spec.hyperparameters import ELSEWHERE as HYPERPARAMETER
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 # As Optuna, Ray Tune, Keras Tuner and scikit-learn have it.
 ELSEWHERE = {
@@ -47,12 +47,10 @@ def refused(
         return RequestError(
             f"{said} for search = {search!r}; it is an option of {owner}" if search else f"{said}{_known(own)}"
         )
-    near = suggestion(name, [*own, *mine, *HYPERPARAMETERS])
-    close = re.match(r"; did you mean '(\w+)'", near)
-    hyperparameter = meant(name) or (close and close[1] not in (*own, *mine) and close[1])
-    if hyperparameter:
-        return RequestError(f"{said}; {hyperparameter} is a hyperparameter: it belongs in the space, or in each config")
-    return RequestError(f"{said}{near}" if close else f"{said}{_known([*own, *mine])}")
+    near = HYPERPARAMETER.get(name) or nearest(name, [*own, *mine, *HYPERPARAMETERS])
+    if near in HYPERPARAMETERS and near not in (*own, *mine):
+        return RequestError(f"{said}; {near} is a hyperparameter: it belongs in the space, or in each config")
+    return RequestError(f"{said}{meant(near) or _known([*own, *mine])}")
 
 
 def _known(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, meant, nearest, suggestion
 from jaxsweep.spec.default import adapted_space
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
@@ -171,9 +171,9 @@ def _full_key(key: str) -> str:
     homes = [home for home, known in NAMES.items() if key in known]
     if key == "configs" or len(homes) == 1:
         return key if key == "configs" else f"{homes[0]}.{key}"
-    hint = suggestion(key, [*HYPERPARAMETERS, *KEYS["sweep"], *KEYS["data"]])
-    if not hint.startswith("; did you mean"):  # a list of all of them would be too long
-        hint = "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY"
+    hint = meant(nearest(key, [*HYPERPARAMETERS, *KEYS["sweep"], *KEYS["data"]]))
+    # A list of all of them would be too long.
+    hint = hint or "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY"
     raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
 
 

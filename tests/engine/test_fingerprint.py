@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -125,6 +125,14 @@ def test_functions_of_other_packages_that_somebody_replaced_are_seen(
     assert programs.code() != before
     monkeypatch.undo()
     assert programs.code() == before
+
+
+class _Row(NamedTuple):
+    reference: Any  # a name that rows of the package have beside their code
+
+
+def test_a_field_of_that_name_elsewhere_is_seen() -> None:
+    assert fingerprint.of(_Row(1)) != fingerprint.of(_Row(2))
 
 
 def test_what_stands_beside_the_code_of_a_row_names_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
