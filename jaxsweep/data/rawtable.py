@@ -2,24 +2,77 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Raw
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, suggestion
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Raw cells by column, before anything is known about their kinds. `named` is False if names are only numbers."""
+    """Raw cells by column, before anything is known about their kinds.
+
+    Attributes:
+        names: the columns' names.
+        cells: one entry a column, each [rows].
+        rows: the number of rows.
+        named: False if all names are only numbers.
+        nameless: the numbers of the columns that a header leaves without a name.
+        delimiter: what separates cells, in a CSV file.
+        notes: what the owner of the table should know of how it was read.
+    """
 
     names: tuple[str, ...]
     cells: tuple[Raw, ...]
     rows: int
     named: bool = True
+    nameless: tuple[int, ...] = ()
+    delimiter: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def find(self, column: str | int, file: str, what: str) -> int:
+        """Return the number of a column given by name or number; a name goes before a number.
+
+        Raises:
+            RequestError: there is none, in words that call the table `file` and the column `what`.
+        """
+        name = str(column)
+        if name in self.names:
+            return self.names.index(name)
+        number = number_of(name)
+        if number is not None and number < len(self.names):
+            return number
+        found = self._in_first_row(name)
+        if found is not None:
+            raise RequestError(
+                f"{what} {name!r} is not among the columns of {file}, which was read without a header, but it stands "
+                f"in the first row (cell {found}): --set header=true (in Python header=True) makes names of that row"
+            )
+        if number is not None:
+            raise RequestError(
+                f"{what} {name} is not in {file}, whose columns have the numbers 0 to {len(self.names) - 1}"
+            )
+        hint = (
+            "" if self.named else ", which was read without a header (--set header=true makes names of its first row)"
+        )
+        raise RequestError(f"{what} {name!r} is not in {file}{hint}{suggestion(name, _shown(self.names))}")
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return the table with only the given rows."""
+        cells = tuple(
+            [column[row] for row in rows] if isinstance(column, list) else column.iloc[rows] if hasattr(column, "iloc")
+            else column[rows] for column in self.cells
+        )  # fmt: skip
+        return replace(self, cells=cells, rows=len(rows))
+
+    def _in_first_row(self, name: str) -> int | None:
+        if self.named or not self.rows:
+            return None
+        return next((number for number, cells in enumerate(self.cells) if _same(cells[0], name)), None)
 
 
 def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> Table:
@@ -61,6 +114,29 @@ def check_names(names: Sequence[str], what: str, among: Collection[str] | None =
         seen[name] = number
 
 
+def number_of(column: str | int) -> int | None:
+    """Return the number that a column is given by; None if it can only be a name."""
+    text = str(column)
+    return int(text) if text.isdecimal() and text.isascii() else None
+
+
+def numbered_twice(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return names of which those that occur again have a number behind them, as pandas has it, and notes on these."""
+    given, found, notes = set(names), [], []
+    seen: Counter[str] = Counter()
+    for name in names:
+        new = name
+        while seen[name] and (new == name or new in given):
+            new = f"{name}.{seen[name]}"
+            seen[name] += new in given
+        seen[name] += 1
+        given.add(new)
+        found.append(new)
+        if new != name:
+            notes.append(f"the name {name!r} occurs again: its column is called {new!r}")
+    return found, notes
+
+
 def as_array(values: Any, what: str) -> NDArray[Any]:
     """Return nested lists or an array as an array, or raise RequestError if the lists are ragged."""
     try:
@@ -98,3 +174,16 @@ def check_index(X: Any, y: Any, x_name: str, y_name: str) -> None:
 def _only_counts(index: Any) -> bool:
     """Return whether the labels of a pandas index are 0, 1, 2, ..."""
     return getattr(index.dtype, "kind", "O") in "iu" and bool((index.to_numpy() == np.arange(len(index))).all())
+
+
+def _same(cell: Any, name: str) -> bool:
+    if isinstance(cell, str) or cell is None:
+        return cell is not None and cell.strip() == name
+    try:
+        return float(cell) == float(name)
+    except ValueError:
+        return False
+
+
+def _shown(names: Sequence[str]) -> Sequence[str]:
+    return names if len(names) <= 50 else [*names[:50], "..."]

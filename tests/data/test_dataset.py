@@ -85,7 +85,8 @@ def test_targets(y: Any, task: str, classes: tuple[Label, ...] | None) -> None:
 def test_many_integers_are_numbers_unless_said_otherwise() -> None:
     x, y = np.arange(21.0)[:, None], np.arange(21)
     assert Dataset.from_arrays(x, y).task == "regression"
-    assert Dataset.from_arrays(x[:20], y[:20]).task == "classification"
+    assert Dataset.from_arrays(x[:20], y[:20]).task == "regression"  # each of them once
+    assert Dataset.from_arrays(np.tile(x[:20], (2, 1)), np.tile(y[:20], 2)).task == "classification"
     classes = Dataset.from_arrays(x, y, task="classification").classes
     assert classes is not None
     assert len(classes) == 21
