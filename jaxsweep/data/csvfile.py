@@ -56,8 +56,8 @@ def read_csv(
     if not cells or not len(cells[0]):
         raise RequestError(f"{path} has zero rows below its header: it must have at least one")
     return Table(
-        names, tuple(cells), len(cells[0]), named=layout.names is not None, nameless=layout.nameless,
-        delimiter=layout.delimiter, notes=tuple(notes),
+        names, tuple(cells), len(cells[0]), named=layout.names is not None, what=path.name, nameless=layout.nameless,
+        again=layout.again, delimiter=layout.delimiter, notes=tuple(notes),
     )  # fmt: skip
 
 

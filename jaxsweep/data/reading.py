@@ -85,7 +85,7 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
     if not columns and found.left_out + found.numbered:
         raise RequestError(
             f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
-            f"value; {setting('keep', found.left_out + found.numbered)} takes them in"
+            f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
         )
     notes = list(found.notes)
     if found.numbered:

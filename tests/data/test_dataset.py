@@ -65,7 +65,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["1", "0", "1", "0", "1", "0"], "classification", ("0", "1")),
         (np.array([True, False] * 3), "classification", (False, True)),
         (np.array([3, -1] * 3, dtype=np.int8), "classification", (-1, 3)),
-        (np.array([0.0, 1.0] * 3), "regression", None),
+        (np.array([0.0, 1.0] * 3), "classification", (0, 1)),
         (np.arange(6) * 0.5, "regression", None),
         (pd.Series([2, 1] * 3, name="grade"), "classification", (1, 2)),
         (pd.Series(["x", "y"] * 3, dtype="category"), "classification", ("x", "y")),
