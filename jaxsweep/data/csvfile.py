@@ -94,8 +94,8 @@ def _is_regular(raw: bytes, layout: Layout) -> bool:
     """Return whether every line has the width of the layout, and quotes stand around whole cells alone."""
     data = np.frombuffer(raw, dtype=np.uint8)
     mark = ord(layout.delimiter) if layout.delimiter.isascii() else 256
-    if mark == 256 or (layout.width == 1 and re.search(rb"(?:^|\n)[ \t]+(?:\n|$)", raw)):
-        return False  # a character of several bytes; a line of blanks, which looks like a cell
+    if mark == 256 or (layout.width == 1 and re.search(rb'(?:^|\n)(?:[ \t]+|"")(?:\n|$)', raw)):
+        return False  # a character of several bytes; a line without anything, which looks like a cell
     outside: NDArray[np.bool_] | None = None
     if b'"' in raw:
         quotes = np.flatnonzero(data == ord('"'))

@@ -221,14 +221,6 @@ def _check_inputs(data: Dataset) -> None:
         raise RequestError(f"{data.name} has no input columns: at least one besides the target is needed")
     if data.rows == 0:
         raise RequestError(f"{data.name} has zero rows: at least one is needed")
-    for column in data.inputs:
-        if column.kind == "category":
-            distinct = len({value for value in column.values if value is not None})
-            if distinct >= data.rows:
-                raise RequestError(
-                    f"column {column.name!r} has {distinct} categories in {data.rows} rows of {data.name}, so that it "
-                    "says nothing about new rows: leave it out"
-                )
     if data.image_shape is not None:
         height, width = data.image_shape
         if height * width != len(data.inputs) or any(column.kind != "number" for column in data.inputs):

@@ -1,5 +1,8 @@
 """What the owner of a table may say about it; all of it may be left out, and is found out then."""
 
+import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -7,6 +10,8 @@ from typing import Any
 from jaxsweep.errors import RequestError, suggestion
 
 MOST_CATEGORIES = 100  # words of a column that get a feature each; the rarer ones share one
+_BARE = re.compile(r"[\w.%+-]+( [\w.%+-]+)*")  # a word that needs no quotes in TOML's place
+_NUMBER = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|true|false|nan|inf")  # which TOML would read as something else
 DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -90,6 +95,14 @@ def table_options(given: Mapping[str, Any]) -> TableOptions:
         if name not in OPTIONS:
             raise RequestError(f"unknown option {name!r} of read_table{suggestion(name, OPTIONS)}")
     return TableOptions(**given)
+
+
+def setting(key: str, names: Iterable[str]) -> str:
+    """Return what sets a list of columns on the command line, to be pasted into a shell."""
+    names = list(names)
+    if len(names) == 1 and _BARE.fullmatch(names[0]) and not _NUMBER.fullmatch(names[0]):
+        return "--set " + shlex.quote(f"{key}={names[0]}")
+    return "--set " + shlex.quote(f"{key}={json.dumps(names, ensure_ascii=False)}")
 
 
 def _check(name: str, value: Any, types: tuple[type, ...], words: str) -> None:

@@ -14,7 +14,7 @@ from jaxsweep.data.labels import check_task, describe_task, is_absent, target_ce
 from jaxsweep.data.options import TableOptions, table_options
 from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
-from jaxsweep.data.reading import read_inputs
+from jaxsweep.data.reading import declared_number, read_inputs
 from jaxsweep.data.textfile import is_parquet
 from jaxsweep.errors import RequestError, meant, nearest
 
@@ -65,11 +65,11 @@ def read_table(
         raise RequestError(
             f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
         )
-    cells, note = _target(table, goal, said)
+    cells, note = _target(table, goal, said, task)
     table, cells, _, dropped = with_target(table, cells, said, task)
     inputs = read_inputs(table, which, said, file.name)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
-    tables = {name: _alike(other, table, goal, said) for name, other in others.items()}
+    tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
     name = table.names[goal]
     encoded = encode_parts([cells, *(found[1] for found in tables.values())], name, whats, task)
@@ -143,12 +143,15 @@ def _path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _target(table: Table, goal: int, options: TableOptions) -> tuple[list[Any], str | None]:
+def _target(table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[list[Any], str | None]:
     """Return the target's cells as Python values, None for missing, and a note on how they were read."""
     cells, name = table.cells[goal], table.names[goal]
+    if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
+        column, note = declared_number(name, cells, options, table.delimiter)
+        return [None if value != value else value for value in column.values.tolist()], note
     text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
     if text and all(isinstance(cell, str) or cell is None for cell in cells):
-        return typed_cells(cells, name, options, table.delimiter)
+        return typed_cells(cells, name, options, table.delimiter, task)
     plain = target_cells(name, cells)
     gone = {float(word) for word in options.missing if _is_number(word)}
     return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
@@ -162,11 +165,11 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _alike(other: Path, table: Table, goal: int, options: TableOptions) -> tuple[Table, list[Any]]:
+def _alike(other: Path, table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[Table, list[Any]]:
     """Return another file with the columns of the first, and the cells of its target."""
     said = replace(options, header=table.named) if options.header is None else options
     found = read_raw(other, options=said)
-    cells, _ = _target(found, found.find(table.names[goal], other.name, "target column"), options)
+    cells, _ = _target(found, found.find(table.names[goal], other.name, "target column"), options, task)
     if options.missing_target == "drop":
         rows = np.array([row for row, cell in enumerate(cells) if not is_absent(cell)], dtype=np.int64)
         return found.take(rows), [cells[row] for row in rows]
