@@ -14,6 +14,7 @@ from rich.table import Table
 from jaxsweep.report.views import short
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.metrics import direction
+from jaxsweep.spec.swept import acts
 
 Row = Mapping[str, Any]
 FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varies
@@ -42,6 +43,8 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
 
 def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str) -> str:
     """Print rows of trials with the columns that tell them apart; return a remark on columns left out, or "".
+
+    A hyperparameter that does nothing in a trial's config, such as momentum under adam, has an empty cell there.
 
     Args:
         console: where to print.
@@ -84,7 +87,7 @@ def _trials(rows: Sequence[Row], columns: Sequence[str]) -> Table:
         text = name in ("status", "width") or (name in HYPERPARAMETERS and HYPERPARAMETERS[name].kind == "choice")
         table.add_column(name, justify="left" if text else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell(name, row[name]) for name in columns))
+        table.add_row(*(cell(name, row[name]) if acts(name, row) else "" for name in columns))
     return table
 
 

@@ -17,7 +17,7 @@ import jaxsweep as js
 from jaxsweep.data import prepare
 from jaxsweep.network import mlp
 from jaxsweep.network.reference import MLP
-from jaxsweep.records import model
+from jaxsweep.records import forward, model
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 ACTIVATIONS = HYPERPARAMETERS["activation"].choices
@@ -105,13 +105,13 @@ def test_the_validation_accuracy_is_that_of_the_exported_network(result: js.Resu
     data = prepare(js.Dataset.from_arrays(raw_frame(), labels))
     trial = result.best
     network = result.model(trial.id)
-    outputs = model.forward(network.config, network.params, network.stats, data.x[0][data.val[0]])
+    outputs = forward.forward(network.config, network.params, network.stats, data.x[0][data.val[0]])
     accuracy = np.mean(outputs.argmax(axis=1) == data.y[0][data.val[0]])
     assert accuracy == pytest.approx(trial.score)
 
 
 def test_the_epsilon_is_that_of_training() -> None:
-    assert model.NORM_EPSILON == mlp.NORM_EPSILON
+    assert forward.NORM_EPSILON == mlp.NORM_EPSILON
 
 
 def test_predictions_have_the_labels_type(result: js.Result) -> None:
