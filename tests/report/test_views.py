@@ -11,7 +11,8 @@ from jaxsweep.report.progress import Progress, Snapshot
 
 STATE = Snapshot(
     requested=50, finished=20, diverged=2, seconds=10.0, rate=2.0, left=15.0, busy=0.9, objective="val_accuracy",
-    best_trial=7, best_score=0.98765, best_params={"learning_rate": 0.0123456, "depth": 3, "optimizer": "adam"}, programs=2,
+    best_trial=7, best_score=0.98765, best_params={"learning_rate": 0.0123456, "depth": 3, "optimizer": "adam"},
+    programs=2,
 )  # fmt: skip
 
 
