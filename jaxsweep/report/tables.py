@@ -44,7 +44,8 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
 def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str) -> str:
     """Print rows of trials with the columns that tell them apart; return a remark on columns left out, or "".
 
-    A hyperparameter that does nothing in a trial's config, such as momentum under adam, has an empty cell there.
+    A hyperparameter that does nothing in a trial's config, such as momentum under adam, has an empty cell there, and no
+    column if that is so in all rows.
 
     Args:
         console: where to print.
@@ -53,7 +54,7 @@ def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row]
         objective: the metric that `score` is.
         sort: a column to show in any case.
     """
-    columns = _columns(everything, objective, sort)
+    columns = [name for name in _columns(everything, objective, sort) if any(acts(name, row) for row in rows)]
     left_out: list[str] = []
     while len(columns) > 3 and _width(console, _trials(rows, columns)) > console.width:
         spare = next((name for name in columns if name in ("train_loss", "val_loss") and name != sort), columns[-1])
