@@ -104,7 +104,7 @@ class Result:
         return f"no trial {'has a score' if undefined else 'finished'}: {', '.join(words)}{hint}"
 
     def to_pandas(self, lanes: bool = False) -> "pd.DataFrame":
-        """Return a frame with a row for each trial: id, status, score, spread, epochs, metrics, hyperparameters.
+        """Return a frame with a row for each trial: id, status, score, epochs, spread, metrics, hyperparameters.
 
         With `lanes` it has a row for each of their networks instead, with `replicate` and `fold` in place of `spread`.
         What a run of an earlier format does not say of them, the status of some and the test metrics, is "" and NaN.
@@ -220,8 +220,8 @@ class Result:
             return f"<p>jaxsweep: none of {len(self.trials)} trials finished.</p>"
         import pandas as pd
 
-        head = {"status": "status", "score": "score", "epochs": "epochs_done"}
-        rows = [{**{name: getattr(trial, own) for name, own in head.items()}, **trial.params} for trial in ranked]
+        head = ("status", "score", "epochs_done")
+        rows = [{**{name: getattr(trial, name) for name in head}, **trial.params} for trial in ranked]
         names = [*head, *(name for name in HYPERPARAMETERS if any(name in row for row in rows))]
         cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
         table = pd.DataFrame(cells, pd.Index([trial.id for trial in ranked], name="trial"), names).to_html()

@@ -66,8 +66,8 @@ class Trial:
             "trial": self.id,
             "status": self.status,
             "score": np.nan if self.score is None else self.score,
-            "spread": self.spread,
             "epochs_done": self.epochs_done,
+            "spread": self.spread,
             **self.metrics,
             **self.config,
         }

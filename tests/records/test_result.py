@@ -195,6 +195,7 @@ def test_params_are_what_was_swept(swept: js.Result, loaded: js.Result) -> None:
         page = result._repr_html_()
         assert "<th>patience</th>" in page
         assert "<th>width</th>" not in page
+        assert "<th>epochs</th>" not in page
     copied = copy.deepcopy(swept.best)
     assert copied == swept.best
     assert copied.params == swept.best.params
