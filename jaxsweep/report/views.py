@@ -7,7 +7,7 @@ import copy
 import html
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -17,27 +17,20 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxsweep.report.progress import Progress, Snapshot
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 LINE_SECONDS = 5.0  # between plain lines
 DISPLAY_SECONDS = 0.5  # between two states of a notebook's display
 FRAMES = 5  # a second, of the live view
 
 
-def make_progress(enabled: bool | None = None, varying: Collection[str] | None = None) -> Progress:
-    """Return the view that fits where stderr goes.
-
-    Args:
-        enabled: False for a silent one; None or True for one that shows something.
-        varying: the hyperparameters that the sweep varies, which are all that a config need show; if None, those that
-            are not at their default.
-    """
+def make_progress(enabled: bool | None = None) -> Progress:
+    """Return the view that fits where stderr goes; if `enabled` is False a silent one."""
     if enabled is False:
         return Progress()
     if _in_notebook():
-        return NotebookView(varying)
+        return NotebookView()
     console = Console(stderr=True, highlight=False)
-    return LiveView(console, varying) if console.is_terminal and not console.is_dumb_terminal else LineView(varying)
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else LineView()
 
 
 def _in_notebook() -> bool:
@@ -73,16 +66,9 @@ def short(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def telling(config: Mapping[str, Any], varying: Collection[str] | None) -> dict[str, str]:
-    """Return the values of a config that tell it from others, in few characters each."""
-    if varying is None:
-        return {k: short(v) for k, v in config.items() if k in HYPERPARAMETERS and v != HYPERPARAMETERS[k].default}
-    # A config may leave out what is at its default, and what a condition leaves out must not show: a default number
-    # says little, a default choice does.
-    shown = {
-        name: config.get(name, row.default if row.role != "traced" else None) for name, row in HYPERPARAMETERS.items()
-    }
-    return {name: short(value) for name, value in shown.items() if name in varying and value is not None}
+def telling(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells a config from others, in few characters each."""
+    return {name: short(value) for name, value in params.items()}
 
 
 def best_text(now: Snapshot) -> str:
@@ -98,8 +84,8 @@ def best_text(now: Snapshot) -> str:
 class LiveView(Progress):
     """A few lines that redraw themselves; its clock goes on while the sweep compiles and reports nothing."""
 
-    def __init__(self, console: Console, varying: Collection[str] | None = None) -> None:
-        self.console, self.varying = console, varying
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._live: Live | None = None
         self._done = False
         self._now, self._seen = Snapshot(), time.monotonic()
@@ -158,7 +144,7 @@ class LiveView(Progress):
         text.append(best_text(now), style="bold" if now.best_score is not None else "dim")
         if now.best_score is None:
             return text
-        for name, value in telling(now.best_config, self.varying).items():
+        for name, value in telling(now.best_params).items():
             text.append(f"  {name}=", style="dim")  # one word, so that a line never breaks inside it
             text.append(value)
         return text
@@ -170,8 +156,8 @@ class LiveView(Progress):
 class LineView(Progress):
     """A line on stderr every few seconds, for log files."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
 
     def start(self, snapshot: Snapshot) -> None:
         """Say what is to be done."""
@@ -191,7 +177,7 @@ class LineView(Progress):
     def close(self, snapshot: Snapshot) -> None:
         """Print the last state."""
         self._print(f"{self._line(snapshot)}, {duration(snapshot.seconds)} taken")
-        config = telling(snapshot.best_config, self.varying)
+        config = telling(snapshot.best_params)
         if config and snapshot.best_score is not None:
             self._print("best config: " + " ".join(f"{name}={value}" for name, value in config.items()))
 
@@ -211,8 +197,8 @@ class LineView(Progress):
 class NotebookView(Progress):
     """A progress bar and a few numbers in the cell's output, replaced in place."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
         self._handle: Any = None
 
     def start(self, snapshot: Snapshot) -> None:
@@ -248,7 +234,7 @@ class NotebookView(Progress):
         clock = f"{duration(now.seconds)} taken" if done else f"{duration(now.left)} left"
         numbers = [f"{now.finished}/{now.requested} trials", rate_text(now.rate), clock, f"lanes busy {now.busy:.0%}"]
         numbers.append(f"{now.diverged} diverged")
-        known = telling(now.best_config, self.varying) if now.best_score is not None else {}
+        known = telling(now.best_params) if now.best_score is not None else {}
         config = " ".join(f"{name}={value}" for name, value in known.items())
         best = f"best so far: <b>{html.escape(best_text(now))}</b> {html.escape(config)}"
         bar = f'<progress value="{now.finished}" max="{max(now.requested, 1)}" style="width: 20em"></progress>'

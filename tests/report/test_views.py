@@ -11,12 +11,13 @@ from jaxsweep.report.progress import Progress, Snapshot
 
 STATE = Snapshot(
     requested=50, finished=20, diverged=2, seconds=10.0, rate=2.0, left=15.0, busy=0.9, objective="val_accuracy",
-    best_trial=7, best_score=0.98765, best_config={"learning_rate": 0.0123456, "depth": 3, "l1": 0.0}, programs=2,
+    best_trial=7, best_score=0.98765, best_params={"learning_rate": 0.0123456, "depth": 3, "optimizer": "adam"},
+    programs=2,
 )  # fmt: skip
 
 
 def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    view = views.make_progress(None, ["learning_rate", "depth", "optimizer", "momentum"])
+    view = views.make_progress(None)
     assert isinstance(view, views.LineView)
     view.start(STATE)
     for _ in range(100):
@@ -27,14 +28,14 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) ->
         "50 trials, objective val_accuracy",
         "note: a remainder",
         "20/50 trials, 2 configs/s, lanes busy 90%, 2 diverged, best val_accuracy 0.9877 (trial 7), 0:10 taken",
-        "best config: depth=3 optimizer=adam learning_rate=0.0123",
+        "best config: learning_rate=0.0123 depth=3 optimizer=adam",
     ]
     assert type(views.make_progress(False)) is Progress
 
 
 def test_the_live_view_shows_the_state() -> None:
     file = io.StringIO()
-    view = views.LiveView(Console(file=file, force_terminal=True, width=90, height=20), None)
+    view = views.LiveView(Console(file=file, force_terminal=True, width=90, height=20))
     view.start(Snapshot(requested=50, objective="val_accuracy"))
     view.update(STATE)
     view.message("a remainder")
@@ -60,7 +61,7 @@ def test_a_notebooks_display_is_replaced_in_place(monkeypatch: pytest.MonkeyPatc
         return Handle()
 
     monkeypatch.setattr(display, "display", put)
-    view = views.NotebookView(None)
+    view = views.NotebookView()
     view.start(STATE)
     view.update(STATE)
     view.message("a <remainder>")
