@@ -89,11 +89,11 @@ class _Loop:
     def __init__(self, setup: Setup, dataset: Dataset, store: Store | None, progress: Progress) -> None:
         self.setup, self.dataset, self.store, self.progress = setup, dataset, store, progress
         request = setup.request
+        self.costs = device_costs()  # once, and first: what is free later is less by what this sweep itself has taken
         self.engine = Engine(
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
             train_metrics=request.train_metrics,
         )  # fmt: skip
-        self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []

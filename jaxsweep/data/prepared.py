@@ -159,6 +159,12 @@ def _standardized(
     names = preprocessors[0].feature_names
     _check_size(data, len(names), len(train) * (len(target) + len(test_target)))
 
+    def features(own: Sequence[Column]) -> NDArray[np.float64]:
+        x = np.zeros((len(preprocessors), len(own[0].values), len(names)))  # once: it may be large
+        for preprocessor, out in zip(preprocessors, x, strict=True):
+            preprocessor.transform(own, out)
+        return x
+
     def encoded(values: NDArray[Any]) -> NDArray[Any]:
         if regression:
             return np.stack([preprocessor.standardize_target(values) for preprocessor in preprocessors])
@@ -177,11 +183,11 @@ def _standardized(
         n_outputs=len(data.classes) if data.classes is not None else 1,
         feature_names=names,
         image_shape=data.image_shape,
-        x=np.stack([preprocessor.transform(columns) for preprocessor in preprocessors]),
+        x=features(columns),
         y=encoded(target),
         train=tuple(rows.astype(np.int32) for rows in train),
         val=tuple(rows.astype(np.int32) for rows in val),
-        x_test=np.stack([preprocessor.transform(test_columns) for preprocessor in preprocessors]),
+        x_test=features(test_columns),
         y_test=encoded(test_target),
         target_mean=np.array([preprocessor.target_mean for preprocessor in preprocessors]),
         target_scale=np.array([preprocessor.target_scale for preprocessor in preprocessors]),

@@ -130,10 +130,13 @@ class Preprocessor:
                 names.append(f"{entry.name} missing")
         return tuple(names)
 
-    def transform(self, columns: Sequence[Column]) -> Floats:
-        """Return the features, float64 [rows, features], of columns in the order and of the kinds of `inputs`."""
+    def transform(self, columns: Sequence[Column], out: Floats | None = None) -> Floats:
+        """Return the features, float64 [rows, features], of columns in the order and of the kinds of `inputs`.
+
+        `out` is where they are written to, if given: zeros of that shape.
+        """
         rows = len(columns[0].values)
-        x = np.zeros((rows, len(self.feature_names)))
+        x = np.zeros((rows, len(self.feature_names))) if out is None else out
         at = 0
         for entry, column in zip(self.inputs, columns, strict=True):
             missing = column.missing

@@ -45,12 +45,14 @@ def default_workers() -> int:
 def device_costs(measure: bool = False) -> Costs:
     """Return the costs of the device; with `measure`, measure it if nobody has yet."""
     cpu = jax.default_backend() == "cpu"
+    held, reached = machine.memory_used(), machine.peak_memory()  # before the probe, which a sweep may not need
     nominal = Costs() if cpu else _ACCELERATOR
     run, compiling = _known() or (_calibrate() if measure and cpu else (1.0, 1.0))
     memory = machine.memory_available() + machine.memory_used() if cpu else _device_memory()
     return replace(
         nominal, workers=default_workers(), devices=len(default_devices()), memory=memory, slower=run,
-        slower_compiling=compiling,
+        slower_compiling=compiling, held=float(held) if cpu else 0.0,
+        reached=float(reached) if cpu else 0.0,
     )  # fmt: skip
 
 

@@ -175,11 +175,12 @@ def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int
         RequestError: not even one tile of the largest bucket fits.
     """
     largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
-    fixed = int(costs.process_bytes + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
+    process = max(costs.process_bytes, costs.held + costs.coming)
+    fixed = int(process + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
     for workers in range(max(1, costs.workers // costs.devices), 0, -1):
         total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
         if total <= costs.memory:
-            return workers * costs.devices, total, costs.memory - fixed
+            return workers * costs.devices, max(total, int(costs.reached)), costs.memory - fixed
     raise RequestError(
         f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
         " are available: narrower or shallower networks, or smaller batches, would fit"
