@@ -16,7 +16,8 @@ from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
-from jaxsweep.report.views import duration, make_progress
+from jaxsweep.report.views import make_progress
+from jaxsweep.report.words import duration
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.distributions import Constant
