@@ -174,7 +174,7 @@ class Engine:
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
             with jax.default_device(place.device):
-                while not self.stop.is_set() and (group := pool.take()) is not None:
+                while (group := pool.take()) is not None and not self.stop.is_set():  # it may have waited to take one
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
                     with room.taken(compiled.bytes):

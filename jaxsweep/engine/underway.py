@@ -78,23 +78,28 @@ def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float =
         works: one for each bucket of the plan.
         plan: it says how many workers compute at a time, and how many take turns at that.
         now: the time, as `time.perf_counter` has it.
-        waiting: how many more trainings like all of these together are to come, for which no program is compiled.
+        waiting: how many more plans like this one are to come. They may need programs for tiles of other sizes: how
+            many, what this one had to compile tells best.
     """
-    training, compiling = 0.0, 0.0  # what is left, of one worker
-    longest = 0.0
-    at_once = plan.at_once
-    slower, slower_compiling = _factor_training(works, plan.workers / at_once), _factor_compiling(works)
-    for work in works:
-        bucket, rest = work.bucket, 1 - work.share
-        train = slower * rest * bucket.seconds
-        compilation = 0.0
-        if work.compiled is None and rest > 0:
-            whole = slower_compiling * bucket.compile_seconds
-            compilation = whole if work.compiling is None else max(whole - (now - work.compiling), 0.0)
-        training, compiling = training + train, compiling + compilation
-        longest = max(longest, LONE * compilation + max(slower * rest * bucket.tile_seconds, train / at_once))
-    later = waiting * slower * sum(work.bucket.seconds for work in works) / at_once
-    return max((training + compiling) / at_once, longest) + later
+    slower, slower_compiling = _factor_training(works, plan.workers / plan.at_once), _factor_compiling(works)
+
+    def elapsed(whole: bool) -> float:
+        """Return the seconds of what is left, or of the whole plan, as `make_plan` adds them up."""
+        total, longest = 0.0, 0.0
+        for work in works:
+            compiling = slower_compiling * work.bucket.compile_seconds
+            if not whole and (work.compiled is not None or work.share == 1):
+                compiling = 0.0
+            elif not whole and work.compiling is not None:
+                compiling = max(compiling - (now - work.compiling), 0.0)
+            rest = slower * (1.0 if whole else 1 - work.share)
+            training = rest * work.bucket.seconds
+            total += training + compiling
+            alone = max(rest * work.bucket.tile_seconds, training / plan.at_once)
+            longest = max(longest, LONE * compiling + alone)
+        return max(total / plan.at_once, longest)
+
+    return elapsed(whole=False) + (waiting * elapsed(whole=True) if waiting > 0 else 0.0)
 
 
 def expected_compilation(works: Sequence[Work], work: Work) -> float:

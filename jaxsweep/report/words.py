@@ -79,8 +79,8 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def clock_text(now: Snapshot) -> str:
     """Return how long a sweep has taken, and how long it will."""
-    left = "" if now.interrupted else f", {duration(now.left)} left"
-    return f"{duration(now.seconds)} taken{left}"
+    so_far = f"{duration(now.seconds)} taken"
+    return f"interrupted, {so_far}" if now.interrupted else f"{so_far}, {duration(now.left)} left"
 
 
 def taken(now: Snapshot) -> str:
