@@ -111,8 +111,7 @@ class _Loop:
             status = "interrupted"
             self.snapshot.interrupted = True
         finally:
-            known = {trial.id for trial in self.trials}  # an interrupt may come between any two lines
-            self.trials += [trial for trial, _ in self.unsaved if trial.id not in known]
+            self._agree()
             self._flush()
             self._reckon()
             self.progress.close(self._look())
@@ -178,6 +177,13 @@ class _Loop:
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_config = {k: v for k, v in trial.config.items() if v != self.defaults[k]}
 
+    def _agree(self) -> None:
+        """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
+        counted = {trial.id for trial in self.trials}
+        self.trials += [trial for trial, _ in self.unsaved if trial.id not in counted]
+        recorded = self.store.recorded() if self.store is not None else set()
+        self.unsaved = [each for each in self.unsaved if each[0].id not in recorded]
+
     def _flush(self) -> None:
         if self.store is not None and self.unsaved:
             self.store.record(self.unsaved)
@@ -231,6 +237,7 @@ class _Loop:
         waste = sum(plan.padding_waste * plan.useful_flops for plan in self.plans) / max(useful, 1)
         return {
             "requested": self.setup.trials,
+            "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
                 "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),

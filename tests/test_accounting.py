@@ -85,7 +85,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
 def test_trials_are_counted_by_status(watched: Watched) -> None:
     statuses = [trial.status for trial in watched.result.trials]
     assert statuses == ["completed", "completed", "stopped", "diverged", "completed"]
-    counts = {"requested": 5, "completed": 3, "stopped": 1, "diverged": 1, "failed": 0}
+    counts = {"requested": 5, "finished": 5, "recorded": 5, "completed": 3, "stopped": 1, "diverged": 1, "failed": 0}
     assert watched.result.summary()["trials"] == counts
 
 

@@ -130,6 +130,8 @@ class Result:
             "objective": self.objective,
             "trials": {
                 "requested": self.numbers.get("requested"),
+                "finished": len(self.trials),
+                "recorded": self.numbers.get("recorded"),
                 **{name: statuses.count(name) for name in ("completed", "stopped", "diverged", "failed")},
             },
             "best": best
@@ -198,7 +200,8 @@ def load(path: str | Path) -> Result:
     """
     run = read_run(path)
     test = tuple(name for name in (run.trials[0].metrics if run.trials else ()) if name.startswith("test_"))
-    numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
+    requested = run.summary.get("trials", {}).get("requested", run.request.trials)
+    numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
         Columns(run.curve_names, test, run.objective), run, run.request, run.path, numbers, _Networks(run),

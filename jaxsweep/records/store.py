@@ -78,10 +78,7 @@ class Store:
         (out / SWEEP).write_text(sweep_toml)
 
     def record(self, finished: Iterable[tuple[Trial, Sequence[LaneResult]]]) -> None:
-        """Commit finished trials with their lanes' learning curves.
-
-        Once more does no harm: an interrupt may come when they are committed already and nobody knows it.
-        """
+        """Commit finished trials with their lanes' learning curves."""
         trials: list[tuple[Any, ...]] = []
         rows: list[tuple[Any, ...]] = []
         for trial, lanes in finished:
@@ -94,13 +91,12 @@ class Store:
                 rows.append((trial.id, lane.job.replicate, lane.job.fold, len(lane.curves), *curves))
         marks = ", ".join("?" * (4 + len(self.curves)))
         with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
-            self._db.executemany(f"INSERT OR IGNORE INTO evaluations VALUES ({marks})", rows)
+            self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
+            self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
 
-    def count(self) -> int:
-        """Return how many trials are committed."""
-        (number,) = self._db.execute("SELECT count(*) FROM trials").fetchone()
-        return int(number)
+    def recorded(self) -> set[int]:
+        """Return the numbers of the trials that are committed."""
+        return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """Commit what the run came to."""
