@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `python -m jaxsweep COMMAND`.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 the request is wrong (one line
@@ -61,10 +62,15 @@ def _carry_out(argv: Sequence[str]) -> int:
     name = next((argument for argument in argv if not argument.startswith("-")), None)
     if name is not None and name not in _COMMANDS:
         raise RequestError(f"unknown command {name!r}{suggestion(name, _COMMANDS)}")
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on, and gets no more than that
+        import_module("jaxsweep.cli.complete").answer(parser)
     try:
-        arguments = make_parser().parse_args(argv)
+        arguments, unknown = parser.parse_known_args(argv)
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
+    if unknown:
+        raise import_module("jaxsweep.cli.unknown").refused(parser, arguments.command, unknown, argv)
     module = import_module(f"jaxsweep.cli.{_COMMANDS[arguments.command]}")
     command: Callable[[Any], int] = getattr(module, arguments.command)
     arguments.argv = list(argv)
