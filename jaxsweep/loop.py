@@ -211,9 +211,9 @@ class _Loop:
         now, works, clock = self.snapshot, self.engine.works, time.perf_counter()
         self.looked = clock
         now.preparing = tuple(
-            Preparing(number, len(works), expected_compilation(works, work), work.kept)
+            Preparing(number, len(works), expected_compilation(works, work), clock - since, work.kept)
             for number, work in enumerate(works, 1)
-            if work.compiling is not None
+            if (since := work.compiling) is not None
         )
         now.training = sum(work.lanes for work in works)
         now.depths = tuple(sorted({work.bucket.depth for work in works if work.lanes}))

@@ -71,8 +71,9 @@ class Work:
 def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float = 0.0) -> float:
     """Return the seconds until all of a plan's buckets have trained: at the beginning what the plan predicted.
 
-    Training and compiling are each corrected by how long what is done took beside its prediction, the more so the more
-    is done: programs that were kept are there in a moment, and lanes may stop early.
+    Training and compiling are each corrected by how long what is done took beside its prediction, training the more so
+    the more is done: programs that were kept are there in a moment, and lanes may stop early. A machine that is slow to
+    compile is taken to be as slow to train until that is measured.
 
     Args:
         works: one for each bucket of the plan.
@@ -81,7 +82,8 @@ def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float =
         waiting: how many more plans like this one are to come. They may need programs for tiles of other sizes: how
             many, what this one had to compile tells best.
     """
-    slower, slower_compiling = _factor_training(works, plan.workers / plan.at_once), _factor_compiling(works)
+    slower_compiling = _factor_compiling(works, now)
+    slower = _factor_training(works, plan.workers / plan.at_once, max(1.0, slower_compiling))
 
     def elapsed(whole: bool) -> float:
         """Return the seconds of what is left, or of the whole plan, as `make_plan` adds them up."""
@@ -108,16 +110,22 @@ def expected_compilation(works: Sequence[Work], work: Work) -> float:
     return (LONE if alone else 1.0) * _factor_compiling(works) * work.bucket.compile_seconds
 
 
-def _factor_training(works: Sequence[Work], turns: float) -> float:
-    """Return the measured seconds of training beside the predicted ones; 1 while nothing was measured."""
+def _factor_training(works: Sequence[Work], turns: float, supposed: float) -> float:
+    """Return the measured seconds of training beside the predicted ones; before, what is supposed."""
     prior = PRIOR * sum(work.bucket.seconds for work in works)
     expected = sum(work.share * work.bucket.seconds for work in works)
     measured = sum(work.trained for work in works) / max(turns, 1)
-    return (measured + prior) / (expected + prior) if prior > 0 else 1.0
+    return (measured + supposed * prior) / (expected + prior) if prior > 0 else supposed
 
 
-def _factor_compiling(works: Sequence[Work]) -> float:
-    """Return the measured seconds of compiling beside the predicted ones; 1 while nothing was compiled."""
+def _factor_compiling(works: Sequence[Work], now: float | None = None) -> float:
+    """Return the measured seconds of compiling beside the predicted ones; 1 while nothing was compiled.
+
+    With the time, programs count too that are not ready although they should be.
+    """
     done = [(work.compiled, work.bucket.compile_seconds) for work in works if work.compiled is not None]
+    if now is not None:
+        running = [(now - work.compiling, work.bucket.compile_seconds) for work in works if work.compiling is not None]
+        done += [(taken, predicted) for taken, predicted in running if taken > predicted]
     expected = sum(predicted for _, predicted in done)
     return sum(measured for measured, _ in done) / expected if expected > 0 else 1.0

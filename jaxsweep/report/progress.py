@@ -9,7 +9,8 @@ class Preparing(NamedTuple):
 
     number: int  # from 1
     of: int  # that the plan has
-    expected: float  # it will take in all
+    expected: float  # it will take in all ...
+    taken: float  # ... and has so far
     kept: bool  # since an earlier process compiled it, so that it need only be loaded
 
 

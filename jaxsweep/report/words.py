@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from jaxsweep.report.progress import Snapshot
+from jaxsweep.report.progress import Preparing, Snapshot
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
@@ -57,13 +57,19 @@ def activity(now: Snapshot) -> str:
     for kept, word in ((False, "compiling"), (True, "loading")):
         programs = [each for each in now.preparing if each.kept == kept]
         if programs:
-            about = "" if kept else f", about {max(1, round(max(each.expected for each in programs)))} s"
+            about = "" if kept else _about(max(programs, key=lambda each: each.expected))
             which = f"program{'s' * (len(programs) > 1)} {_listed([each.number for each in programs])}"
             parts.append(f"{word} {which} of {programs[0].of}{about}")
     if now.training:
         of = f" of depth {_listed(now.depths)}" if now.depths else ""
         parts.append(f"training {now.training} network{'s' * (now.training != 1)}{of}")
     return " · ".join(parts) or ("recording" if now.finished >= now.requested else "planning")
+
+
+def _about(program: Preparing) -> str:
+    expected = f"about {max(1, round(program.expected))} s"
+    late = program.taken > max(1.5 * program.expected, 2.0)
+    return f", {round(program.taken)} s so far where {expected} was expected" if late else f", {expected}"
 
 
 def _awaited(now: Snapshot) -> str:

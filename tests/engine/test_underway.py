@@ -71,7 +71,18 @@ def test_programs_that_were_kept_make_the_others_quick() -> None:
     training = sum(bucket.seconds for bucket in plan.buckets)
     assert seconds_left(works, plan, 0.0) == pytest.approx((training + 0.1 * compiling) / 2)
     second.compiling = 100.0
-    assert seconds_left(works, plan, now=100.0 + compiling) == pytest.approx(training / 2)
+    assert seconds_left(works, plan, now=100.0 + 0.1 * compiling) == pytest.approx(training / 2)
+
+
+def test_a_machine_that_is_slow_to_compile_is_taken_to_be_slow_to_train() -> None:
+    plan, works = planned()
+    works[0].compiling, seconds = 0.0, works[0].bucket.compile_seconds
+    left = [seconds_left(works, plan, now) for now in (0.5 * seconds, seconds, 3 * seconds)]
+    training = sum(bucket.seconds for bucket in plan.buckets)
+    compiling = works[1].bucket.compile_seconds
+    assert left[0] == pytest.approx((training + 0.5 * seconds + compiling) / 2)
+    assert left[1] == pytest.approx((training + compiling) / 2)
+    assert left[2] == pytest.approx(3 * (training + compiling) / 2)
 
 
 def test_a_program_is_prepared_once() -> None:

@@ -17,15 +17,16 @@ STATE = Snapshot(
     best_trial=7, best_score=0.98765, best_config={"learning_rate": 0.0123456, "depth": 3, "l1": 0.0}, programs=2,
 )  # fmt: skip
 COMPILING = Snapshot(
-    requested=50, seconds=2.0, left=30.0, objective="val_accuracy", preparing=(Preparing(1, 2, 5.2, False),)
+    requested=50, seconds=2.0, left=30.0, objective="val_accuracy", preparing=(Preparing(1, 2, 5.2, 0.0, False),)
 )
 
 
 def test_what_goes_on_is_told() -> None:
-    first, second, kept = Preparing(1, 3, 5.2, False), Preparing(3, 3, 0.4, False), Preparing(2, 3, 5.2, True)
+    first, second, kept = Preparing(1, 3, 5.2, 0, False), Preparing(3, 3, 0.4, 1, False), Preparing(2, 3, 5.2, 0, True)
     told = {
         "planning": {},
         "compiling program 1 of 3, about 5 s": {"preparing": (first,)},
+        "compiling program 1 of 3, 9 s so far where about 5 s was expected": {"preparing": (first._replace(taken=9),)},
         "compiling programs 1 and 3 of 3, about 5 s · loading program 2 of 3": {"preparing": (first, kept, second)},
         "compiling program 3 of 3, about 1 s · training 16 networks of depth 2": {
             "preparing": (second,), "training": 16, "depths": (2,)
