@@ -9,6 +9,7 @@ they are called, so that help does not wait for JAX.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,7 @@ from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.parser import make_parser
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 
+WORKER = "jaxsweep-"  # how the names of the engine's threads begin
 FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
 
 _COMMANDS = {
@@ -36,7 +38,13 @@ _COMMANDS = {
 
 def entry() -> None:
     """Run the command line of this process and exit."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+        # A second interrupt has not waited for what XLA compiles: Python's own end would abort with such a thread.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:

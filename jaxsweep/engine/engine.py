@@ -102,7 +102,8 @@ class Engine:
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
-        ends early waits for these calls, and for programs that are being compiled, which nobody can stop.
+        ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
+        while it waits ends that too.
         """
         groups = self._groups(plan, configs, trials, replicates)
         done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
