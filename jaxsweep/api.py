@@ -2,10 +2,13 @@
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxsweep.data import Dataset, prepare
+from jaxsweep.data.assign import split_by
+from jaxsweep.data.parts import group_codes
 from jaxsweep.data.source import dataset_of
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.engine.planner import Plan
@@ -38,7 +41,8 @@ def sweep(
     objective: str | None = None,
     seed: int | None = 0,
     replicates: int = 1,
-    folds: int = 0,
+    folds: Any = 0,
+    groups: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
     keep_weights: str = "last",
@@ -60,7 +64,9 @@ def sweep(
         seed: decides every random number, the split included; None draws one, which `Result.request` and a run
             directory record.
         replicates: trainings of each config under different seeds; a trial's score is their mean.
-        folds: k > 1 for k-fold cross-validation in place of the validation split.
+        folds: k > 1 for k-fold cross-validation in place of the validation split; or pairs (training rows, validation
+            rows), whose other rows are the test part; or a splitter of scikit-learn, for the rows that do not test.
+        groups: [rows] labels; rows with the same one stay together when rows are split.
         split: fractions of training, validation and test rows.
         keep: how many of the best trials keep their weights.
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
@@ -79,12 +85,12 @@ def sweep(
     """
     from jaxsweep.report.views import make_progress
 
-    request = _request("sweep", space, configs, seed, options, {
+    dataset, request = _asked("sweep", data, groups, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
     })  # fmt: skip
     view = make_progress(None) if progress else Progress()
-    return execute(dataset_of(data), request, Path(out) if out is not None else None, view)
+    return execute(dataset, request, Path(out) if out is not None else None, view)
 
 
 def plan(
@@ -97,7 +103,8 @@ def plan(
     objective: str | None = None,
     seed: int | None = 0,
     replicates: int = 1,
-    folds: int = 0,
+    folds: Any = 0,
+    groups: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
     keep_weights: str = "last",
@@ -113,11 +120,10 @@ def plan(
     For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
     `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
-    request = _request("plan", space, configs, seed, options, {
+    return plan_request(*_asked("plan", data, groups, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
-    })  # fmt: skip
-    return plan_request(dataset_of(data), request)
+    }))  # fmt: skip
 
 
 def solo(
@@ -128,7 +134,8 @@ def solo(
     trial: int = 0,
     replicate: int = 0,
     fold: int = 0,
-    folds: int = 0,
+    folds: Any = 0,
+    groups: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     objective: str | None = None,
     keep_weights: str = "last",
@@ -143,7 +150,8 @@ def solo(
         trial: the trial's id, which its random numbers depend on.
         replicate: the number of the replicate.
         fold: the number of the fold, if `folds` is not 0.
-        folds: k for k-fold cross-validation, as in the sweep.
+        folds: the folds of the sweep, as it takes them.
+        groups: the groups of the sweep.
         split: fractions of training, validation and test rows.
         objective: what `monitor = "objective"` and the best epoch follow.
         keep_weights: `last` or `best`.
@@ -154,7 +162,8 @@ def solo(
     """
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
-    prepared = prepare(dataset_of(data), split=tuple(split), folds=folds, seed=seed)
+    dataset = _grouped(dataset_of(data), groups)
+    prepared = prepare(dataset, split=tuple(split), folds=_pairs(folds, dataset, split, seed), seed=seed)
     check_together(resolve_for(prepared, config))
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
@@ -164,7 +173,34 @@ def solo(
     )  # fmt: skip
 
 
-def _request(function: str, space: Any, configs: Any, seed: int | None, options: Any, more: Any) -> Request:
+def _asked(
+    function: str, data: Any, groups: Any, space: Any, configs: Any, seed: int | None, options: Any, more: Any
+) -> tuple[Dataset, Request]:
+    """Return the dataset and the checked request of a call; a splitter becomes the folds that it makes."""
+    seed = drawn_seed() if seed is None else seed
+    dataset = None
+    if _is_splitter(more["folds"]):
+        dataset = _grouped(dataset_of(data), groups)
+        more["folds"] = _pairs(more["folds"], dataset, more["split"], seed)
+    request = _request(function, space, configs, seed, options, more)
+    return dataset or _grouped(dataset_of(data), groups), request
+
+
+def _is_splitter(folds: Any) -> bool:
+    return hasattr(folds, "split") and not isinstance(folds, (str, bytes))
+
+
+def _pairs(folds: Any, dataset: Dataset, split: Any, seed: int) -> Any:
+    return split_by(folds, dataset, split, seed) if _is_splitter(folds) else folds
+
+
+def _grouped(dataset: Dataset, groups: Any) -> Dataset:
+    if groups is None:
+        return dataset
+    return replace(dataset, groups=group_codes(groups, dataset.rows, dataset.name))
+
+
+def _request(function: str, space: Any, configs: Any, seed: int, options: Any, more: Any) -> Request:
     """Return the checked request of a call; `more` are the fields that need no looking after."""
     if isinstance(space, Mapping):
         space = Space.from_mapping(space)
@@ -188,7 +224,7 @@ def _request(function: str, space: Any, configs: Any, seed: int | None, options:
     if isinstance(split, str) or not isinstance(split, Iterable):
         raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
     return Request(
-        space=space, configs=None if configs is None else tuple(configs), seed=drawn_seed() if seed is None else seed,
+        space=space, configs=None if configs is None else tuple(configs), seed=seed,
         options=options, split=tuple(split), **more,
     )  # fmt: skip
 

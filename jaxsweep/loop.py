@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.data import Dataset
+from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
@@ -22,7 +23,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, make_trial, mean_of
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
-from jaxsweep.setup import Setup, plan_of, resolve_for, set_up
+from jaxsweep.setup import Setup, how_read, plan_of, resolve_for, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.sweepfile import to_toml
@@ -70,9 +71,16 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
 
     packages = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy")
     run = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
+    if read := how_read(dataset, setup.data):
+        run["columns"] = read[0]
     if command:
         run["command"] = command
-    versions = {"rules": RULES, "python": platform.python_version(), **{name: version(name) for name in packages}}
+    versions = {
+        "rules": RULES,
+        "tables": TABLES,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
     return {"run": run, "versions": versions}
 
 

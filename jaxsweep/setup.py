@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data.dataset import count_kinds
+from jaxsweep.data.preprocess import CategoryInput
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
@@ -64,8 +66,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     Raises:
         RequestError: whatever is wrong with the request.
     """
-    split = tuple(request.split)
-    data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
+    data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)
     check_objective(objective, data.task, data.n_outputs)
     _check_rows(objective, data)
@@ -84,10 +85,46 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         )
     _check_comparable(objective, data, *_losses(request, listed, what))
     trials, notes = _count(request, searcher)
+    notes = [*how_read(dataset, data), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, train_metrics=request.train_metrics
     )
     return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
+
+
+def how_read(dataset: Dataset, data: Prepared) -> list[str]:
+    """Return the one line that says how a table's columns were read; none for data that came as numbers."""
+    if not dataset.notes:
+        return []
+    kinds = ", ".join([*count_kinds(dataset.inputs), f"{len(data.feature_names):,} features"])
+    pooled = [entry for entry in data.preprocessors[0].inputs if isinstance(entry, CategoryInput) and entry.other]
+    notes = list(dataset.notes)
+    if pooled:
+        names = ", ".join(repr(entry.name) for entry in pooled[:5]) + f" and {len(pooled) - 5} more" * (len(pooled) > 5)
+        notes.append(
+            f"of the words of {names} the {len(pooled[0].categories)} most frequent get a feature each and the others "
+            f"share one (--set most_categories={dataset.most_categories})"
+        )
+    return [f"{dataset.name}: {kinds}; {'; '.join(notes)}"]
+
+
+def _cut_batches(request: Request, data: Prepared) -> list[str]:
+    """Return a note if batches are larger than the training part and are cut to it."""
+    rows = min(len(part) for part in data.train)
+    sizes: list[Any] = [config.get("batch_size") for config in request.configs or ()]
+    if request.space is not None and "batch_size" in request.space.entries:
+        sizes = list(_ends(request.space.entries["batch_size"]))
+    large = sorted({size for size in sizes if isinstance(size, int) and size > rows})
+    if not large:
+        return []
+    return [f"batch_size {', '.join(map(str, large[:5]))}: cut to the {rows} training rows there are"]
+
+
+def _unfolded(request: Request, data: Prepared) -> list[str]:
+    """Return a note if rows are in none of the user's own folds."""
+    if isinstance(request.folds, int) or not data.x_test.shape[1]:
+        return []
+    return [f"{data.x_test.shape[1]:,} rows are in no fold: they are the test part"]
 
 
 def _resolved(request: Request, data: Prepared) -> list[Config]:
@@ -219,7 +256,8 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 def plan(dataset: Dataset, request: Request) -> Plan:
     """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
     setup = set_up(dataset, request)
-    return plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
+    made = plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
+    return replace(made, notes=tuple(setup.notes))
 
 
 def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:

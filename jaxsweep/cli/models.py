@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsweep.data import read_raw
+from jaxsweep.data.options import table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError
@@ -46,21 +47,23 @@ def predict(arguments: Namespace) -> int:
 
 def _read(model: Model, path: str) -> Table:
     """Return the table; whether its first row holds names is told from the network and its inputs."""
-    names = {entry.name for entry in model.preprocessor.inputs}
+    text = model.preprocessor.text_columns
+    names = model.preprocessor.raw_names
+    options = table_options(model.table)
     # Folders of before it was written down do not say whether the training table had names.
     if not (any(not name.isdecimal() for name in names) if model.header is None else model.header):
-        return read_raw(path, header=False)
+        return read_raw(path, header=False, options=options, text=text)
     try:
-        table = read_raw(path, header=True)
+        table = read_raw(path, header=True, options=options, text=text)
     except RequestError:
-        plain = read_raw(path, header=False)
+        plain = read_raw(path, header=False, options=options)
         if _are_names({str(cells[0]).strip() for cells in plain.cells}, names):
-            raise  # names that cannot be used as they are, such as one that occurs twice
-        return read_raw(path)
-    return table if _are_names(set(table.names), names) else read_raw(path)
+            raise  # names that cannot be used as they are, or no rows below them
+        return read_raw(path, options=options, text=text)
+    return table if _are_names(set(table.names), names) else read_raw(path, options=options, text=text)
 
 
-def _are_names(first_row: set[str], names: set[str]) -> bool:
+def _are_names(first_row: set[str], names: frozenset[str]) -> bool:
     """Return whether a table's first row holds names of inputs. A few numbers among many may be so by chance."""
     found = first_row & names
     return any(not name.isdecimal() for name in found) or 2 * len(found) > len(names)

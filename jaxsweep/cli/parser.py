@@ -93,9 +93,12 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
             "--data", metavar="NAME or FILE", help="a built-in data set, or a CSV or Parquet file (default: digits)"
         )
         data.add_argument("--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0")
+        data.add_argument("--validation", metavar="FILE", help="another table, whose rows validate")
+        data.add_argument("--test", metavar="FILE", help="another table, whose rows test")
+        data.add_argument("--group", metavar="COLUMN", help="rows with the same value there stay together in a split")
         data.add_argument(
             "--task", choices=("classification", "regression"),
-            help="default: text, booleans and up to 20 distinct integers are classes, all else is regression",
+            help="default: text, booleans and up to 20 distinct whole numbers are classes, all else is regression",
         )  # fmt: skip
         search = parser.add_argument_group("search")
         search.add_argument("--trials", metavar="N", type=_integer, help="configs to train (default: 256)")

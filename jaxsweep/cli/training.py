@@ -53,6 +53,9 @@ def run(arguments: Namespace) -> int:
 def plan(arguments: Namespace) -> int:
     """Print what `run` would compile and cost."""
     planned = plan_request(*_asked(arguments))
+    if not arguments.quiet:
+        for note in planned.notes:
+            tables.say(note)
     if arguments.format == "json":
         tables.print_json(planned.to_json())
     else:
@@ -68,7 +71,7 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         flags["data.path" if _is_file(arguments.data) else "data.name"] = arguments.data
     elif not arguments.file:
         flags["data.name"] = DEFAULT_DATA
-    flags |= {"data.target": arguments.target, "data.task": arguments.task}
+    flags |= {f"data.{key}": getattr(arguments, key) for key in ("target", "task", "validation", "test", "group")}
     flags |= {f"sweep.{key}": getattr(arguments, key) for key in ("trials", "search", "objective", "seed", "keep")}
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()
@@ -77,7 +80,9 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
     dataset = open_source(source)
     request = draft.request(dataset.rows)
     if source.path is not None:  # the run directory must find the table from wherever it is read
-        request = replace(request, source=replace(source, path=str(Path(source.path).resolve())))
+        paths = {key: getattr(source, key) for key in ("path", "validation", "test")}
+        found: dict[str, Any] = {key: str(Path(path).resolve()) for key, path in paths.items() if path is not None}
+        request = replace(request, source=replace(source, **found))
     return dataset, request
 
 

@@ -1,29 +1,74 @@
 """A raw column: numbers or categories, with missing values marked, and how any cell becomes one or the other.
 
-Cells come from CSV text, NumPy arrays and pandas series. Text is numeric if all its non-missing cells parse as
-numbers; a column that holds nothing but true and false counts as the numbers 1 and 0; everything else is a category.
+Cells come from CSV text, NumPy arrays and pandas series. How they are read is a `Reading`, found out once from the
+table that is trained on (`reading.py`) and carried by an exported network, so that new cells are read likewise.
 """
 
 import math
-import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data.cells import DOUBTFUL, PLUS, category, is_missing, parse_boolean, parse_number, parse_numbers
+from jaxsweep.data.dates import DatePart, as_dates, parse_dates, part_of
+from jaxsweep.data.forms import NumberForm
 from jaxsweep.errors import RequestError
 
 Kind = Literal["number", "category"]
 Raw: TypeAlias = Any  # the cells of one column: a list, a NumPy array [rows] or a pandas Series
 
-# The spellings pandas also takes for missing, and the `?` of the UCI repository. A lower-case `none` or `na` is a word.
-MISSING = frozenset(
-    ["", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NAN", "-nan", "-NaN", "NULL", "null", "Null", "None"]
-)
-BOOLEANS = {"True": True, "true": True, "TRUE": True, "False": False, "false": False, "FALSE": False}
 LARGEST = 1e150  # the square of anything larger overflows, so that it could not be standardized
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the cells of a raw column become those of a `Column`.
+
+    Attributes:
+        column: the raw column's name.
+        number: how its text stands for numbers, where not as Python writes them.
+        date: which number of a date it is.
+        missing: words and numbers that count as missing here, beside those that do everywhere.
+        present: words that count as missing elsewhere, but not here.
+        lenient: whether text that is no number counts as missing, as the owner of the table has declared.
+    """
+
+    column: str
+    number: NumberForm | None = None
+    date: DatePart | None = None
+    missing: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    lenient: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Return whether text stands for numbers as Python writes them."""
+        return self.number is None and self.date is None
+
+    def to_json(self, name: str) -> dict[str, Any]:
+        """Return what `model.json` says of the reading beside the column's name; nothing for a plain one."""
+        found: dict[str, Any] = {} if self.column == name else {"column": self.column}
+        if self.number is not None:
+            found["form"] = self.number.to_json()
+        if self.date is not None:
+            found["date"] = {"format": self.date.format, "part": self.date.part}
+        found |= {key: list(words) for key in ("missing", "present") if (words := getattr(self, key))}
+        return found | ({"lenient": True} if self.lenient else {})
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Reading":
+        """Return the reading in an entry of `model.json`; KeyError, TypeError or ValueError if it has none."""
+        return cls(
+            str(entry.get("column", entry["name"])),
+            NumberForm.from_json(entry["form"]) if "form" in entry else None,
+            DatePart(str(entry["date"]["format"]), str(entry["date"]["part"])) if "date" in entry else None,
+            tuple(map(str, entry.get("missing", ()))),
+            tuple(map(str, entry.get("present", ()))),
+            bool(entry.get("lenient", False)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +76,13 @@ class Column:
     """One raw input.
 
     `values` is float64 [rows] with NaN for missing where `kind` is number, and object [rows] of str with None for
-    missing where it is category.
+    missing where it is category. `reading` None: its cells are read as they stand.
     """
 
     name: str
     kind: Kind
     values: NDArray[Any]
+    reading: Reading | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -47,41 +93,67 @@ class Column:
 
     def take(self, rows: NDArray[Any] | slice) -> "Column":
         """Return the column with only the given rows."""
-        return Column(self.name, self.kind, self.values[rows])
+        return Column(self.name, self.kind, self.values[rows], self.reading)
 
 
-def make_column(name: str, raw: Raw, kind: Kind | None = None) -> Column:
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A column of text by its distinct words: `codes` int [rows] into `words`, -1 for missing."""
+
+    codes: NDArray[np.int64]
+    words: tuple[str, ...]
+
+    def spread(self, values: NDArray[Any], missing: Any) -> NDArray[Any]:
+        """Return the rows' values [rows] of those of the words [words]."""
+        found = np.append(values, np.array([missing], dtype=values.dtype))
+        return np.asarray(found[self.codes])
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Return in how many rows each word stands, [words]."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.words))
+
+    def first_row(self, word: int) -> int:
+        """Return the first row of a word."""
+        return int(np.argmax(self.codes == word))
+
+
+def make_column(name: str, raw: Raw, kind: Kind | None = None, reading: Reading | None = None) -> Column:
     """Return `raw` as a column of the given kind, or of the kind that its cells suggest.
 
     Raises:
-        RequestError: cells that are neither numbers nor text (dates, lists), infinite or overflowing numbers, and,
-            where `kind` is number, text.
+        RequestError: cells that are neither numbers nor text (lists), infinite or overflowing numbers, and, where
+            `kind` is number, text that stands for none.
     """
+    how = reading or Reading(name)
+    if how.date is not None:
+        return Column(name, "number", part_of(dates_of(name, raw, how), how.date.part), reading)
     cells = plain_cells(name, raw)
     if isinstance(cells, np.ndarray):
+        cells = _without(cells, how.missing)
         if kind == "category":
-            return Column(name, "category", _categories(name, cells.tolist()))
-        return _finite(Column(name, "number", cells))
+            return Column(name, "category", _categories(name, cells.tolist(), how), reading)
+        return finite(Column(name, "number", cells, reading))
     if kind == "number":
-        return _finite(Column(name, "number", _forced_numbers(name, cells)))
-    if kind is None and not _is_categorical(raw):
+        return finite(Column(name, "number", _forced_numbers(name, cells, how), reading))
+    if kind is None and not is_categorical(raw):
         found = parse_numbers(cells)
         if found is not None:
-            return _finite(Column(name, "number", found))
-    return Column(name, "category", _categories(name, cells))
+            return finite(Column(name, "number", _without(found, how.missing), reading))
+    return Column(name, "category", _categories(name, cells, how), reading)
 
 
 def plain_cells(name: str, raw: Raw) -> NDArray[np.float64] | list[Any]:
     """Return numeric cells as float64 [rows] with NaN for missing, all others as a list with None for missing.
 
     Raises:
-        RequestError: a type that is neither numbers nor text, such as dates.
+        RequestError: a type that is neither numbers nor text.
     """
     if isinstance(raw, list):
         return raw
     pandas = hasattr(raw, "isna")
     values: Any = raw if pandas else np.asarray(raw)
-    kind = "O" if _is_categorical(raw) else getattr(values.dtype, "kind", "O")
+    kind = "O" if is_categorical(raw) else getattr(values.dtype, "kind", "O")
     if kind in "biuf":
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan) if pandas else values, dtype=np.float64)
     if kind not in "OUT":
@@ -92,112 +164,63 @@ def plain_cells(name: str, raw: Raw) -> NDArray[np.float64] | list[Any]:
     return [None if missing else cell for cell, missing in zip(values.tolist(), gone, strict=True)]
 
 
-def is_missing(cell: Any) -> bool:
-    """Return whether a single cell is missing."""
-    if isinstance(cell, str):
-        return cell.strip() in MISSING
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return type(cell).__name__ in ("NAType", "NaTType")  # pandas.NA and NaT, which equal nothing
+def words_of(cells: Sequence[Any], missing: Sequence[str] = (), present: Sequence[str] = ()) -> Words | None:
+    """Return cells that are all text, or missing, by their distinct words; None if some are neither.
 
-
-def parse_number(cell: Any) -> float | None:
-    """Return a cell as a number, NaN if it is missing, None if it is neither (true and false are neither)."""
-    if is_missing(cell):
-        return math.nan
-    if isinstance(cell, (bool, np.bool_)) or not isinstance(cell, (str, numbers.Real, numbers.Number)):
-        return None
-    if isinstance(cell, str) and "_" in cell:
-        return None  # float() would read 1_000
-    try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    except OverflowError:  # an integer of more than 308 digits
-        return math.inf
-
-
-def parse_boolean(cell: Any) -> bool | None:
-    """Return a cell as true or false, None if it is neither."""
-    if isinstance(cell, (bool, np.bool_)):
-        return bool(cell)
-    return BOOLEANS.get(cell.strip()) if isinstance(cell, str) else None
-
-
-def parse_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
-    """Return the cells as float64 [rows] with NaN for missing, or None if some are not numbers.
-
-    A column of nothing but true and false (and missing) gives 1 and 0.
+    Args:
+        cells: as `plain_cells` gives them.
+        missing: what counts as missing beside what does everywhere.
+        present: what does not count as missing here; a column with `+` has `-` as well.
     """
-    if not any(type(cell) is not str or "_" in cell for cell in cells):
-        try:
-            return np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))  # the common case, fast
-        except ValueError:
-            pass  # text, or numbers with missing cells among them
-    for parse in (parse_number, parse_boolean):
-        found = np.empty(len(cells))
-        for row, cell in enumerate(cells):
-            value = math.nan if is_missing(cell) else parse(cell)
-            if value is None:
-                break
-            found[row] = value
-        else:
-            return found
-    return None
-
-
-def category(name: str, cell: Any) -> str | None:
-    """Return a cell as the word of a category, None if it is missing. The number 1.0 is the word 1.
-
-    Raises:
-        RequestError: the cell is neither text nor a number.
-    """
-    if is_missing(cell):
+    if not all(type(cell) is str or cell is None for cell in cells):
         return None
-    if isinstance(cell, str):
-        return cell.strip()
-    if isinstance(cell, (bool, np.bool_)):
-        return str(bool(cell))
-    if isinstance(cell, numbers.Real):
-        value = float(cell)
-        # A column of integers turns into floats when a value is missing; its categories must stay the same words.
-        return str(int(value)) if value.is_integer() else repr(value)
-    raise RequestError(
-        f"column {name!r} holds a {type(cell).__name__}, {cell!r}: convert it to numbers or text, or leave it out"
-    )
+    import pandas as pd  # which takes longer to import than most tables to read
+
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    codes, found = pd.factorize(array)
+    gone = _missing_test(missing)
+    stripped = [word.strip() for word in found]
+    kept = {*present, *([DOUBTFUL] if PLUS in stripped else [])}
+    place: dict[str, int] = {}
+    new = [
+        -1 if (word not in kept and is_missing(word)) or gone(word) else place.setdefault(word, len(place))
+        for word in stripped
+    ]
+    return Words(np.asarray([*new, -1], dtype=np.int64)[codes], tuple(place))
 
 
-def _categories(name: str, cells: Sequence[Any]) -> NDArray[np.object_]:
-    values = np.empty(len(cells), dtype=np.object_)
-    known: dict[Any, str | None] = {}  # few distinct words repeat often
-    for row, cell in enumerate(cells):
-        if type(cell) is str:
-            word = known.get(cell, cell)
-            if word is cell:
-                word = known[cell] = category(name, cell)
-            values[row] = word
-        else:
-            values[row] = category(name, cell)
-    return values
+def dates_of(name: str, raw: Raw, how: Reading) -> NDArray[np.datetime64]:
+    """Return cells as dates, datetime64 [rows], NaT for missing; RequestError for text that is none in its format."""
+    if is_datetime(raw):
+        return as_dates(raw)
+    assert how.date is not None
+    cells = plain_cells(name, raw)
+    words = words_of(cells, how.missing) if isinstance(cells, list) else None
+    if words is None:
+        raise RequestError(f"column {name!r} holds numbers: it must hold dates, as it did in training")
+    dates = parse_dates(words.words, how.date.format)
+    if np.isnat(dates).any():
+        word = int(np.argmax(np.isnat(dates)))
+        raise RequestError(
+            f"column {how.column!r} holds {words.words[word]!r} in row {words.first_row(word)} (from 0): it must be a "
+            f"date in the format {how.date.format}, or missing"
+        )
+    return words.spread(dates, np.datetime64("NaT"))
 
 
-def _forced_numbers(name: str, cells: Sequence[Any]) -> NDArray[np.float64]:
-    found = parse_numbers(cells)
-    if found is not None:
-        return found
-    found = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        value = parse_number(cell)
-        if value is None:
-            value = parse_boolean(cell)
-        if value is None:
-            raise RequestError(f"column {name!r} holds {cell!r} in row {row} (from 0): it must be a number, or missing")
-        found[row] = value
-    return found
+def is_datetime(raw: Raw) -> bool:
+    """Return whether cells have a type for dates, of NumPy or pandas."""
+    return getattr(getattr(raw, "dtype", None), "kind", "") == "M"
 
 
-def _finite(column: Column) -> Column:
-    """Return the column if all its numbers are finite and can be squared."""
+def is_categorical(raw: Raw) -> bool:
+    """Return whether cells are pandas' categories."""
+    return type(getattr(raw, "dtype", None)).__name__ == "CategoricalDtype"
+
+
+def finite(column: Column) -> Column:
+    """Return the column if all its numbers are finite and can be squared; RequestError if not."""
     with np.errstate(invalid="ignore"):
         bad = np.flatnonzero(np.abs(column.values) > LARGEST)
     if len(bad):
@@ -209,5 +232,63 @@ def _finite(column: Column) -> Column:
     return column
 
 
-def _is_categorical(raw: Raw) -> bool:
-    return type(getattr(raw, "dtype", None)).__name__ == "CategoricalDtype"
+def _missing_test(missing: Sequence[str]) -> Callable[[str], bool]:
+    """Return whether a word is one of those that count as missing, or the same number as one of them."""
+    words = {word.strip() for word in missing}
+    values = {value for word in words if (value := parse_number(word)) is not None and not math.isnan(value)}
+    if not words:
+        return lambda word: False
+    return lambda word: word in words or parse_number(word) in values
+
+
+def _without(values: NDArray[np.float64], missing: Sequence[str]) -> NDArray[np.float64]:
+    """Return numbers with NaN for those that count as missing."""
+    codes = [value for word in missing if (value := parse_number(word)) is not None]
+    return np.where(np.isin(values, codes), np.nan, values) if codes else values
+
+
+def _categories(name: str, cells: Sequence[Any], how: Reading) -> NDArray[np.object_]:
+    words = words_of(cells, how.missing, how.present)
+    if words is not None:
+        return words.spread(np.array(words.words, dtype=object), None)
+    gone = _missing_test(how.missing)
+    values = np.empty(len(cells), dtype=np.object_)
+    for row, cell in enumerate(cells):
+        word = category(name, cell)
+        values[row] = None if word is not None and gone(word) else word
+    return values
+
+
+def _forced_numbers(name: str, cells: Sequence[Any], how: Reading) -> NDArray[np.float64]:
+    """Return cells as numbers; RequestError for what is none, unless the reading lets it count as missing."""
+    found = parse_numbers(cells) if how.number is None else None
+    if found is not None:
+        return _without(found, how.missing)
+    gone = _missing_test(how.missing)
+    found = np.empty(len(cells))
+    known: dict[str, float | None] = {}
+    for row, cell in enumerate(cells):
+        text = cell.strip() if isinstance(cell, str) else None
+        if text is None:
+            value = parse_number(cell)
+            value = parse_boolean(cell) if value is None else value
+        elif text in known:
+            value = known[text]
+        else:
+            value = known[text] = math.nan if is_missing(text) or gone(text) else _number(text, how)
+        if value is None and how.lenient:
+            value = math.nan
+        if value is None:
+            form = "a number" if how.number is None else f"a number with {how.number.describe()}"
+            raise RequestError(f"column {name!r} holds {cell!r} in row {row} (from 0): it must be {form}, or missing")
+        found[row] = value
+    return found
+
+
+def _number(word: str, how: Reading) -> float | None:
+    if how.number is not None:
+        value = how.number.parse(word)
+        plain = how.number.decimal == "." and not how.number.thousands
+        return parse_number(word) if value is None and plain else value
+    value = parse_number(word)
+    return parse_boolean(word) if value is None else value

@@ -1,118 +1,164 @@
-"""CSV text as cells by column: delimiter and header row are found out, ragged lines are refused."""
+"""CSV text as cells by column: by pandas where every line has the same number of cells, else by Python's own reader.
 
-import contextlib
+pandas fills short lines up and forgives odd quotes; what it is given here has neither, as a look at the bytes tells.
+"""
+
 import csv
 import io
-from collections import Counter
-from collections.abc import Sequence
-from itertools import islice
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from jaxsweep.data.columns import is_missing, parse_boolean, parse_number, parse_numbers
-from jaxsweep.data.rawtable import Table, check_names
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data.cells import DOUBTFUL, MISSING
+from jaxsweep.data.layout import BLANKS, Layout, find_layout, is_blank, reader
+from jaxsweep.data.options import TableOptions
+from jaxsweep.data.rawtable import Table
+from jaxsweep.data.textfile import read_text
 from jaxsweep.errors import RequestError
 
-DELIMITERS = (",", ";", "\t")
-SAMPLE = 50  # records by which a delimiter is judged
 
-
-def read_csv(path: Path, header: bool | None = None) -> Table:
-    """Return the cells of a CSV file by column, as text.
+def read_csv(
+    path: Path,
+    options: TableOptions | None = None,
+    *,
+    target: str | int | None = None,
+    text: Collection[str] = (),
+) -> Table:
+    """Return the cells of a CSV file by column: numbers as an array of pandas' type for them, all else as text.
 
     Args:
-        path: a UTF-8 file; cells separated by comma, semicolon or tab.
-        header: whether the first row holds the names. If None, it does when all its cells are distinct text and
-            do not look like the rows below: some column below is all numbers, or none of them occurs again below.
+        path: a file of text, packed or not.
+        options: what its owner says about it; what is left out is found out.
+        target: the target column, by which a header of numbers is told from data.
+        text: names of columns whose cells are wanted as they are written.
 
     Raises:
-        RequestError: no rows, another encoding, unbalanced quotes, ragged lines, a name that occurs twice.
+        RequestError: no rows, another encoding or format, a title above the table, unbalanced quotes, ragged lines.
     """
-    text = _text(path)
-    records = _records(text, _delimiter(text), path.name)
-    if not records:
-        raise RequestError(f"{path} is empty: it must have at least one row")
-    columns = [list(cells) for cells in zip(*records, strict=True)]
-    if header is None:
-        header = _has_header(columns)
-    names = [str(number) for number in range(len(columns))]
-    if header:
-        first = [cells.pop(0).strip() for cells in columns]
-        names = [name or number for name, number in zip(first, names, strict=True)]
-        check_names(names, path.name)
-    if not columns[0]:
+    options = options or TableOptions()
+    content = read_text(path, options.encoding)
+    layout = find_layout(content, path.name, options, target)
+    names = layout.names or tuple(str(number) for number in range(layout.width))
+    body = content[layout.start :]
+    notes = list(layout.notes)
+    raw = body.encode()
+    if _is_regular(raw, layout):
+        as_text = {number for number, name in enumerate(names) if name in text or options.decimal == ","}
+        cells = _by_pandas(raw, layout, [*MISSING - {DOUBTFUL}, *options.missing], as_text)
+    else:
+        cells, comments = _line_by_line(body, layout, path.name)
+        if comments:
+            notes.append(f"{comments} comment line{'s' * (comments != 1)} among the rows skipped")
+    if not cells or not len(cells[0]):
         raise RequestError(f"{path} has zero rows below its header: it must have at least one")
-    return Table(tuple(names), tuple(columns), len(columns[0]), named=header)
+    return Table(
+        names, tuple(cells), len(cells[0]), named=layout.names is not None, what=path.name, nameless=layout.nameless,
+        again=layout.again, delimiter=layout.delimiter, notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(
-            f"{path} is not text in UTF-8 (byte {content[error.start]:#04x} at position {error.start}): "
-            "save it as a CSV file in UTF-8"
-        ) from None
+def _by_pandas(raw: bytes, layout: Layout, missing: list[str], as_text: Collection[int]) -> list[Any]:
+    import pandas as pd
+
+    # Older versions round numbers otherwise than Python unless they are told.
+    older = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if older else {}
+    frame = pd.read_csv(
+        io.BytesIO(raw),
+        sep=r"\s+" if layout.delimiter == BLANKS else layout.delimiter,
+        header=None,
+        names=list(range(layout.width)),
+        index_col=False,
+        dtype=dict.fromkeys(as_text, object),
+        na_values=missing,
+        keep_default_na=False,
+        skipinitialspace=layout.delimiter != BLANKS,
+        low_memory=False,  # a column has one type from its first row to its last
+        encoding="utf-8",
+        **exact,
+    )
+    return [_cells(frame[number]) for number in frame.columns]
 
 
-def _reader(text: str, delimiter: str) -> Any:
-    # strict: an unbalanced quote would otherwise swallow the rest of the file in silence
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+def _cells(series: Any) -> Any:
+    if series.dtype.kind in "iufb":
+        return series.to_numpy()
+    return series.to_numpy(dtype=object, na_value=None)
 
 
-def _delimiter(text: str) -> str:
-    """Return the delimiter that cuts most lines of a sample into the same number of cells, then into most cells."""
-    scores = []
-    for delimiter in DELIMITERS:
-        lengths: Counter[int] = Counter()
-        with contextlib.suppress(csv.Error):  # to be reported once the delimiter is known
-            lengths.update(len(record) for record in islice(_reader(text, delimiter), SAMPLE) if record)
-        usual, times = lengths.most_common(1)[0] if lengths else (0, 0)
-        scores.append((usual > 1, times, usual))
-    return DELIMITERS[scores.index(max(scores))]
+def _is_regular(raw: bytes, layout: Layout) -> bool:
+    """Return whether every line has the width of the layout, and quotes stand around whole cells alone."""
+    data = np.frombuffer(raw, dtype=np.uint8)
+    mark = ord(layout.delimiter) if layout.delimiter.isascii() else 256
+    if mark == 256 or (layout.width == 1 and re.search(rb'(?:^|\n)(?:[ \t]+|"")(?:\n|$)', raw)):
+        return False  # a character of several bytes; a line without anything, which looks like a cell
+    outside: NDArray[np.bool_] | None = None
+    if b'"' in raw:
+        quotes = np.flatnonzero(data == ord('"'))
+        if len(quotes) % 2 or not _around_cells(data, quotes, layout.delimiter):
+            return False
+        outside = np.bitwise_xor.accumulate((data == ord('"')).astype(np.uint8)) == 0
+    ends = data == ord("\n")
+    if layout.delimiter == BLANKS:
+        blank = (data == ord(" ")) | (data == ord("\t")) | ends
+        if outside is not None:
+            blank &= outside
+        marks = ~blank & np.concatenate([[True], blank[:-1]])  # where cells begin
+    else:
+        marks = data == mark
+    if outside is not None:
+        ends, marks = ends & outside, marks & outside if layout.delimiter != BLANKS else marks
+    stops = np.flatnonzero(ends)
+    if not raw.endswith(b"\n"):
+        stops = np.append(stops, len(data))
+    counts = np.diff(np.searchsorted(np.flatnonzero(marks), stops), prepend=0)
+    filled = np.diff(stops, prepend=-1) > 1
+    return bool((counts[filled] == layout.width - (layout.delimiter != BLANKS)).all())
 
 
-def _records(text: str, delimiter: str, name: str) -> list[list[str]]:
+def _around_cells(data: NDArray[np.uint8], quotes: NDArray[np.int64], delimiter: str) -> bool:
+    """Return whether each opening quote begins a cell and each closing one ends it; doubled quotes do neither."""
+    between = np.zeros(257, dtype=bool)
+    between[[ord(delimiter), ord("\n"), ord('"'), 256, *([ord("\t")] if delimiter == BLANKS else [])]] = True
+    wide = np.concatenate([[256], data.astype(np.int16), [256]])
+    return bool(between[wide[quotes[0::2]]].all() and between[wide[quotes[1::2] + 2]].all())
+
+
+def _line_by_line(body: str, layout: Layout, name: str) -> tuple[list[list[str]], int]:
+    """Return the cells by column, and how many comment lines stand among the rows; RequestError for ragged lines."""
+    rows = reader(iter(io.StringIO(body, newline="")), layout.delimiter)
     records: list[list[str]] = []
-    reader = _reader(text, delimiter)
-    first_line = 0
+    ragged: tuple[int, int] | None = None
+    comments, line = 0, layout.line
     try:
         while True:
-            line = reader.line_num + 1
-            record = next(reader)
-            if len(record) == 0 or (len(record) == 1 and not record[0].strip()):
-                continue  # a blank line
-            first_line = first_line or line
-            if records and len(record) != len(records[0]):
-                raise RequestError(
-                    f"line {line} of {name} has {len(record)} cell{'s' * (len(record) != 1)}: "
-                    f"it must have {len(records[0])}, as line {first_line} has"
-                )
-            records.append(record)
+            line = layout.line + rows.line_num
+            record = next(rows)
+            if is_blank(record):
+                continue
+            if ragged is not None:
+                break
+            if len(record) == layout.width + 1 and layout.delimiter == BLANKS and not record[-1]:
+                record.pop()
+            if len(record) == layout.width:
+                records.append(record)
+            elif record[0].startswith("#"):
+                comments += 1
+            else:
+                ragged = (line, len(record))
     except StopIteration:
-        return records
+        line = 0
     except csv.Error as error:
         raise RequestError(f"line {line} of {name} cannot be read as CSV: {error}") from None
-
-
-def _has_header(columns: Sequence[Sequence[str]]) -> bool:
-    first = [cells[0].strip() for cells in columns]
-    names = [cell for cell in first if cell]  # pandas writes no name over its index
-    if not names or any(is_missing(cell) or _is_value(cell) for cell in names):
-        return False
-    if any(_is_numeric(cells[1:]) for cells in columns):
-        return True  # words over numbers, even if a name occurs twice
-    if len(set(names)) < len(names):
-        return False
-    return not any(
-        name in {cell.strip() for cell in cells[1:]} for name, cells in zip(first, columns, strict=True) if name
-    )
-
-
-def _is_value(cell: str) -> bool:
-    return parse_number(cell) is not None or parse_boolean(cell) is not None
-
-
-def _is_numeric(cells: Sequence[str]) -> bool:
-    return not all(map(is_missing, cells)) and parse_numbers(cells) is not None
+    if ragged is not None:
+        at, cells = ragged
+        last = "; it is the last line, and may be a remark" if line == 0 and records else ""
+        raise RequestError(
+            f"line {at} of {name} has {cells} cell{'s' * (cells != 1)}: it must have {layout.width}, "
+            f"as line {layout.first} has{last}"
+        )
+    return [list(column) for column in zip(*records, strict=True)] or [[] for _ in range(layout.width)], comments

@@ -11,22 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Column, make_column
-from jaxsweep.data.labels import Label, Target, Task, check_target, encode_target, infer_task, target_cells
+from jaxsweep.data.labels import Label, Task, check_task, describe_task, target_cells
+from jaxsweep.data.options import MOST_CATEGORIES, TableOptions, table_options
+from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, as_array, check_index, check_names, table_of
+from jaxsweep.data.reading import Inputs, read_inputs
 from jaxsweep.errors import RequestError
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Rows that the user set aside for validation or testing: the same columns, and their target."""
-
-    inputs: tuple[Column, ...]
-    target: NDArray[Any]
-
-    @property
-    def rows(self) -> int:
-        """Return the number of rows."""
-        return len(self.target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +35,10 @@ class Dataset:
         test: the user's own test part, if any.
         origin: where the data can be read again, by the keys of a sweep file's [data]; None for data in memory.
         named: whether the table names its columns: False for arrays, and CSV without a header.
+        groups: which rows stay together when rows are split, int64 [rows]; None: none do.
+        most_categories: words of a column that get a feature each, the most frequent ones; all others share one.
+        notes: how the columns were read, as far as their owner might wonder.
+        options: what the owner of a file said about it.
     """
 
     name: str
@@ -58,9 +52,18 @@ class Dataset:
     test: Part | None = None
     origin: Mapping[str, Any] | None = field(default=None, compare=False)
     named: bool = True
+    groups: NDArray[np.int64] | None = None
+    most_categories: int = MOST_CATEGORIES
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    options: TableOptions = field(default_factory=TableOptions, compare=False)
 
     def __post_init__(self) -> None:
         _check_inputs(self)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(count_kinds(self.inputs))
+        classes = "" if self.classes is None else f" of {len(self.classes)} classes"
+        return f"Dataset({self.name!r}, {self.rows:,} rows, {kinds}, {self.task}{classes})"
 
     @property
     def rows(self) -> int:
@@ -89,6 +92,8 @@ class Dataset:
         image_shape: tuple[int, int] | None = None,
         name: str = "arrays",
         feature_names: Sequence[str] | None = None,
+        groups: Any = None,
+        **options: Any,
     ) -> "Dataset":
         """Return NumPy arrays or pandas frames as a dataset.
 
@@ -96,17 +101,24 @@ class Dataset:
             X: [rows, features], or images [rows, height, width]. Columns of a frame may hold numbers, booleans,
                 text, categories and missing values.
             y: [rows] labels or numbers, in the order of the rows of X; a series beside a frame needs its index.
-            task: classification or regression. If None, text, booleans and up to 20 distinct integers are classes.
+            task: classification or regression. If None, text, booleans and up to 20 distinct whole numbers are classes.
             X_val, y_val: a validation part of your own, used as it is.
             X_test, y_test: a test part of your own, used as it is.
             image_shape: (height, width) where the features are the pixels of an image, row by row.
             name: what messages and reports call the data.
             feature_names: names of the features; a frame brings its own, an array's are 0, 1, ...
+            groups: [rows] labels; rows with the same one stay together when rows are split.
+            **options: those of `read_table` that say how cells are read: `categories`, `numbers`, `missing`, `drop`,
+                `keep`, `day_first`, `missing_target`, `min_class_rows`, `most_categories`.
 
         Raises:
             RequestError: shapes or pandas indices that do not fit together, types that are neither numbers nor text,
                 infinite values, a target that does not fit the task.
         """
+        said = table_options(options)
+        for key in said.said.keys() - CELL_OPTIONS:
+            raise RequestError(f"{key} = {getattr(said, key)!r} is for files: arrays and frames have no such thing")
+        check_task(task)
         given = [("X", X, "y", y), ("X_val", X_val, "y_val", y_val), ("X_test", X_test, "y_test", y_test)]
         given = [(a, b, c, d) for a, b, c, d in given if a == "X" or b is not None or d is not None]
         image_shape = _image_shape(X, image_shape)
@@ -124,18 +136,61 @@ class Dataset:
             check_index(part_x, part_y, x_name, y_name)
             tables.append(table)
             targets.append(cells)
-        columns = _aligned([part[0] for part in given], tables)
+        together = None if groups is None else group_codes(groups, len(targets[0]), "X")
         target_name = str(y.name) if getattr(y, "name", None) is not None else "y"
-        parts = _encode_parts(targets, target_name, [part[2] for part in given], task)
+        tables[0], targets[0], rows, left = with_target(tables[0], targets[0], said, task)
+        inputs = _inputs(tables[0], said, image_shape is not None)
+        _check_same(tables, [part[0] for part in given])
+        columns = [inputs.columns]
+        columns += [
+            read_alike(inputs.columns, table, part[0]) for table, part in zip(tables[1:], given[1:], strict=True)
+        ]
+        parts = encode_parts(targets, target_name, [part[2] for part in given], task)
         extra = {
-            part[0]: Part(inputs, target.values)
-            for part, inputs, target in zip(given[1:], columns[1:], parts[1:], strict=True)
+            part[0]: Part(own, target.values)
+            for part, own, target in zip(given[1:], columns[1:], parts[1:], strict=True)
         }
         first = parts[0]
         return cls(
             name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
             validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
+            groups=None if together is None else together[rows], most_categories=said.most_categories,
+            notes=(*left, *inputs.notes, describe_task(first, target_name, given=task is not None)), options=said,
         )  # fmt: skip
+
+
+CELL_OPTIONS = {
+    "categories", "numbers", "missing", "drop", "keep", "decimal", "day_first", "missing_target", "min_class_rows",
+    "most_categories",
+}  # fmt: skip
+
+
+def count_kinds(columns: Sequence[Column]) -> list[str]:
+    """Return how many raw columns are numbers, categories and dates: `22 numbers`, `5 categories`, `1 date`."""
+    dates = {column.reading.column for column in columns if column.reading and column.reading.date}
+    plain = [column.kind for column in columns if not (column.reading and column.reading.date)]
+    counts = (("number", plain.count("number")), ("category", plain.count("category")), ("date", len(dates)))
+    plural = {"number": "numbers", "category": "categories", "date": "dates"}
+    return [f"{count:,} {name if count == 1 else plural[name]}" for name, count in counts if count]
+
+
+def _inputs(table: Table, options: TableOptions, image: bool) -> Inputs:
+    """Return the columns of X; those of an image stay as they are, and so do those of an array, whose rows have all."""
+    check_names(table.names, "X")
+    gone = {table.find(column, "X", "drop: column") for column in options.drop}
+    which = [number for number in range(len(table.names)) if number not in gone]
+    if image and all(getattr(getattr(cells, "dtype", None), "kind", "O") in "biuf" for cells in table.cells):
+        return Inputs(tuple(make_column(name, cells) for name, cells in zip(table.names, table.cells, strict=True)), ())
+    return read_inputs(table, which, options, "X", chosen=table.named)
+
+
+def _check_same(tables: Sequence[Table], whats: Sequence[str]) -> None:
+    first = tables[0]
+    for what, table in zip(whats[1:], tables[1:], strict=True):
+        if len(table.names) != len(first.names) or (table.named and set(table.names) != set(first.names)):
+            raise RequestError(
+                f"{what} has the columns {list(table.names)}, X has {list(first.names)}: they must be the same"
+            )
 
 
 def _image_shape(X: Any, image_shape: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -161,60 +216,11 @@ def _vector(y: Any, what: str) -> Any:
     return y
 
 
-def _aligned(whats: Sequence[str], tables: Sequence[Table]) -> list[tuple[Column, ...]]:
-    """Return each part's columns, in the order and of the kinds of the first part."""
-    first = tables[0]
-    check_names(first.names, whats[0])
-    result = [tuple(make_column(name, cells) for name, cells in zip(first.names, first.cells, strict=True))]
-    for what, table in zip(whats[1:], tables[1:], strict=True):
-        if len(table.names) != len(first.names) or (table.named and set(table.names) != set(first.names)):
-            raise RequestError(
-                f"{what} has the columns {list(table.names)}, X has {list(first.names)}: they must be the same"
-            )
-        place = {name: number for number, name in enumerate(table.names if table.named else first.names)}
-        try:
-            result.append(tuple(make_column(col.name, table.cells[place[col.name]], col.kind) for col in result[0]))
-        except RequestError as error:
-            raise RequestError(f"{what}: {error}") from None
-    return result
-
-
-def _encode_parts(
-    targets: Sequence[list[Any]], target_name: str, whats: Sequence[str], task: str | None
-) -> list[Target]:
-    """Encode the targets of all parts with one set of classes, all of which the first part must know."""
-    for what, cells in zip(whats, targets, strict=True):
-        check_target(cells, target_name if what == "y" else what)
-    whole = encode_target([cell for cells in targets for cell in cells], target_name, task or infer_task(targets[0]))
-    result, start = [], 0
-    for cells in targets:
-        result.append(Target(whole.task, whole.values[start : start + len(cells)], whole.classes))
-        start += len(cells)
-    if whole.classes is not None:
-        known = set(result[0].values.tolist())
-        for what, part in zip(whats[1:], result[1:], strict=True):
-            unknown = sorted(set(part.values.tolist()) - known)
-            if unknown:
-                raise RequestError(
-                    f"{what} has the class {whole.classes[unknown[0]]!r}, which {whats[0]} has not: "
-                    "every class needs rows to train on"
-                )
-    return result
-
-
 def _check_inputs(data: Dataset) -> None:
     if not data.inputs:
         raise RequestError(f"{data.name} has no input columns: at least one besides the target is needed")
     if data.rows == 0:
         raise RequestError(f"{data.name} has zero rows: at least one is needed")
-    for column in data.inputs:
-        if column.kind == "category":
-            distinct = len({value for value in column.values if value is not None})
-            if distinct >= data.rows:
-                raise RequestError(
-                    f"column {column.name!r} has {distinct} categories in {data.rows} rows of {data.name}, so that it "
-                    f"says nothing about new rows: leave it out with drop={column.name!r}"
-                )
     if data.image_shape is not None:
         height, width = data.image_shape
         if height * width != len(data.inputs) or any(column.kind != "number" for column in data.inputs):
@@ -227,6 +233,8 @@ def _check_inputs(data: Dataset) -> None:
 def _contents(data: Dataset) -> Iterator[bytes]:
     yield json.dumps([data.task, data.classes, data.target_name, data.image_shape]).encode()
     parts = [Part(data.inputs, data.target), data.validation, data.test]
+    if data.groups is not None:
+        yield b"groups" + data.groups.astype("<i8").tobytes()
     for number, part in enumerate(parts):
         if part is None:
             continue

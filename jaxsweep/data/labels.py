@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -9,7 +10,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import LARGEST, Raw, is_missing, parse_boolean, parse_number
+from jaxsweep.data.cells import DOUBTFUL, PLUS, is_missing, parse_boolean, parse_number
+from jaxsweep.data.columns import LARGEST, Raw, Words, words_of
+from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
+from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.errors import RequestError
 
 Task = Literal["classification", "regression"]
@@ -17,6 +21,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
+FEW_CLASSES = 5  # so many may be classes even if most of them stand in a single row
+MOSTLY = 0.5  # a target with this share of numbers is one of numbers
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -30,16 +36,12 @@ class Target:
 
 
 def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> Target:
-    """Return the target encoded for `task`, which is inferred if None.
-
-    Text, booleans and up to 20 distinct integers are classes; all other numbers are a regression target. What is an
-    integer is decided by the type, not by the value: 1.0 is none.
+    """Return the target encoded for `task`, which is inferred if None (see `infer_task`).
 
     Raises:
         RequestError: missing or infinite values, a single value, text where the task is regression.
     """
-    if task is not None and task not in TASKS:
-        raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
+    check_task(task)
     check_target(cells, name)
     kinds = {type(cell) for cell in cells}
     if task is None:
@@ -52,8 +54,18 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
     return target
 
 
+def check_task(task: str | None) -> None:
+    """Raise RequestError if a task is given that there is not."""
+    if task is not None and task not in TASKS:
+        raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
+
+
 def target_cells(name: str, raw: Raw) -> list[Any]:
     """Return a target from an array, a list or a series as plain Python values, None for missing. Text stays text."""
+    kind = getattr(getattr(raw, "dtype", None), "kind", "O")
+    if not hasattr(raw, "isna") and kind in "biuf":  # the common case, fast
+        return raw.tolist() if kind in "biu" else [None if cell != cell else cell for cell in raw.tolist()]
+    doubtful = False
     if hasattr(raw, "isna"):
         gone = raw.isna().to_numpy(dtype=bool)
         values: list[Any] = [None if missing else cell for cell, missing in zip(raw.tolist(), gone, strict=True)]
@@ -64,54 +76,145 @@ def target_cells(name: str, raw: Raw) -> list[Any]:
             values[row] = cell = cell.item()
         if isinstance(cell, str):
             values[row] = cell.strip()
-        elif not is_missing(cell) and not isinstance(cell, (bool, int, float)):
+            doubtful |= values[row] in (PLUS, DOUBTFUL)
+        elif is_missing(cell):
+            values[row] = None
+        elif not isinstance(cell, (bool, int, float)):
             number = parse_number(cell)  # a Decimal or a Fraction
             if number is None:
                 raise RequestError(
                     f"target {name!r} holds a {type(cell).__name__}, {cell!r}: it must be numbers, text or booleans"
                 )
             values[row] = number
-    return values
+    kept = DOUBTFUL if doubtful and PLUS in values else None
+    return [None if isinstance(cell, str) and cell != kept and is_missing(cell) else cell for cell in values]
 
 
-def typed_cells(cells: Sequence[str]) -> list[Any]:
-    """Return the cells of a CSV target as integers, numbers, booleans or else text: the first that fits them all."""
-    stripped = [cell.strip() for cell in cells]
-    present = [cell for cell in stripped if not is_missing(cell)]
-    distinct = dict.fromkeys(present)
-    typed: dict[str, Any] = {}
-    if all(_INTEGER.fullmatch(cell) for cell in distinct):
-        typed = {cell: int(cell) for cell in distinct}
-    elif all(parse_number(cell) is not None for cell in distinct):
-        typed = {cell: parse_number(cell) for cell in distinct}
-    elif all(parse_boolean(cell) is not None for cell in distinct):
-        typed = {cell: parse_boolean(cell) for cell in distinct}
-    return [None if is_missing(cell) else typed.get(cell, cell) for cell in stripped]
+def is_absent(cell: Any) -> bool:
+    """Return whether a target's cell, as `target_cells` and `typed_cells` give it, is missing."""
+    return cell is None or cell != cell
+
+
+def typed_cells(
+    cells: Sequence[str | None],
+    name: str,
+    options: TableOptions | None = None,
+    delimiter: str | None = None,
+    task: str | None = None,
+) -> tuple[list[Any], str | None]:
+    """Return text cells of a target as integers, numbers, booleans or else text: the first that fits them all.
+
+    Args:
+        cells: as they stand in a file.
+        name: the target's name.
+        options: what the owner of the table says about it.
+        delimiter: of the file, by which a comma is told from a decimal one.
+        task: what the target is for, if that is said.
+
+    Returns:
+        The cells, None for missing, and a note for the owner of the table if numbers are written in a form.
+
+    Raises:
+        RequestError: numbers whose separators may be decimal ones or not; numbers with a few other words.
+    """
+    options = options or TableOptions()
+    found = words_of(list(cells), options.missing)
+    assert found is not None  # a file holds text
+    words = found.words
+    note = None
+    typed: list[Any] = list(words)
+    points = options.decimal == "," and not all(_INTEGER.fullmatch(word) for word in words)
+    form = None if not words else find_form(words, options.decimal, delimiter)
+    if all(_INTEGER.fullmatch(word) for word in words):
+        typed = [int(word) for word in words]
+    elif not points and all(parse_number(word) is not None for word in words):
+        typed = [parse_number(word) for word in words]
+    elif all(parse_boolean(word) is not None for word in words):
+        typed = [parse_boolean(word) for word in words]
+    elif isinstance(form, Ambiguous):
+        raise RequestError(
+            f"target {name!r} holds numbers such as {form.word!r}, whose separator may be a decimal one or not: "
+            "--set decimal=, or --set decimal=. tells (in Python decimal=',' or decimal='.')"
+        )
+    elif form is not None:
+        typed = [form.parse(word) for word in words]
+        note = f"the target is read as numbers with {form.describe()}"
+    elif len(words) > MOST_INTEGER_CLASSES and task != "classification":
+        _check_almost_numbers(found, name, options, delimiter)
+    values = [*typed, None]
+    return [values[code] for code in found.codes.tolist()], note
+
+
+def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimiter: str | None) -> None:
+    """Raise RequestError if most cells of a target are numbers, and too many for classes, but some are not."""
+    form = next(
+        (
+            form
+            for word in found.words[:50]
+            if isinstance(form := find_form([word], options.decimal, delimiter), NumberForm)
+        ),
+        None,
+    )
+    parse = parse_number if form is None else form.parse
+    fits = np.array([parse(word) is not None or parse_number(word) is not None for word in found.words], dtype=bool)
+    if found.counts[fits].sum() < MOSTLY * found.counts.sum():
+        return
+    word = int(np.argmin(fits))
+    ways = f"{setting('numbers', [name])} --set missing_target=drop leaves such rows out"
+    raise RequestError(
+        f"target {name!r} holds numbers, and {found.words[word]!r} in row {found.first_row(word)} (from 0): "
+        f"{ways}, and --task classification takes every word as a class"
+    )
 
 
 def check_target(cells: Sequence[Any], name: str) -> None:
     """Raise RequestError if a target has missing or infinite values."""
-    gone = [row for row, cell in enumerate(cells) if is_missing(cell)]
+    gone = [row for row, cell in enumerate(cells) if cell is None or cell != cell]
     if gone:
-        count = f"{len(gone)} missing value{'s' * (len(gone) > 1)}"
+        count = f"{len(gone):,} missing value{'s' * (len(gone) > 1)}"
         raise RequestError(
-            f"target {name!r} has {count}, the first in row {gone[0]} (from 0): every row needs a target, "
-            "so leave such rows out"
+            f"target {name!r} has {count}, the first in row {gone[0]} (from 0): every row needs a target; "
+            "--set missing_target=drop leaves such rows out (in Python missing_target='drop')"
         )
-    for row, cell in enumerate(cells):
-        if isinstance(cell, (int, float)) and abs(cell) > LARGEST:
-            raise RequestError(
-                f"target {name!r} has the value {str(cell)[:20]} in row {row} (from 0): "
-                "every value must be a finite number, no larger than 1e150"
-            )
+    numbers = (int, float)
+    row = next((row for row, cell in enumerate(cells) if isinstance(cell, numbers) and abs(cell) > LARGEST), None)
+    if row is not None:
+        raise RequestError(
+            f"target {name!r} has the value {str(cells[row])[:20]} in row {row} (from 0): "
+            "every value must be a finite number, no larger than 1e150"
+        )
 
 
 def infer_task(cells: Sequence[Any]) -> Task:
-    """Return the task that a target without missing values asks for."""
+    """Return the task that a target without missing values asks for.
+
+    Text, booleans and up to 20 distinct whole numbers are classes, unless many of those stand in one row alone; all
+    other numbers are a regression target.
+    """
     kinds = {type(cell) for cell in cells}
-    if kinds <= {int}:
-        return "classification" if len(set(cells)) <= MOST_INTEGER_CLASSES else "regression"
-    return "regression" if kinds <= {int, float} else "classification"
+    if not kinds <= {int, float}:
+        return "classification"
+    counts: Counter[float] = Counter()
+    for cell in cells:
+        counts[cell] += 1
+        if len(counts) > MOST_INTEGER_CLASSES or math.floor(cell) != cell:
+            return "regression"
+    single = sum(count == 1 for count in counts.values())
+    return "regression" if len(counts) > FEW_CLASSES and 2 * single > len(counts) else "classification"
+
+
+def describe_task(target: Target, name: str, given: bool) -> str:
+    """Return which task a target is trained for, and how to ask for the other one."""
+    if target.classes is None:
+        text = f"target {name!r} is taken as numbers (regression)"
+        other = "classification"
+    else:
+        text = f"target {name!r} is taken as {len(target.classes):,} classes (classification)"
+        other = "regression" if not any(isinstance(label, str) for label in target.classes) else ""
+    return text if given or not other else f"{text}; --task {other} takes it as {_TAKEN[other]}"
+
+
+_TAKEN = {"classification": "classes", "regression": "numbers"}
 
 
 def _classes(cells: Sequence[Any], kinds: set[type]) -> Target:
@@ -125,6 +228,8 @@ def _classes(cells: Sequence[Any], kinds: set[type]) -> Target:
 
 
 def _regression(cells: Sequence[Any], name: str) -> Target:
+    if {type(cell) for cell in cells} <= {int, float, bool}:
+        return Target("regression", np.array(cells, dtype=np.float64), None)
     values = np.empty(len(cells))
     for row, cell in enumerate(cells):
         number = float(cell) if isinstance(cell, bool) else parse_number(cell)

@@ -1,20 +1,21 @@
 """A dataset, split and standardized: what training runs on. A pure function of (data, split, folds, seed)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data.assign import assign, check_folds
 from jaxsweep.data.columns import Column
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Label, Task
 from jaxsweep.data.moments import deviation
+from jaxsweep.data.options import NEW_FILES
 from jaxsweep.data.preprocess import Preprocessor
-from jaxsweep.data.splits import DEFAULT_SPLIT, PARTS, allocate, check_split, shuffled
+from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
-from jaxsweep.streams import check_seed
 
 LARGEST_BYTES = 8 * 2**30
 
@@ -40,6 +41,7 @@ class Prepared:
         preprocessors: one for each split.
         fingerprint: that of the dataset.
         named: whether the dataset's table names its columns.
+        table: what was said about its file, and holds for new ones of its kind.
         train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
             targets of each split's part; exactly 0 where they are constant up to rounding, where there are no rows,
             and for classification.
@@ -62,12 +64,13 @@ class Prepared:
     preprocessors: tuple[Preprocessor, ...]
     fingerprint: str
     named: bool = True
+    table: Mapping[str, Any] = field(default_factory=dict)
     train_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     val_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: int = 0, seed: int = 0) -> Prepared:
+def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 0, seed: int = 0) -> Prepared:
     """Return the data split and standardized.
 
     A validation or test part that the dataset brings is used as it is; one that it does not bring is split off the
@@ -76,83 +79,28 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: int = 
     Args:
         data: the raw data.
         split: fractions of training, validation and test rows; the last may be 0.
-        folds: k > 1 for k-fold cross-validation in place of the validation part; the test part stays apart.
+        folds: k > 1 for k-fold cross-validation in place of the validation part, where the test part stays apart; or
+            pairs (training rows, validation rows), whose other rows are the test part.
         seed: decides which rows go where; 0 is a seed like any other.
 
     Raises:
         RequestError: illegal arguments, or fewer rows (of a class) than the split needs.
     """
-    folds = _check_folds(folds, data)
-    own_validation = data.validation is not None
-    fractions = check_split(split, needs_validation=not folds and not own_validation)
-    shares = [fractions[0], fractions[1], fractions[2]]
-    if folds or own_validation:
-        shares[1] *= 0
-    if data.test is not None:
-        shares[2] *= 0
-    shares[0] = 1 - shares[1] - shares[2]
-    train, val, test = _assign(data, shares, folds, check_seed(seed))
-    pool = np.sort(np.concatenate([train[0], val[0]]))
+    found = assign(data, split, check_folds(folds), seed)
+    pool = np.unique(np.concatenate([*found.train, *found.val]))
     columns, target = _rows_of(data, pool)
-    train = [np.searchsorted(pool, rows) for rows in train]
-    val = [np.searchsorted(pool, rows) for rows in val]
+    train = [np.searchsorted(pool, rows) for rows in found.train]
+    val = [np.searchsorted(pool, rows) for rows in found.val]
     if data.validation is not None:
         val = [np.arange(len(pool), len(pool) + data.validation.rows)]
         pairs = zip(columns, data.validation.inputs, strict=True)
-        columns = tuple(Column(a.name, a.kind, np.concatenate([a.values, b.values])) for a, b in pairs)
+        columns = tuple(Column(a.name, a.kind, np.concatenate([a.values, b.values]), a.reading) for a, b in pairs)
         target = np.concatenate([target, data.validation.target])
-    test_columns, test_target = _rows_of(data, test) if data.test is None else (data.test.inputs, data.test.target)
+    if data.test is None:
+        test_columns, test_target = _rows_of(data, found.test)
+    else:
+        test_columns, test_target = data.test.inputs, data.test.target
     return _standardized(data, columns, target, train, val, test_columns, test_target)
-
-
-def _check_folds(folds: int, data: Dataset) -> int:
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
-        raise RequestError(f"folds = {folds!r} is not legal: it must be 0, or an integer of at least 2")
-    if folds and data.validation is not None:
-        raise RequestError(f"folds = {folds} does not go with a validation part of your own: leave out one of the two")
-    return int(folds)
-
-
-def _assign(
-    data: Dataset, shares: Sequence[Any], folds: int, seed: int
-) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Return the rows of the training and validation part of each split, and of the test part, all ascending."""
-    groups = [np.arange(data.rows)]
-    if data.classes is not None:
-        groups = [np.flatnonzero(data.target == code) for code in range(len(data.classes))]
-    least = [max(folds, 1), int(shares[1] > 0), int(shares[2] > 0)]
-    _check_rows(data, [len(group) for group in groups], least, folds)
-    counts = allocate([len(group) for group in groups], shares, least)
-    dealt = 0
-    fold_parts: list[list[NDArray[np.int64]]] = [[] for _ in range(folds)]
-    parts: list[list[NDArray[np.int64]]] = [[], [], []]
-    for code, (group, count) in enumerate(zip(groups, counts, strict=True)):
-        rows = shuffled(group, seed, code)
-        for part, piece in enumerate(np.split(rows, np.cumsum(count)[:-1])):
-            parts[part].append(piece)
-        for fold in range(folds):
-            # Each class goes on dealing where the one before stopped, so that the folds stay equally large.
-            fold_parts[(dealt + fold) % folds].append(parts[0][-1][fold::folds])
-        dealt += count[0]
-    train, val, test = (np.sort(np.concatenate(part)) for part in parts)
-    if not folds:
-        return [train], [val], test
-    held_out = [np.sort(np.concatenate(part)) for part in fold_parts]
-    return [np.setdiff1d(train, rows) for rows in held_out], held_out, test
-
-
-def _check_rows(data: Dataset, sizes: Sequence[int], least: Sequence[int], folds: int) -> None:
-    names = [name for name, low in zip(PARTS, least, strict=True) if low]
-    what = " and ".join(names) if len(names) < 3 else "train, validation and test"
-    if folds:
-        what = f"{folds} folds" + (" and a test part" if least[2] else "")
-    for code, size in enumerate(sizes):
-        if size < sum(least):
-            whose = f"{data.name} has" if data.classes is None else f"class {data.classes[code]!r} of {data.name} has"
-            raise RequestError(
-                f"{whose} {size} row{'s' * (size != 1)}: splitting into {what} needs at least {sum(least)}"
-                f"{'' if data.classes is None else ' of each class'}"
-            )
 
 
 def _rows_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[tuple[Column, ...], NDArray[Any]]:
@@ -179,6 +127,7 @@ def _standardized(
             target=target if regression else None,
             classes=data.classes,
             image=data.image_shape is not None,
+            most_categories=data.most_categories,
         )
         for rows in train
     )
@@ -214,6 +163,7 @@ def _standardized(
         preprocessors=preprocessors,
         fingerprint=data.fingerprint,
         named=data.named,
+        table={key: value for key, value in data.options.said.items() if key in NEW_FILES},
         train_variance=variance(target, train),
         val_variance=variance(target, val),
         test_variance=variance(test_target, [slice(None)] * len(train)),

@@ -5,16 +5,18 @@ What `to_json` gives is the `inputs`, and the `classes` or `target`, of an expor
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import Column, make_column
+from jaxsweep.data.columns import Column, Kind, Reading, make_column
 from jaxsweep.data.labels import Label
 from jaxsweep.data.moments import moments
+from jaxsweep.data.options import MOST_CATEGORIES
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.unknown import UnknownWords, describe_unknown, frames_to_user
 from jaxsweep.errors import RequestError, suggestion
@@ -32,15 +34,21 @@ class NumberInput:
     scale: float
     fill: float
     indicator: bool
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
 class CategoryInput:
-    """A one-hot encoded category: one feature for each entry of `categories`, and one with the indicator."""
+    """A one-hot encoded category: one feature for each entry of `categories`.
+
+    With `other` there is one more for all words that are not among them, and with `indicator` one for missing values.
+    """
 
     name: str
     categories: tuple[str, ...]
     indicator: bool
+    reading: Reading | None = None
+    other: bool = False
 
 
 Input: TypeAlias = NumberInput | CategoryInput
@@ -76,6 +84,7 @@ class Preprocessor:
         target: Floats | None = None,
         classes: tuple[Label, ...] | None = None,
         image: bool = False,
+        most_categories: int = MOST_CATEGORIES,
     ) -> "Preprocessor":
         """Return the preprocessor for a training part.
 
@@ -88,10 +97,17 @@ class Preprocessor:
             target: the regression target, float64 [rows]; None for classification.
             classes: the labels, for classification.
             image: whether the columns are pixels. They then share one mean and scale, since augmentation moves them.
+            most_categories: words of a column that get a feature each, the most frequent ones; the others share one.
         """
         pool = train if pool is None else pool
         category_rows = train if category_rows is None else category_rows
-        fitted = [_fit_column(column, train, pool, category_rows, image) for column in columns]
+        seen_columns: set[str] = set()  # several columns may come from one raw one: they are missing together
+        fitted = []
+        for column in columns:
+            raw = _raw_name(column.name, column.reading)
+            indicator = not image and raw not in seen_columns and bool(column.take(pool).missing.any())
+            seen_columns.add(raw)
+            fitted.append(_fit_column(column, train, category_rows, image, indicator, most_categories))
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
         if image:
             inputs = _shared_statistics(columns, train, inputs)
@@ -108,6 +124,8 @@ class Preprocessor:
                 names.append(entry.name)
             else:
                 names.extend(f"{entry.name}={word}" for word in entry.categories)
+                if entry.other:
+                    names.append(f"{entry.name}: other")
             if entry.indicator:
                 names.append(f"{entry.name} missing")
         return tuple(names)
@@ -124,10 +142,11 @@ class Preprocessor:
                 at += 1
             else:
                 code = {word: number for number, word in enumerate(entry.categories)}
-                codes = np.fromiter((code.get(word, -1) for word in column.values), dtype=np.int64, count=rows)
-                seen = np.flatnonzero(codes >= 0)
+                rest = len(entry.categories) if entry.other else -1
+                codes = np.fromiter((code.get(word, rest) for word in column.values), dtype=np.int64, count=rows)
+                seen = np.flatnonzero((codes >= 0) & ~missing)
                 x[seen, at + codes[seen]] = 1.0
-                at += len(entry.categories)
+                at += len(entry.categories) + entry.other
             if entry.indicator:
                 x[:, at] = missing
                 at += 1
@@ -168,7 +187,8 @@ class Preprocessor:
     def _describe_unknown(self, columns: Sequence[Column], what: str) -> str | None:
         pairs = zip(self.inputs, columns, strict=True)
         return describe_unknown(
-            what, [(column, entry.categories) for entry, column in pairs if isinstance(entry, CategoryInput)]
+            what,
+            [(col, entry.categories) for entry, col in pairs if isinstance(entry, CategoryInput) and not entry.other],
         )
 
     def _find_columns(self, X: Any) -> list[Column]:
@@ -176,20 +196,39 @@ class Preprocessor:
         table = X if isinstance(X, Table) else table_of(X, "X")
         if not table.names:
             raise RequestError(f"X has no columns: it must have the {len(self.inputs)} of the training data")
-        names = [entry.name for entry in self.inputs]
+        names = list(dict.fromkeys(_raw_name(entry.name, entry.reading) for entry in self.inputs))
         by_position = not table.named and (len(table.names) == len(names) or not isinstance(X, Table))
         if by_position and len(table.names) != len(names):
-            raise RequestError(f"X has {len(table.names)} columns: it must have the {len(names)} of the training data")
+            raise RequestError(
+                f"{table.what} has {len(table.names)} columns: it must have the {len(names)} of the training data"
+            )
         if not by_position:
-            check_names(table.names, "X", among=names)
+            found = [name if name in names else table.again.get(name, name) for name in table.names]
+            check_names(found, table.what, among=names)
         place = {name: number for number, name in enumerate(names if by_position else table.names)}
         columns = []
+        what = table.what if table.what != "X" else "the data"
         for entry in self.inputs:
-            if entry.name not in place:
-                raise RequestError(f"input column {entry.name!r} is not in the data{suggestion(entry.name, place)}")
-            kind = "number" if isinstance(entry, NumberInput) else "category"
-            columns.append(make_column(entry.name, table.cells[place[entry.name]], kind))  # type: ignore[arg-type]
+            raw = _raw_name(entry.name, entry.reading)
+            if raw not in place:
+                raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
+            kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
+            columns.append(make_column(entry.name, table.cells[place[raw]], kind, entry.reading))
         return columns
+
+    @property
+    def raw_names(self) -> frozenset[str]:
+        """The names of the raw columns that are needed."""
+        return frozenset(_raw_name(entry.name, entry.reading) for entry in self.inputs)
+
+    @property
+    def text_columns(self) -> frozenset[str]:
+        """The names of the raw columns whose cells must be read as they are written."""
+        return frozenset(
+            _raw_name(entry.name, entry.reading)
+            for entry in self.inputs
+            if isinstance(entry, CategoryInput) or (entry.reading is not None and not entry.reading.plain)
+        )
 
     def standardize_target(self, y: Floats) -> Floats:
         """Return a regression target [rows] as it is trained on."""
@@ -209,11 +248,14 @@ class Preprocessor:
         """Return `inputs`, and `classes` or `target`, as they stand in an exported network's `model.json`."""
         entries: list[dict[str, Any]] = []
         for entry in self.inputs:
+            how = entry.reading.to_json(entry.name) if entry.reading is not None else {}
             if isinstance(entry, NumberInput):
                 number = {"mean": entry.mean, "scale": entry.scale, "fill": entry.fill}
-                entries.append({"name": entry.name, "kind": "number", **number})
+                entries.append({"name": entry.name, "kind": "number", **number, **how})
             else:
-                entries.append({"name": entry.name, "kind": "category", "categories": list(entry.categories)})
+                other = {"other": True} if entry.other else {}
+                words = list(entry.categories)
+                entries.append({"name": entry.name, "kind": "category", "categories": words, **other, **how})
             if entry.indicator:
                 entries.append({"name": entry.name, "kind": "missing"})
         if self.classes is not None:
@@ -242,14 +284,26 @@ def _parse_inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
             values = [float(entry[key]) for key in ("mean", "scale", "fill")]
             if not all(map(math.isfinite, values)) or values[1] <= 0:
                 raise ValueError(f"input {entry['name']!r} has mean, scale and fill {values}, not finite numbers")
-            inputs.append(NumberInput(str(entry["name"]), values[0], values[1], values[2], indicator))
+            inputs.append(NumberInput(str(entry["name"]), values[0], values[1], values[2], indicator, _reading(entry)))
         elif entry["kind"] == "category":
-            inputs.append(CategoryInput(str(entry["name"]), tuple(map(str, entry["categories"])), indicator))
+            words = tuple(map(str, entry["categories"]))
+            inputs.append(
+                CategoryInput(str(entry["name"]), words, indicator, _reading(entry), bool(entry.get("other", False)))
+            )
         elif entry["kind"] != "missing":
             raise ValueError(f"input {entry['name']!r} is of kind {entry['kind']!r}, not number, category or missing")
         elif number == 0 or entries[number - 1]["name"] != entry["name"]:
             raise ValueError(f"the missing-value indicator of {entry['name']!r} does not follow its column")
     return tuple(inputs)
+
+
+def _reading(entry: Mapping[str, Any]) -> Reading | None:
+    found = Reading.from_json(entry)
+    return None if found == Reading(str(entry["name"])) else found
+
+
+def _raw_name(name: str, reading: Reading | None) -> str:
+    return name if reading is None else reading.column
 
 
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
@@ -258,20 +312,27 @@ def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None
     return None, float(document["target"]["mean"]), float(document["target"]["scale"])
 
 
-def _fit_column(column: Column, train: Rows, pool: Rows, category_rows: Rows, pixel: bool) -> tuple[Input, list[bool]]:
+def _fit_column(
+    column: Column, train: Rows, category_rows: Rows, pixel: bool, indicator: bool, most: int
+) -> tuple[Input, list[bool]]:
     """Return a raw column's entry, and for each of its features whether the training rows say anything by it."""
-    indicator = not pixel and bool(column.take(pool).missing.any())  # which would stand inside the image
     own = column.take(train)
     seen_missing = [bool(own.missing.any())] if indicator else []
     if column.kind == "category":
-        words = tuple(sorted({word for word in column.values[category_rows] if word is not None}))
+        counts = Counter(word for word in column.values[category_rows] if word is not None)
+        frequent = sorted(counts, key=lambda word: (-counts[word], word))[:most]
+        words, other = tuple(sorted(frequent)), len(counts) > most
         known = set(own.values)
-        return CategoryInput(column.name, words, indicator), [word in known for word in words] + seen_missing
+        seen = [word in known for word in words]
+        if other:
+            seen.append(bool(known - set(words) - {None}))
+        return CategoryInput(column.name, words, indicator, column.reading, other), seen + seen_missing
     present = own.values[~own.missing]
     fill = float(np.median(present)) if len(present) else 0.0
     mean, scale = moments(np.where(own.missing, fill, own.values))
     # A constant pixel is not 0 once it is standardized with the others, and augmentation moves others to its place.
-    return NumberInput(column.name, mean, scale or 1.0, fill, indicator), [pixel or scale > 0, *seen_missing]
+    seen = [pixel or scale > 0, *seen_missing]
+    return NumberInput(column.name, mean, scale or 1.0, fill, indicator, column.reading), seen
 
 
 def _shared_statistics(columns: Sequence[Column], train: Rows, inputs: Sequence[Input]) -> list[Input]:
@@ -279,4 +340,4 @@ def _shared_statistics(columns: Sequence[Column], train: Rows, inputs: Sequence[
     pixels = np.stack([column.values[train] for column in columns], axis=1)
     pixels = np.where(np.isnan(pixels), np.array([entry.fill for entry in numbers]), pixels)
     mean, scale = moments(pixels)
-    return [NumberInput(entry.name, mean, scale or 1.0, entry.fill, entry.indicator) for entry in numbers]
+    return [replace(entry, mean=mean, scale=scale or 1.0) for entry in numbers]

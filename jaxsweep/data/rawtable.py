@@ -1,25 +1,82 @@
 """Raw cells by column: what files, arrays and frames have in common before anything is known about their kinds."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Raw
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, suggestion
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Raw cells by column, before anything is known about their kinds. `named` is False if names are only numbers."""
+    """Raw cells by column, before anything is known about their kinds.
+
+    Attributes:
+        names: the columns' names.
+        cells: one entry a column, each [rows].
+        rows: the number of rows.
+        named: False if all names are only numbers.
+        what: what errors call the table.
+        nameless: the numbers of the columns that a header leaves without a name.
+        again: names that the columns have got since theirs stood before in the header, with the ones that they were.
+        delimiter: what separates cells, in a CSV file.
+        notes: what the owner of the table should know of how it was read.
+    """
 
     names: tuple[str, ...]
     cells: tuple[Raw, ...]
     rows: int
     named: bool = True
+    what: str = "X"
+    nameless: tuple[int, ...] = ()
+    again: Mapping[str, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def find(self, column: str | int, file: str, what: str) -> int:
+        """Return the number of a column given by name or number; a name goes before a number.
+
+        Raises:
+            RequestError: there is none, in words that call the table `file` and the column `what`.
+        """
+        name = str(column)
+        if name in self.names:
+            return self.names.index(name)
+        number = number_of(name)
+        if number is not None and number < len(self.names):
+            return number
+        found = self._in_first_row(name)
+        if found is not None:
+            raise RequestError(
+                f"{what} {name!r} is not among the columns of {file}, which was read without a header, but it stands "
+                f"in the first row (cell {found}): --set header=true (in Python header=True) makes names of that row"
+            )
+        if number is not None:
+            raise RequestError(
+                f"{what} {name} is not in {file}, whose columns have the numbers 0 to {len(self.names) - 1}"
+            )
+        hint = (
+            "" if self.named else ", which was read without a header (--set header=true makes names of its first row)"
+        )
+        raise RequestError(f"{what} {name!r} is not in {file}{hint}{suggestion(name, _shown(self.names))}")
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return the table with only the given rows."""
+        cells = tuple(
+            [column[row] for row in rows] if isinstance(column, list) else column.iloc[rows] if hasattr(column, "iloc")
+            else column[rows] for column in self.cells
+        )  # fmt: skip
+        return replace(self, cells=cells, rows=len(rows))
+
+    def _in_first_row(self, name: str) -> int | None:
+        if self.named or not self.rows:
+            return None
+        return next((number for number, cells in enumerate(self.cells) if _same(cells[0], name)), None)
 
 
 def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> Table:
@@ -29,7 +86,7 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
             raise RequestError(f"{what} is a pandas series: it must be a frame with one column a feature")
         names = tuple(str(name) for name in X.columns)
         cells: tuple[Raw, ...] = tuple(X.iloc[:, number] for number in range(X.shape[1]))
-        table = Table(names, cells, len(X))
+        table = Table(names, cells, len(X), what=what)
     else:
         values = as_array(X, what)
         if values.ndim == 3:
@@ -37,7 +94,7 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
         if values.ndim != 2:
             raise RequestError(f"{what} has shape {values.shape}: it must be [rows, features]")
         names = tuple(str(number) for number in range(values.shape[1]))
-        table = Table(names, tuple(values.T), len(values), named=False)
+        table = Table(names, tuple(values.T), len(values), named=False, what=what)
     if feature_names is None:
         return table
     if len(feature_names) != len(table.names):
@@ -45,7 +102,7 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
             f"feature_names has {len(feature_names)} names for the {len(table.names)} columns of {what}: "
             "there must be one for each column"
         )
-    return Table(tuple(str(name) for name in feature_names), table.cells, table.rows)
+    return replace(table, names=tuple(str(name) for name in feature_names), named=True)
 
 
 def check_names(names: Sequence[str], what: str, among: Collection[str] | None = None) -> None:
@@ -59,6 +116,33 @@ def check_names(names: Sequence[str], what: str, among: Collection[str] | None =
                 "every column needs a name of its own"
             )
         seen[name] = number
+
+
+def number_of(column: str | int) -> int | None:
+    """Return the number that a column is given by; None if it can only be a name."""
+    text = str(column)
+    return int(text) if text.isdecimal() and text.isascii() else None
+
+
+def numbered_twice(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return names of which those that occur again have a number behind them, as pandas has it.
+
+    The second value has the new names, with the ones that they were.
+    """
+    given, found = set(names), []
+    seen: Counter[str] = Counter()
+    again: dict[str, str] = {}
+    for name in names:
+        new = name
+        while seen[name] and (new == name or new in given):
+            new = f"{name}.{seen[name]}"
+            seen[name] += new in given
+        seen[name] += 1
+        given.add(new)
+        found.append(new)
+        if new != name:
+            again[new] = name
+    return found, again
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -98,3 +182,16 @@ def check_index(X: Any, y: Any, x_name: str, y_name: str) -> None:
 def _only_counts(index: Any) -> bool:
     """Return whether the labels of a pandas index are 0, 1, 2, ..."""
     return getattr(index.dtype, "kind", "O") in "iu" and bool((index.to_numpy() == np.arange(len(index))).all())
+
+
+def _same(cell: Any, name: str) -> bool:
+    if isinstance(cell, str) or cell is None:
+        return cell is not None and cell.strip() == name
+    try:
+        return float(cell) == float(name)
+    except ValueError:
+        return False
+
+
+def _shown(names: Sequence[str]) -> Sequence[str]:
+    return names if len(names) <= 50 else [*names[:50], "..."]

@@ -6,20 +6,29 @@ from typing import Any
 
 from jaxsweep.data.builtin import datasets, load_dataset
 from jaxsweep.data.dataset import Dataset
+from jaxsweep.data.options import OPTIONS, TableOptions
 from jaxsweep.data.tables import read_raw, read_table
 from jaxsweep.errors import RequestError
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where data come from: a built-in set by `name`, or a table by `path`; neither for data in memory."""
+class Source(TableOptions):
+    """Where data come from: a built-in set by `name`, or a table by `path`; neither for data in memory.
+
+    `validation` and `test` are further tables, `group` a column, as `read_table` takes them.
+    """
 
     name: str | None = None
     path: str | None = None
     target: str | int | None = None
     task: str | None = None
-    header: bool | None = None
-    drop: tuple[str | int, ...] = ()
+    validation: str | None = None
+    test: str | None = None
+    group: str | int | None = None
+
+
+_OWN = ("path", "target", "task", "validation", "test", "group")
+TABLE_KEYS = (*_OWN, *OPTIONS)  # what goes with a table on disk
 
 
 def open_source(source: Source) -> Dataset:
@@ -32,7 +41,8 @@ def open_source(source: Source) -> Dataset:
         if not Path(source.path).is_file():
             read_raw(source.path)  # refuses: what is wrong with the file comes before what is missing beside it
         raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
-    return read_table(source.path, target=source.target, task=source.task, header=source.header, drop=source.drop)
+    given = {key: value for key in TABLE_KEYS if (value := getattr(source, key)) is not None}
+    return read_table(given.pop("path"), **given)
 
 
 def looks_like_a_file(text: str) -> bool:

@@ -1,16 +1,22 @@
 """CSV and Parquet files as datasets."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxsweep.data.columns import make_column
+import numpy as np
+
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
-from jaxsweep.data.labels import encode_target, target_cells, typed_cells
+from jaxsweep.data.labels import check_task, describe_task, is_absent, target_cells, typed_cells
+from jaxsweep.data.options import TableOptions, table_options
+from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
-from jaxsweep.errors import RequestError, meant, nearest, suggestion
+from jaxsweep.data.reading import declared_number, read_inputs
+from jaxsweep.data.textfile import is_parquet
+from jaxsweep.errors import RequestError, meant, nearest
 
 
 def read_table(
@@ -19,59 +25,155 @@ def read_table(
     task: str | None = None,
     header: bool | None = None,
     drop: str | int | Iterable[str | int] | None = None,
+    *,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    group: str | int | None = None,
+    **options: Any,
 ) -> Dataset:
-    """Return a CSV or Parquet file as a dataset.
+    """Return a CSV or Parquet file as a dataset; `Dataset.notes` says how its columns were read.
 
     Args:
-        path: a file; `.parquet` and `.pq` are Parquet, everything else is CSV (comma, semicolon or tab).
+        path: a file: Parquet, or CSV, which may be packed as .gz, .bz2, .xz or .zip. Cells are separated by comma,
+            semicolon, tab, `|` or white space; lines that begin with `#` are skipped.
         target: the target column: its name, or its number from 0. A name goes before a number.
-        task: classification or regression. If None, text, booleans and up to 20 distinct integers are classes.
+        task: classification or regression. If None, text, booleans and up to 20 distinct whole numbers are classes.
         header: whether the first row of a CSV file holds the names; found out if None. Without a header the columns
             are named by their numbers from 0.
         drop: columns to leave out, by name or number.
+        validation: another such file, whose rows validate.
+        test: another such file, whose rows test.
+        group: a column whose rows stay together when rows are split: those of one patient, say. It is no input.
+        **options: the other fields of `TableOptions`, such as `categories`, `missing`, `delimiter` or `encoding`.
 
     Raises:
         RequestError: the file cannot be read or is no table, or the target or an input cannot be used.
     """
-    table, name = read_raw(path, header), Path(path).name
-    goal = _find(table, target, name, "target column")
-    dropped = [drop] if isinstance(drop, (str, int)) else list(drop or ())
-    gone = {_find(table, column, name, "drop: column") for column in dropped}
+    said = table_options({"header": header, "drop": () if drop is None else drop, **options})
+    check_task(task)
+    file = _path(path)
+    table = read_raw(file, options=said, target=target)
+    goal = table.find(target, file.name, "target column")
+    gone = {table.find(column, file.name, "drop: column") for column in said.drop}
     if goal in gone:
         raise RequestError(f"drop names the target column {table.names[goal]!r}: it must name input columns only")
-    keep = [number for number in range(len(table.names)) if number != goal and number not in gone]
-    if not keep:
+    together = None if group is None else table.find(group, file.name, "group: column")
+    if together == goal:
+        raise RequestError(f"group names the target column {table.names[goal]!r}: it must name another one")
+    which = [number for number in range(len(table.names)) if number not in gone | {goal, together}]
+    if not which:
         raise RequestError(
-            f"{name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
+            f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
         )
-    cells = table.cells[goal]
-    typed = typed_cells(cells) if isinstance(cells, list) else target_cells(table.names[goal], cells)
-    encoded = encode_target(typed, table.names[goal], task)
-    inputs = tuple(make_column(table.names[number], table.cells[number]) for number in keep)
-    origin = {"path": str(Path(path).resolve()), "target": target, "task": task, "header": header}
+    cells, note = _target(table, goal, said, task)
+    table, cells, _, dropped = with_target(table, cells, said, task)
+    inputs = read_inputs(table, which, said, file.name)
+    others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
+    tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
+    whats = [file.name, *(others[name].name for name in tables)]
+    name = table.names[goal]
+    encoded = encode_parts([cells, *(found[1] for found in tables.values())], name, whats, task)
+    parts = {
+        part: Part(read_alike(inputs.columns, found[0], others[part].name), own.values)
+        for (part, found), own in zip(tables.items(), encoded[1:], strict=True)
+    }
+    task_note = describe_task(encoded[0], name, given=task is not None)
+    notes = (*table.notes, *dropped, *inputs.notes, *([note] if note else []), task_note)
+    together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
+    origin = {"path": str(file.resolve()), "target": target, "task": task, **said.said}
+    origin |= {part: str(other.resolve()) for part, other in others.items()}
+    origin |= {} if group is None else {"group": group}
+    packed = file.suffix in (".gz", ".bz2", ".xz", ".zip")
     return Dataset(
-        Path(path).stem, encoded.task, inputs, encoded.values, encoded.classes, table.names[goal],
-        origin={**origin, "drop": tuple(dropped)}, named=table.named,
-    )  # fmt: skip
+        Path(file.stem).stem if packed else file.stem,
+        encoded[0].task,
+        inputs.columns,
+        encoded[0].values,
+        encoded[0].classes,
+        name,
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        origin=origin,
+        named=table.named,
+        groups=together_codes,
+        most_categories=said.most_categories,
+        notes=notes,
+        options=said,
+    )
 
 
-def read_raw(path: str | Path, header: bool | None = None) -> Table:
+def read_raw(
+    path: str | Path,
+    header: bool | None = None,
+    *,
+    options: TableOptions | None = None,
+    target: str | int | None = None,
+    text: Collection[str] = (),
+) -> Table:
     """Return a CSV or Parquet file as raw cells, such as `Preprocessor.transform_table` takes for prediction.
+
+    Args:
+        path: the file.
+        header: whether the first row of a CSV file holds the names; found out if None.
+        options: what else its owner says about it.
+        target: the target column, by which a header of numbers is told from data.
+        text: names of columns whose cells are wanted as they are written.
 
     Raises:
         RequestError: the file cannot be read, is no table, or has zero rows.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise RequestError(f"path = {path!r} is not legal: it must be the path of a CSV or Parquet file")
-    file = Path(path)
+    file = _path(path)
+    said = options or TableOptions()
+    said = said if header is None else replace(said, header=header)
     try:
         if file.is_dir():
             raise RequestError(f"{file} is a directory: it must be a CSV or Parquet file")
         if not file.exists():
             raise RequestError(f"{file} does not exist: it must be a CSV or Parquet file{_nearby(file)}")
-        return _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else read_csv(file, header)
+        if is_parquet(file):
+            return _read_parquet(file)
+        return read_csv(file, said, target=target, text={*text, *map(str, (*said.categories, *said.numbers))})
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({error.strerror or error}): it must be a readable file") from error
+
+
+def _path(path: str | Path) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise RequestError(f"path = {path!r} is not legal: it must be the path of a CSV or Parquet file")
+    return Path(path)
+
+
+def _target(table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[list[Any], str | None]:
+    """Return the target's cells as Python values, None for missing, and a note on how they were read."""
+    cells, name = table.cells[goal], table.names[goal]
+    if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
+        column, note = declared_number(name, cells, options, table.delimiter)
+        return [None if value != value else value for value in column.values.tolist()], note
+    text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
+    if text and all(isinstance(cell, str) or cell is None for cell in cells):
+        return typed_cells(cells, name, options, table.delimiter, task)
+    plain = target_cells(name, cells)
+    gone = {float(word) for word in options.missing if _is_number(word)}
+    return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _alike(other: Path, table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[Table, list[Any]]:
+    """Return another file with the columns of the first, and the cells of its target."""
+    said = replace(options, header=table.named) if options.header is None else options
+    found = read_raw(other, options=said)
+    cells, _ = _target(found, found.find(table.names[goal], other.name, "target column"), options, task)
+    if options.missing_target == "drop":
+        rows = np.array([row for row, cell in enumerate(cells) if not is_absent(cell)], dtype=np.int64)
+        return found.take(rows), [cells[row] for row in rows]
+    return found, cells
 
 
 def _read_parquet(file: Path) -> Table:
@@ -93,24 +195,6 @@ def _read_parquet(file: Path) -> Table:
     table = table_of(frame, file.name)
     check_names(table.names, file.name)
     return table
-
-
-def _find(table: Table, column: str | int, file: str, what: str) -> int:
-    """Return the number of a column given by name or number."""
-    name = str(column)
-    if name in table.names:
-        return table.names.index(name)
-    if name.isdecimal():
-        if int(name) < len(table.names):
-            return int(name)
-        raise RequestError(
-            f"{what} {name} is not in {file}, whose columns have the numbers 0 to {len(table.names) - 1}"
-        )
-    raise RequestError(f"{what} {name!r} is not in {file}{suggestion(name, _shown(table.names))}")
-
-
-def _shown(names: Sequence[str]) -> Sequence[str]:
-    return names if len(names) <= 50 else [*names[:50], "..."]
 
 
 def _nearby(file: Path) -> str:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
 
-from jaxsweep.data.columns import Column, parse_number
+from jaxsweep.data.cells import parse_number
+from jaxsweep.data.columns import Column
 
 EXAMPLES = 3  # words that a column is allowed in the sentence
 FEW = 10  # categories of training that the sentence lists

@@ -71,6 +71,7 @@ class Plan:
     workers: int  # that may hold a tile at a time ...
     at_once: int  # ... and that compute at a time
     room: float  # bytes that the tiles of one device may take together
+    notes: tuple[str, ...] = ()  # what the user should know before anything is trained
 
     @property
     def programs(self) -> int:
@@ -83,6 +84,7 @@ class Plan:
             "programs": self.programs,
             "predicted_seconds": round(self.predicted_seconds, 3),
             "predicted_bytes": self.predicted_bytes,
+            "notes": list(self.notes),
             "buckets": [
                 {
                     "depth": bucket.depth,

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -21,6 +21,7 @@ from safetensors.numpy import save as tensors_as_bytes
 
 from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
+from jaxsweep.data.options import table_options
 from jaxsweep.errors import RequestError
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
@@ -44,6 +45,7 @@ class Model:
         stats: running mean and variance of batch norm by layer and name; empty without.
         preprocessor: what turns raw columns into features, and holds the classes or the target's mean and scale.
         header: whether the table that it was trained on names its columns; None in folders that do not say.
+        table: what was said about the file that it was trained on, and holds for new ones: delimiter, encoding, ...
     """
 
     task: Task
@@ -52,6 +54,7 @@ class Model:
     stats: Layers
     preprocessor: Preprocessor
     header: bool | None = None
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
@@ -61,7 +64,9 @@ class Model:
         would be noise, and whoever reads the folder need not know which features these are.
         """
         preprocessor = data.preprocessors[0]
-        return cls(data.task, config, _without(params, preprocessor.unseen), stats, preprocessor, data.named)
+        return cls(
+            data.task, config, _without(params, preprocessor.unseen), stats, preprocessor, data.named, data.table
+        )
 
     def __repr__(self) -> str:
         own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
@@ -130,6 +135,8 @@ class Model:
         document = {"task": self.task, "config": self.config, **self.preprocessor.to_json()}
         if self.header is not None:
             document["header"] = self.header
+        if self.table:
+            document["table"] = dict(self.table)
         (folder / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         for name in (WEIGHTS, DESCRIPTION):
             with (folder / name).open("rb") as file:
@@ -172,7 +179,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
         params, stats = _layers(load_file(folder / WEIGHTS), config, preprocessor)
     except (OSError, ValueError, SafetensorError) as error:  # RequestError and bad JSON are ValueErrors
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
-    return Model(task, config, params, stats, preprocessor, document.get("header"))
+    return Model(task, config, params, stats, preprocessor, document.get("header"), document.get("table", {}))
 
 
 def _described(document: Any) -> tuple[Task, Config]:
@@ -187,6 +194,9 @@ def _described(document: Any) -> tuple[Task, Config]:
         raise ValueError("it has no config")
     if not isinstance(document.get("header"), bool | None):
         raise ValueError(f"header = {document['header']!r}: it must be true or false")
+    if not isinstance(document.get("table", {}), dict):
+        raise ValueError(f"table = {document['table']!r}: it must be an object")
+    table_options(document.get("table", {}))
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
     return cast(Task, task), resolve(config, cast(Task, task), rows=None, image=True)
 

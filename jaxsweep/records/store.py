@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
@@ -133,6 +134,7 @@ class StoredRun:
     fingerprint: str
     trials: list[Trial]
     rules: int  # of drawing, splitting and training, see `streams.RULES`
+    tables: int  # rules by which tables are read, see `reading.TABLES`
     summary: dict[str, Any]  # what the run came to; empty while it has not ended
 
     def trial(self, number: int) -> Trial:
@@ -205,8 +207,11 @@ class StoredRun:
             raise RequestError(f"{self.path} was trained on data in memory, which cannot be read again")
         data = open_source(source)
         if data.fingerprint != self.fingerprint:
+            other = (
+                "" if self.tables == TABLES else ", or this version reads tables otherwise than the one that trained it"
+            )
             raise RequestError(
-                f"the data of {self.path} have changed: {source.path or source.name} has the fingerprint "
+                f"the data of {self.path} have changed{other}: {source.path or source.name} has the fingerprint "
                 f"{data.fingerprint[:12]}, the run was trained on {self.fingerprint[:12]}"
             )
         return data
@@ -253,6 +258,7 @@ def load(path: Path | str) -> StoredRun:
         fingerprint=str(run.get("fingerprint", "")),
         trials=[_trial(*row) for row in rows],
         rules=int(table.get("versions", {}).get("rules", 1)),
+        tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,
     )
 

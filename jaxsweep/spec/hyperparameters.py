@@ -74,7 +74,7 @@ class Hyperparameter:
         if self.kind == "widths":
             return "an integer in [1, 4096], or a list of such integers, one for each hidden layer"
         if self.kind == "batch":
-            return "an integer from 1 to the number of training rows, or 'full'"
+            return "an integer >= 1, or 'full'"
         kind = "an integer" if self.kind == "int" else "a number"
         if self.high is None:
             return f"{kind} {'>' if self.open_low else '>='} {self.low:g}"
@@ -228,7 +228,7 @@ _ROWS = (
          "learning rate at the last step, as a fraction of the peak, of linear, cosine, polynomial and onecycle",
          low=0, high=1),
     _row("budget", "batch_size", "structural", "batch", 32,
-         "examples in one step; 'full' is full-batch gradient descent; the default is cut to the training set"),
+         "examples in one step; 'full' is full-batch gradient descent; what exceeds the training rows is cut to them"),
     _row("budget", "epochs", "traced", "int", 20,
          "passes over the training set; iterations in all = epochs x ceil(examples / batch_size)", low=1, high=10 ** 6),
     _row("regularization", "dropout", "traced", "float", 0.0,
@@ -299,7 +299,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
     Args:
         config: some hyperparameters by name; the others get their defaults.
         task: decides the default loss and which losses are legal.
-        rows: number of training rows, the largest legal batch size; None for a network that has been trained, whose
+        rows: number of training rows, to which larger batches are cut; None for a network that has been trained, whose
             config was checked then.
         image: whether the inputs are image-shaped; without, augmentation is refused.
 
@@ -319,7 +319,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
     if full["loss"] not in losses:
         raise RequestError(f"loss = {full['loss']!r} does not fit {task}: it must be one of {', '.join(losses)}")
     if rows is not None:
-        _check_budget(config, full, rows)
+        _settle_budget(full, rows)
     if isinstance(full["width"], list):
         _check_width_list(config, full)
     for row in HYPERPARAMETERS.values():
@@ -338,17 +338,9 @@ def check_together(full: Config) -> Config:
     return full
 
 
-def _check_budget(config: Mapping[str, Any], full: Config, rows: int) -> None:
-    """Settle the batch size, and raise RequestError if batches or steps are not legal for so many training rows."""
-    if full["batch_size"] == "full":
-        full["batch_size"] = rows
-    elif "batch_size" not in config:
-        full["batch_size"] = min(full["batch_size"], rows)
-    elif full["batch_size"] > rows:
-        raise RequestError(
-            f"batch_size = {full['batch_size']} exceeds the {rows} training rows: "
-            f"it must be an integer in [1, {rows}], or 'full'"
-        )
+def _settle_budget(full: Config, rows: int) -> None:
+    """Settle the batch size, at most all training rows; RequestError if the steps over them are too many."""
+    full["batch_size"] = rows if full["batch_size"] == "full" else min(full["batch_size"], rows)
     steps = -(-rows // full["batch_size"])
     if full["epochs"] * steps > MOST_STEPS:
         raise RequestError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
@@ -37,7 +38,7 @@ class Request:
     objective: str | None = None
     seed: int = 0
     replicates: int = 1
-    folds: int = 0
+    folds: Folds = 0
     split: tuple[float, ...] = DEFAULT_SPLIT
     keep: int = 10
     keep_weights: str = "last"
@@ -62,6 +63,7 @@ class Request:
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "folds", check_folds(self.folds))
         for name in ("search", "objective"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxsweep.data.source import Source
+from jaxsweep.data.assign import check_folds
+from jaxsweep.data.source import TABLE_KEYS, Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError, meant, nearest, suggestion
 from jaxsweep.spec.default import adapted_space
@@ -26,15 +27,30 @@ Rule = tuple[tuple[type, ...], str]
 
 _TEXT: Rule = ((str,), "text")
 _INTEGER: Rule = ((int,), "an integer")
-_LIST: Rule = ((list, tuple), "a list")
+_COLUMNS: Rule = ((list, tuple, str, int, float), "a list")
 KEYS: dict[str, dict[str, Rule]] = {
     "data": {
         "name": ((str,), "the name of a built-in data set"),
         "path": ((str,), "the path of a CSV or Parquet file"),
         "target": ((str, int), "a column's name, or its number from 0"),
         "task": ((str,), "classification or regression"),
+        "validation": ((str,), "the path of a table whose rows validate"),
+        "test": ((str,), "the path of a table whose rows test"),
+        "group": ((str, int), "a column's name, or its number from 0"),
         "header": ((bool,), "true or false"),
-        "drop": ((list, tuple), "a list of columns to leave out"),
+        "delimiter": ((str,), "the character between cells"),
+        "decimal": ((str,), "the mark before the decimals, '.' or ','"),
+        "encoding": ((str,), "the encoding of the text, such as latin-1"),
+        "skip": ((int,), "the number of lines above the table"),
+        "missing": _COLUMNS,
+        "drop": _COLUMNS,
+        "keep": _COLUMNS,
+        "categories": _COLUMNS,
+        "numbers": _COLUMNS,
+        "day_first": ((bool,), "true or false"),
+        "missing_target": ((str,), "drop, which leaves out rows without a target"),
+        "min_class_rows": _INTEGER,
+        "most_categories": _INTEGER,
         "split": ((list, tuple), "three fractions: train, validation, test"),
     },
     "sweep": {
@@ -43,7 +59,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "objective": ((str,), "a validation metric"),
         "seed": _INTEGER,
         "replicates": _INTEGER,
-        "folds": _INTEGER,
+        "folds": ((int, list, tuple), "an integer, or a list of pairs of row numbers"),
         "keep": _INTEGER,
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
@@ -73,7 +89,7 @@ class Draft:
             return
         table = self.table.setdefault(section, {})
         if section == "data" and name in ("name", "path"):
-            for stale in ("name", "path", *(("target", "task", "header", "drop") if name == "name" else ())):
+            for stale in ("name", "path", *(TABLE_KEYS if name == "name" else ())):
                 table.pop(stale, None)  # other data take the place of the file's
         table[name] = value
 
@@ -83,14 +99,13 @@ class Draft:
         data = self.table.get("data", {})
         if "name" in data and "path" in data:
             raise RequestError(f"[data] has name = {data['name']!r} and path = {data['path']!r}: it must have one")
-        alien = next((key for key in ("target", "task", "header", "drop") if key in data), None)
+        alien = next((key for key in TABLE_KEYS if key in data), None)
         if "name" in data and alien is not None:
             raise RequestError(
                 f"{alien} = {data[alien]!r} goes with a table on disk: the built-in {data['name']!r} has its own "
                 f"target and task, so leave {alien} out"
             )
-        fields = {key: data[key] for key in ("name", "path", "target", "task", "header") if key in data}
-        return Source(**fields, drop=tuple(data.get("drop", ())))
+        return Source(**{key: data[key] for key in ("name", *TABLE_KEYS) if key in data})
 
     def request(self, rows: int | None = None) -> Request:
         """Return the request; `rows` of data help to choose the default space where none is given.
@@ -153,7 +168,8 @@ def assemble(draft: Draft, flags: Table, sets: Iterable[str] = ()) -> Draft:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
             raise RequestError(f"--set {assignment}: it must be KEY=VALUE, such as epochs=5 or sweep.seed=3")
-        changed.put(_full_key(key.strip()), _value(assignment, text.strip()))
+        full = _full_key(key.strip())
+        changed.put(full, _value(assignment, text.strip(), full))
     _check_keys(changed.table)
     return changed
 
@@ -177,8 +193,8 @@ def _full_key(key: str) -> str:
     raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
 
 
-def _value(assignment: str, text: str) -> Any:
-    """Return a value given as TOML; what is no TOML is a bare word."""
+def _value(assignment: str, text: str, key: str) -> Any:
+    """Return a value given as TOML; what is no TOML is a bare word, or several apart by commas where a list is due."""
     try:
         parsed = tomllib.loads(f"value = {text}")
         if list(parsed) == ["value"]:
@@ -188,7 +204,11 @@ def _value(assignment: str, text: str) -> Any:
     try:
         return float(text)  # .5 and 5. are numbers to everyone but TOML
     except ValueError:
-        if BARE_WORD.fullmatch(text):
+        words = [word.strip() for word in text.split(",")]
+        section, _, name = key.partition(".")
+        if section == "data" and KEYS["data"].get(name) == _COLUMNS and len(words) > 1 and all(words):
+            return words
+        if BARE_WORD.fullmatch(text) or len(text) == 1:
             return text
     raise RequestError(f"--set {assignment}: {text!r} is neither a TOML value nor a word: quote it as TOML does")
 
@@ -241,6 +261,9 @@ def _training_rows(rows: int | None, fields: Table) -> int | None:
     split, folds = fields.get("split", DEFAULT_SPLIT), fields.get("folds", 0)
     if len(split) != 3:
         return rows  # refused later, with the words of the split
+    if not isinstance(folds, int):
+        pairs = check_folds(folds)
+        return min(len(train) for train, _ in pairs) if isinstance(pairs, tuple) else rows
     share = (split[0] + split[1]) * (folds - 1) / folds if folds > 1 else split[0]
     return int(rows * min(max(share, 0.0), 1.0))
 
@@ -252,8 +275,10 @@ def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
     """
     source = request.source
     # A list has no place for "nothing": what is None or empty is left out, and means the same.
-    data: dict[str, Any] = {"name": source.name, "path": source.path, "target": source.target, "task": source.task}
-    data |= {"header": source.header, "drop": list(source.drop) or None, "split": list(request.split)}
+    data: dict[str, Any] = {"name": source.name}
+    if source.path is not None:
+        data |= {key: _listed(getattr(source, key)) for key in TABLE_KEYS}
+    data["split"] = list(request.split)
     sweep = {key: getattr(request, key) for key in KEYS["sweep"]}
     lines = []
     if request.configs is not None:
@@ -266,6 +291,11 @@ def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
     for name, content in (extra or {}).items():
         lines += _section(name, content)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _listed(value: Any) -> Any:
+    """Return a value of a sweep file, None for an empty list."""
+    return (list(value) or None) if isinstance(value, tuple) else value
 
 
 def _section(name: str, content: Table) -> list[str]:

@@ -41,11 +41,6 @@ def _one_class(table: list[list[str]]) -> None:
         row[2] = "yes"
 
 
-def _names(table: list[list[str]]) -> None:
-    for number, row in enumerate(table[1:]):
-        row[1] = f"name {number}"
-
-
 def _rare_class(table: list[list[str]]) -> None:
     for number, row in enumerate(table[1:]):
         row[2] = "rare" if number < 2 else "usual"
@@ -56,7 +51,6 @@ BAD_TABLES: dict[str, tuple[Callable[[list[list[str]]], object], str]] = {
     "zero rows": (lambda table: table.__delitem__(slice(1, None)), "zero rows"),
     "ragged": (lambda table: table[5].append("more"), "line 6 of t.csv has 4 cells: it must have 3"),
     "infinite": (_set_cell(4, 0, "inf"), "column 'size' has an infinite value in row 3"),
-    "a category a row": (_names, "column 'shape' has 60 categories in 60 rows"),
     "a class too small": (_rare_class, "class 'rare' of t has 2 rows: splitting into train, validation and test"),
 }
 
@@ -80,7 +74,7 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "an unknown hyperparameter": (["--set", "space.learnin_rate=1"], "unknown hyperparameter 'learnin_rate'"),
     "an unknown key": (["--set", "learnin_rate=1"], "did you mean 'learning_rate'?"),
     "an illegal value": (["--set", "dropout=1.5"], "dropout = 1.5 is not legal: it must be a number in [0, 1)"),
-    "too large a batch": (["--data", "iris", "--set", "batch_size=100"], "100 exceeds the 90 training rows"),
+    "an empty batch": (["--data", "iris", "--set", "batch_size=0"], "batch_size = 0 is not legal"),
     "augmentation of no image": (["--data", "iris", "--set", "rotation=5"], "rotation = 5.0 needs image-shaped inputs"),
     "an empty space": (["empty.toml"], "the space is empty"),
     "no data in the file": (["nodata.toml"], "nodata.toml names no data"),

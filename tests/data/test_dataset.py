@@ -65,7 +65,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["1", "0", "1", "0", "1", "0"], "classification", ("0", "1")),
         (np.array([True, False] * 3), "classification", (False, True)),
         (np.array([3, -1] * 3, dtype=np.int8), "classification", (-1, 3)),
-        (np.array([0.0, 1.0] * 3), "regression", None),
+        (np.array([0.0, 1.0] * 3), "classification", (0, 1)),
         (np.arange(6) * 0.5, "regression", None),
         (pd.Series([2, 1] * 3, name="grade"), "classification", (1, 2)),
         (pd.Series(["x", "y"] * 3, dtype="category"), "classification", ("x", "y")),
@@ -85,7 +85,8 @@ def test_targets(y: Any, task: str, classes: tuple[Label, ...] | None) -> None:
 def test_many_integers_are_numbers_unless_said_otherwise() -> None:
     x, y = np.arange(21.0)[:, None], np.arange(21)
     assert Dataset.from_arrays(x, y).task == "regression"
-    assert Dataset.from_arrays(x[:20], y[:20]).task == "classification"
+    assert Dataset.from_arrays(x[:20], y[:20]).task == "regression"  # each of them once
+    assert Dataset.from_arrays(np.tile(x[:20], (2, 1)), np.tile(y[:20], 2)).task == "classification"
     classes = Dataset.from_arrays(x, y, task="classification").classes
     assert classes is not None
     assert len(classes) == 21
@@ -137,7 +138,7 @@ def test_parts_follow_the_first_by_name() -> None:
         ({"X": pd.Series(Y)}, "X is a pandas series: it must be a frame with one column a feature"),
         ({"X": pd.DataFrame({"a": [[1]] * 6})}, "column 'a' holds a list, [1]: convert it to numbers or text"),
         ({"X": np.full((6, 2), np.inf)}, "column '0' has an infinite value in row 0 (from 0): every value must be"),
-        ({"X": np.array(list("abcdef"))[:, None]}, "column '0' has 6 categories in 6 rows of arrays, so that it says"),
+        ({"X": np.array(list("abcdef"))[:, None]}, "column '0' has 6 categories in 6 rows of X, so that it says"),
         ({"y": [[0, 1]] * 6}, "y has shape (6, 2): it must be [rows], one target for each row"),
         ({"y": [0, 1, None, 1, 0, 1]}, "target 'y' has 1 missing value, the first in row 2 (from 0): every row needs"),
         ({"y": [0.5, np.inf, 1, 1, 0, 1]}, "target 'y' has the value inf in row 1 (from 0): every value must be"),

@@ -221,6 +221,7 @@ def test_random_labels_a_constant_column_and_one_feature() -> None:
 
 def test_what_would_not_fit_into_memory_is_refused() -> None:
     words = [f"w{number // 2}" for number in range(100_000)]
-    data = Dataset.from_arrays(np.array(words, dtype=object)[:, None], np.arange(100_000) / 3)
+    x = np.array(words, dtype=object)[:, None]
+    data = Dataset.from_arrays(x, np.arange(100_000) / 3, most_categories=50_000)
     with pytest.raises(RequestError, match=r"column '0' alone has 50000 categories\): leave out columns"):
         prepare(data, folds=3)

@@ -1,0 +1,308 @@
+"""Which columns of a table are numbers, categories or dates, which are left out, and what its owner is told of that."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxsweep.data.cells import DOUBTFUL, parse_number, parse_numbers
+from jaxsweep.data.columns import (
+    Column,
+    Raw,
+    Reading,
+    Words,
+    is_categorical,
+    is_datetime,
+    make_column,
+    plain_cells,
+    words_of,
+)
+from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, varying_parts
+from jaxsweep.data.forms import Ambiguous, find_form
+from jaxsweep.data.options import TableOptions, setting
+from jaxsweep.data.rawtable import Table
+from jaxsweep.errors import RequestError
+
+TABLES = 2  # the version of the rules by which tables are read: 2 knows dates, forms of numbers, more missing words
+OWN_WORDS = 0.9  # a column with this share of distinct words among its rows says nothing about new rows
+ALMOST = 0.5  # a column with this share of numbers looks like one of numbers
+SHOWN = 5  # columns that a note names
+_INTEGERS = re.compile(r"[+-]?[0-9]+")
+_ID = re.compile(r"(?i:^id$|^index$|^unnamed|[_ .-]id$|^id[_ .-])|[a-z]I[dD]$")  # names of identifiers
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The columns to train on, in the order of the table, and what its owner should know about them."""
+
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Findings:
+    """What was found out about the columns, by kind, while they are read one by one."""
+
+    left_out: list[str] = field(default_factory=list)
+    numbered: list[str] = field(default_factory=list)
+    counters: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Columns that the owner of the table names, by their numbers."""
+
+    categories: frozenset[int]
+    numbers: frozenset[int]
+    keep: frozenset[int]
+
+
+def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what: str, chosen: bool = True) -> Inputs:
+    """Return some columns of a table as inputs.
+
+    Args:
+        table: the raw cells.
+        which: the numbers of the columns.
+        options: what the owner of the table says about it.
+        what: what errors call the table.
+        chosen: whether columns that say nothing about new rows are left out, rather than refused: those of a table
+            with names, or of a file, whose new rows are found by name.
+
+    Raises:
+        RequestError: cells that cannot be used, names of columns that there are not.
+    """
+    named = _named(table, options, what)
+    found = _Findings()
+    columns: list[Column] = []
+    for number in which:
+        columns += _read(table, number, options, named, found, chosen)
+    for column in columns if not chosen else ():
+        if column.kind == "category" and len(set(column.values) - {None}) >= table.rows:
+            raise RequestError(
+                f"column {column.name!r} has {table.rows} categories in {table.rows} rows of {what}, so that it says "
+                f"nothing about new rows: leave it out with drop={column.name!r}"
+            )
+    if not columns and found.left_out + found.numbered:
+        raise RequestError(
+            f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
+            f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
+        )
+    notes = list(found.notes)
+    if found.numbered:
+        notes.append(f"left out, since it has no name and only counts the rows: column {_listed(found.numbered)}")
+    if found.left_out:
+        notes.append(
+            f"left out, since nearly every row has a word of its own there: {_listed(found.left_out)} "
+            f"({setting('keep', found.left_out)} takes {_it(found.left_out)} in)"
+        )
+    if found.counters:
+        verb, advice = "seems" if len(found.counters) == 1 else "seem", setting("drop", found.counters)
+        what = _it(found.counters)
+        notes.append(f"{_listed(found.counters)} {verb} to count or name the rows: {advice} leaves {what} out")
+    return Inputs(tuple(columns), tuple(notes))
+
+
+def _named(table: Table, options: TableOptions, what: str) -> _Named:
+    sets = {
+        key: frozenset(table.find(column, what, f"{key}: column") for column in getattr(options, key))
+        for key in ("categories", "numbers", "keep", "drop")
+    }
+    for one, other in (("categories", "numbers"), ("keep", "drop")):
+        if both := sets[one] & sets[other]:
+            raise RequestError(
+                f"{one} and {other} both name the column {table.names[min(both)]!r}: it can be only in one"
+            )
+    return _Named(sets["categories"], sets["numbers"], sets["keep"])
+
+
+def _read(
+    table: Table, number: int, options: TableOptions, named: _Named, found: _Findings, chosen: bool
+) -> list[Column]:
+    name, raw = table.names[number], table.cells[number]
+    keep = number in named.keep or not chosen
+    plain = Reading(name, missing=options.missing)
+    if number in named.categories:
+        return _category(name, make_column(name, raw, "category", plain), True, found)
+    if is_datetime(raw):
+        return _date(name, raw, "", found)
+    if number in named.numbers:
+        column, note = declared_number(name, raw, options, table.delimiter)
+        found.notes += [note] if note else []
+        return [column]
+    if is_categorical(raw):
+        return _category(name, make_column(name, raw, "category", plain), keep, found)
+    cells = plain_cells(name, raw)
+    nameless = number in table.nameless or not table.named
+    if isinstance(cells, np.ndarray):
+        return _number(name, cells, nameless, plain, keep, found)
+    words = words_of(cells, options.missing)
+    if words is None:  # numbers and text mixed, in a frame
+        column = make_column(name, cells, None, plain)
+        return [column] if column.kind == "number" else _category(name, column, keep, found)
+    return _text(name, words, cells, options, table, plain, keep, found)
+
+
+def _text(
+    name: str, words: Words, cells: Sequence[Any], options: TableOptions, table: Table, plain: Reading, keep: bool,
+    found: _Findings,
+) -> list[Column]:  # fmt: skip
+    """Return a column of text as what it says: numbers, dates or categories."""
+    if not _has_points(words, options.decimal):
+        numbers = parse_numbers(words.words)
+        if numbers is not None:
+            return _number(name, words.spread(numbers, np.nan), False, plain, True, found)
+    form = find_form(words.words, options.decimal, table.delimiter)
+    if isinstance(form, Ambiguous):
+        found.notes.append(
+            f"{name!r} holds numbers such as {form.word!r}, whose separator may be a decimal one or not: taken as "
+            f"{len(words.words):,} categories (--set decimal=, or --set decimal=. tells)"
+        )
+    elif form is not None:
+        found.notes.append(f"{name!r} is read as numbers with {form.describe()}")
+        return [make_column(name, cells, "number", Reading(name, form, missing=options.missing))]
+    formats = find_formats(words.words)
+    if options.day_first is not None and len(formats) > 1:
+        formats = [form for form in formats if (form.find("%d") < form.find("%m")) == options.day_first]
+    if len(formats) > 1:
+        example = words.words[0]
+        found.notes.append(
+            f"{name!r} holds dates such as {example!r}, whose day and month cannot be told apart: taken as "
+            f"{len(words.words):,} categories (--set day_first=true or --set day_first=false tells)"
+        )
+    elif formats:
+        return _date(name, cells, formats[0], found, options.missing)
+    present = (DOUBTFUL,) if DOUBTFUL in words.words else ()
+    reading = Reading(name, missing=options.missing, present=present)
+    values = words.spread(np.array([*words.words, None], dtype=object)[:-1], None)
+    used = reading if reading.missing or reading.present else None
+    column = Column(name, "category", values, used)
+    if form is None and (note := almost_numbers(name, words)):
+        kept = [column] if keep or not _has_own_words(column) else []
+        what = (
+            f"taken as {len(words.words):,} categories" if kept else "left out, since nearly every row has another one"
+        )
+        found.notes.append(f"{note}: {what} ({setting('numbers', [name])} makes such cells missing)")
+        return kept
+    return _category(name, column, keep, found)
+
+
+def _has_points(words: Words, decimal: str | None) -> bool:
+    """Return whether numbers as Python writes them may mean others, since the decimal mark is said to be a comma."""
+    return decimal == "," and not all(_INTEGERS.fullmatch(word) for word in words.words)
+
+
+def _number(name: str, values: Any, nameless: bool, plain: Reading, keep: bool, found: _Findings) -> list[Column]:
+    column = make_column(name, values, "number", plain if plain.missing else None)
+    if not keep and _counts_rows(column):
+        if nameless:
+            found.numbered.append(name)
+            return []
+        found.counters.append(name)
+    elif not keep and _ID.search(name) and _names_rows(column):
+        found.counters.append(name)
+    return [column]
+
+
+def _counts_rows(column: Column) -> bool:
+    rows = len(column.values)
+    return rows > 2 and column.values[0] in (0, 1) and bool((np.diff(column.values) == 1).all())
+
+
+def _names_rows(column: Column) -> bool:
+    """Return whether every row has a whole number of its own."""
+    values = column.values
+    return len(values) > 2 and bool((values == np.floor(values)).all()) and len(np.unique(values)) == len(values)
+
+
+def _category(name: str, column: Column, keep: bool, found: _Findings) -> list[Column]:
+    if not keep and _has_own_words(column):
+        found.left_out.append(name)
+        return []
+    return [column]
+
+
+def _has_own_words(column: Column) -> bool:
+    present = [word for word in column.values if word is not None]
+    return len(present) > 1 and len(set(present)) >= OWN_WORDS * len(present)
+
+
+def _date(name: str, raw: Raw, form: str, found: _Findings, missing: tuple[str, ...] = ()) -> list[Column]:
+    """Return the numbers of a date that vary, each as a column."""
+    if form:
+        words = words_of(list(plain_cells(name, raw)), missing)
+        assert words is not None
+        dates = words.spread(parse_dates(words.words, form), np.datetime64("NaT"))
+    else:
+        dates = as_dates(raw)
+    parts = varying_parts(dates)
+    how = f" in the format {form}" if form else ""
+    if not parts:
+        found.notes.append(f"{name!r} holds one date{how}, and is left out")
+        return []
+    found.notes.append(f"{name!r} is read as dates{how}: {', '.join(parts)}")
+    columns = []
+    for part in parts:
+        reading = Reading(name, date=DatePart(form, part), missing=missing)
+        columns.append(make_column(f"{name} {part}", raw, "number", reading))
+    return columns
+
+
+def declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str | None) -> tuple[Column, str | None]:
+    """Return a column that is said to hold numbers, where what is none counts as missing, and a note if there is such.
+
+    Raises:
+        RequestError: infinite or overflowing numbers.
+    """
+    cells = plain_cells(name, raw)
+    words = words_of(cells, options.missing) if isinstance(cells, list) else None
+    if words is None:
+        return make_column(name, raw, "number", Reading(name, missing=options.missing, lenient=True)), None
+    form = most_fitting(words, options.decimal, delimiter)
+    column = make_column(name, cells, "number", Reading(name, form, missing=options.missing, lenient=True))
+    odd = np.isnan(column.values) & (words.codes >= 0)
+    if not odd.any():
+        return column, None
+    row, count = int(np.argmax(odd)), int(odd.sum())
+    what = "is no number and counts" if count == 1 else "are no numbers and count"
+    example = f"such as {str(cells[row]).strip()!r} in row {row} (from 0)"
+    return column, f"{count:,} cell{'s' * (count != 1)} of {name!r}, {example}, {what} as missing"
+
+
+def most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> Any:
+    """Return the form of most of the words that are no plain numbers, or None if plain numbers are as frequent."""
+    frequency = dict(zip(words.words, words.counts.tolist(), strict=True))
+    plain = sum(count for word, count in frequency.items() if parse_number(word) is not None)
+    best, most = None, plain if decimal is None else -1
+    for word in [word for word in frequency if parse_number(word) is None or decimal == ","][:50]:
+        form = find_form([word], decimal, delimiter)
+        if form is None or isinstance(form, Ambiguous):
+            continue
+        fits = sum(count for other, count in frequency.items() if form.parse(other) is not None)
+        if fits > most:
+            best, most = form, fits
+    return best
+
+
+def almost_numbers(name: str, words: Words) -> str:
+    """Return what there is to say of a column that holds numbers and a few other words; nothing of others."""
+    counts = words.counts
+    plain = np.array([parse_number(word) is not None for word in words.words], dtype=bool)
+    total = int(counts.sum())
+    if not total or plain.all() or counts[plain].sum() < ALMOST * total:
+        return ""
+    odd = int(np.argmin(plain))
+    share = int(100 * counts[plain].sum() / total)
+    where = f"{words.words[odd]!r} in row {words.first_row(odd)} (from 0)"
+    return f"{name!r} is {share}% numbers but holds {where}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
