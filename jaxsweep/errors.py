@@ -14,7 +14,7 @@ class RequestError(ValueError):
 
 
 class SweepFailed(RuntimeError):
-    """Every trial of the sweep diverged or failed, so that there is no result to report."""
+    """No trial of the sweep has a score, so that there is no result to report; the message says what became of them."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -19,14 +19,16 @@ from jaxsweep.engine.planner import Plan
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.keeper import Keeper
+from jaxsweep.records.lanes import Lane
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
-from jaxsweep.records.trials import Trial, make_trial, mean_of
+from jaxsweep.records.trials import Trial, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
-from jaxsweep.setup import Setup, how_read, plan_of, resolve_for, set_up
+from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.sweepfile import to_toml
+from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
@@ -44,10 +46,9 @@ def execute(
     setup = set_up(dataset, request)
     store = None
     if out is not None:
-        store = Store(
-            out, to_toml(_written_out(setup, dataset), _record(setup, dataset, command)), setup.columns.curves
-        )
-    loop = _Loop(setup, store, progress or Progress())
+        document = to_toml(_written_out(setup, dataset), _record(setup, dataset, command))
+        store = Store(out, document, setup.columns.curves, setup.columns.test)
+    loop = _Loop(setup, dataset, store, progress or Progress())
     try:
         return loop.run()
     finally:
@@ -87,8 +88,8 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
 class _Loop:
     """The state of a running sweep."""
 
-    def __init__(self, setup: Setup, store: Store | None, progress: Progress) -> None:
-        self.setup, self.store, self.progress = setup, store, progress
+    def __init__(self, setup: Setup, dataset: Dataset, store: Store | None, progress: Progress) -> None:
+        self.setup, self.dataset, self.store, self.progress = setup, dataset, store, progress
         request = setup.request
         self.engine = Engine(
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
@@ -96,9 +97,9 @@ class _Loop:
         )  # fmt: skip
         self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
-        self.defaults = resolve_for(setup.data, {})
+        self.swept = Swept.of(request)
         self.trials: list[Trial] = []
-        self.curves: dict[int, Any] = {}
+        self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
@@ -127,7 +128,7 @@ class _Loop:
             status = "failed"
         self.trials.sort(key=lambda trial: trial.id)
         result = Result(
-            status, self.setup.objective, self.trials, self.curves, self.setup.columns, self.setup.data,
+            status, self.setup.objective, self.trials, self.lanes, self.setup.columns, (self.dataset, self.setup.data),
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
         )  # fmt: skip
         if self.store:
@@ -166,8 +167,9 @@ class _Loop:
         del self.pending[lane.job.trial]
         lanes.sort(key=lambda each: (each.job.replicate, each.job.fold))
         keep_best = self.setup.request.keep_best
-        trial = make_trial(lane.job.trial, configs[lane.job.position], lanes, self.setup.columns, keep_best)
-        self.curves[trial.id] = mean_of([each.curves for each in lanes])
+        config = configs[lane.job.position]
+        trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self.swept)
+        self.lanes[trial.id] = tuple(map(Lane.of, lanes))
         self.unsaved.append((trial, lanes))
         self.trials.append(trial)
         self._note(trial)
@@ -177,13 +179,13 @@ class _Loop:
         self.progress.update(self._look())
 
     def _note(self, trial: Trial) -> None:
-        """Let the snapshot know of a trial, and of what its config has that is no default."""
+        """Let the snapshot know of a trial."""
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
         rank = None if trial.score is None else (sign * trial.score, -trial.id)
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
-            self.snapshot.best_config = {k: v for k, v in trial.config.items() if v != self.defaults[k]}
+            self.snapshot.best_params = trial.params
 
     def _agree(self) -> None:
         """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""

@@ -76,7 +76,7 @@ def test_type_checkers_and_editors_see_every_name_that_is_exported() -> None:
     assert (PACKAGE / "py.typed").exists()
     tour = (ROOT / "tests" / "typed_tour.py").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert code.partition("\n\n")[2].strip() in tour
+    assert code.partition("\n\n")[2].strip() in tour, "copy it into tests/typed_tour.py"
     assert [name for name in js.__all__ if f"js.{name}" not in tour] == []
 
 

@@ -12,7 +12,7 @@ from cli_helpers import ok, refused
 import jaxsweep as js
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records import store
-from jaxsweep.records.model import forward
+from jaxsweep.records.forward import forward
 from jaxsweep.records.trials import Columns, lane_score, make_trial
 from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names

@@ -23,8 +23,9 @@ space = js.Space(
     momentum=js.Uniform(0.5, 0.99, when={"optimizer": "sgd"}),
 )
 result = js.sweep(data, space, trials=500)
-print(result.best.score, result.best.config)
+print(result.best.score, result.best.params)  # what was swept; .config has every hyperparameter
 frame, curves = result.to_pandas(), result.curves("val_loss")  # curves: [trials, epochs]
+errors = result.predictions("test").query("truth != prediction")  # with row numbers and probabilities
 result.model().save("model")  # the best network; js.load_model("model").predict(X) takes raw rows
 
 X, y = np.zeros((30, 4)), np.arange(30) % 3

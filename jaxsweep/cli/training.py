@@ -20,7 +20,6 @@ from jaxsweep.report.views import make_progress
 from jaxsweep.report.words import duration
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.spec import sweepfile
-from jaxsweep.spec.distributions import Constant
 from jaxsweep.spec.request import Request
 
 DEFAULT_DATA = "digits"
@@ -31,7 +30,7 @@ def run(arguments: Namespace) -> int:
     """Train a sweep, print its table, and return the exit code."""
     dataset, request = _asked(arguments)
     out = Path(arguments.out) if arguments.out else _new_directory(dataset.name)
-    view = make_progress(not arguments.quiet, _varying(request))
+    view = make_progress(not arguments.quiet)
     result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
     if arguments.format == "json":
         tables.print_json(result.summary())
@@ -105,14 +104,6 @@ def _new_directory(name: str) -> Path:
     while path.exists():
         path, number = first.with_name(f"{first.name}-{number}"), number + 1
     return path
-
-
-def _varying(request: Request) -> list[str]:
-    if request.space is not None:
-        return [name for name, entry in request.space.entries.items() if not isinstance(entry, Constant)]
-    configs = request.configs or ()
-    names = {name for config in configs for name in config}
-    return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
 
 
 def _print_result(result: Result) -> None:

@@ -36,6 +36,7 @@ class Dataset:
         origin: where the data can be read again, by the keys of a sweep file's [data]; None for data in memory.
         named: whether the table names its columns: False for arrays, and CSV without a header.
         groups: which rows stay together when rows are split, int64 [rows]; None: none do.
+        numbers: the rows' numbers in what the user gave, int64 [rows], where rows were left out; None: 0, 1, 2, ...
         most_categories: words of a column that get a feature each, the most frequent ones; all others share one.
         notes: how the columns were read, as far as their owner might wonder.
         options: what the owner of a file said about it.
@@ -53,6 +54,7 @@ class Dataset:
     origin: Mapping[str, Any] | None = field(default=None, compare=False)
     named: bool = True
     groups: NDArray[np.int64] | None = None
+    numbers: NDArray[np.int64] | None = field(default=None, compare=False)
     most_categories: int = MOST_CATEGORIES
     notes: tuple[str, ...] = field(default=(), compare=False)
     options: TableOptions = field(default_factory=TableOptions, compare=False)
@@ -154,7 +156,8 @@ class Dataset:
         return cls(
             name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
             validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
-            groups=None if together is None else together[rows], most_categories=said.most_categories,
+            groups=None if together is None else together[rows], numbers=rows if left else None,
+            most_categories=said.most_categories,
             notes=(*left, *inputs.notes, describe_task(first, target_name, given=task is not None)), options=said,
         )  # fmt: skip
 

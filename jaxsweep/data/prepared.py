@@ -1,7 +1,7 @@
 """A dataset, split and standardized: what training runs on. A pure function of (data, split, folds, seed)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ class Prepared:
         train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
             targets of each split's part; exactly 0 where they are constant up to rounding, where there are no rows,
             and for classification.
+        numbers, test_numbers: int64 [rows] and [test rows], the number of each row, from 0, in the table that it came
+            from: the dataset's own rows, or the validation or test part that it brought.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Prepared:
     train_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     val_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    test_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 0, seed: int = 0) -> Prepared:
@@ -89,6 +93,7 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 
     found = assign(data, split, check_folds(folds), seed)
     pool = np.unique(np.concatenate([*found.train, *found.val]))
     columns, target = _rows_of(data, pool)
+    numbers = pool if data.numbers is None else data.numbers[pool]
     train = [np.searchsorted(pool, rows) for rows in found.train]
     val = [np.searchsorted(pool, rows) for rows in found.val]
     if data.validation is not None:
@@ -96,11 +101,31 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 
         pairs = zip(columns, data.validation.inputs, strict=True)
         columns = tuple(Column(a.name, a.kind, np.concatenate([a.values, b.values]), a.reading) for a, b in pairs)
         target = np.concatenate([target, data.validation.target])
+        numbers = np.concatenate([numbers, np.arange(data.validation.rows)])
     if data.test is None:
         test_columns, test_target = _rows_of(data, found.test)
+        test_numbers = found.test if data.numbers is None else data.numbers[found.test]
     else:
         test_columns, test_target = data.test.inputs, data.test.target
-    return _standardized(data, columns, target, train, val, test_columns, test_target)
+        test_numbers = np.arange(len(test_target))
+    prepared = _standardized(data, columns, target, train, val, test_columns, test_target)
+    return replace(prepared, numbers=numbers, test_numbers=test_numbers)
+
+
+def prepare_whole(data: Dataset) -> Prepared:
+    """Return the data with all rows, those of its own validation and test parts too, for training and validation both.
+
+    Everything is fitted on all of them: what is trained on this is to be used, and no rows are left to judge it by.
+    """
+    parts = [part for part in (data.validation, data.test) if part is not None]
+    columns = tuple(
+        replace(own, values=np.concatenate([own.values, *(part.inputs[place].values for part in parts)]))
+        for place, own in enumerate(data.inputs)
+    )
+    target = np.concatenate([data.target, *(part.target for part in parts)])
+    every, none = np.arange(len(target)), np.arange(0)
+    nothing = tuple(column.take(none) for column in columns)
+    return _standardized(data, columns, target, [every], [every], nothing, target[none])
 
 
 def _rows_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[tuple[Column, ...], NDArray[Any]]:

@@ -66,7 +66,7 @@ def read_table(
             f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
         )
     cells, note = _target(table, goal, said, task)
-    table, cells, _, dropped = with_target(table, cells, said, task)
+    table, cells, rows, dropped = with_target(table, cells, said, task)
     inputs = read_inputs(table, which, said, file.name)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
     tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
@@ -96,6 +96,7 @@ def read_table(
         origin=origin,
         named=table.named,
         groups=together_codes,
+        numbers=rows if dropped else None,
         most_categories=said.most_categories,
         notes=notes,
         options=said,

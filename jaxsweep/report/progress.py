@@ -28,7 +28,7 @@ class Snapshot:
     objective: str = ""
     best_trial: int | None = None
     best_score: float | None = None
-    best_config: dict[str, Any] = field(default_factory=dict)
+    best_params: dict[str, Any] = field(default_factory=dict)  # what the sweep varied
     programs: int = 0  # compiled so far
     preparing: tuple[Preparing, ...] = ()
     training: int = 0  # lanes in training ...

@@ -7,7 +7,6 @@ import copy
 import html
 import sys
 import time
-from collections.abc import Collection
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -24,20 +23,14 @@ DISPLAY_SECONDS = 0.5  # between two states of a notebook's display
 FRAMES = 5  # a second, of the live view
 
 
-def make_progress(enabled: bool | None = None, varying: Collection[str] | None = None) -> Progress:
-    """Return the view that fits where stderr goes.
-
-    Args:
-        enabled: False for a silent one; None or True for one that shows something.
-        varying: the hyperparameters that the sweep varies, which are all that a config need show; if None, those that
-            are not at their default.
-    """
+def make_progress(enabled: bool | None = None) -> Progress:
+    """Return the view that fits where stderr goes; if `enabled` is False a silent one."""
     if enabled is False:
         return Progress()
     if _in_notebook():
-        return NotebookView(varying)
+        return NotebookView()
     console = Console(stderr=True, highlight=False)
-    return LiveView(console, varying) if console.is_terminal and not console.is_dumb_terminal else LineView(varying)
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else LineView()
 
 
 def _in_notebook() -> bool:
@@ -56,8 +49,8 @@ def _in_notebook() -> bool:
 class LiveView(Progress):
     """A few lines that redraw themselves; its clock goes on while the sweep compiles and reports nothing."""
 
-    def __init__(self, console: Console, varying: Collection[str] | None = None) -> None:
-        self.console, self.varying = console, varying
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._live: Live | None = None
         self._done = False
         self._now, self._seen = Snapshot(), time.monotonic()
@@ -119,7 +112,7 @@ class LiveView(Progress):
         text.append(best_text(now), style="bold" if now.best_score is not None else "dim")
         if now.best_score is None:
             return text
-        for name, value in telling(now.best_config, self.varying).items():
+        for name, value in telling(now.best_params).items():
             text.append(f"  {name}=", style="dim")  # one word, so that a line never breaks inside it
             text.append(value)
         return text
@@ -131,8 +124,8 @@ class LiveView(Progress):
 class LineView(Progress):
     """A line on stderr every few seconds, for log files; at once what the first program takes, and an interrupt."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
         self._told: set[str] = set()
 
     def start(self, snapshot: Snapshot) -> None:
@@ -159,7 +152,7 @@ class LineView(Progress):
     def close(self, snapshot: Snapshot) -> None:
         """Print the last state."""
         self._print(f"{self._line(snapshot)}, {taken(snapshot)}")
-        config = telling(snapshot.best_config, self.varying)
+        config = telling(snapshot.best_params)
         if config and snapshot.best_score is not None:
             self._print("best config: " + " ".join(f"{name}={value}" for name, value in config.items()))
 
@@ -179,8 +172,8 @@ class LineView(Progress):
 class NotebookView(Progress):
     """A progress bar and a few numbers in the cell's output, replaced in place."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
         self._handle: Any = None
         self._seen = (False, False)  # an interrupt, a program: what is shown at once
 
@@ -220,7 +213,7 @@ class NotebookView(Progress):
         rate = [rate_text(now.rate)] if now.finished else []
         numbers = [f"{now.finished}/{now.requested} trials", *rate, clock, f"lanes busy {now.busy:.0%}"]
         numbers.append(f"{now.diverged} diverged")
-        known = telling(now.best_config, self.varying) if now.best_score is not None else {}
+        known = telling(now.best_params) if now.best_score is not None else {}
         config = " ".join(f"{name}={value}" for name, value in known.items())
         best = f"best so far: <b>{html.escape(best_text(now))}</b> {html.escape(config)}"
         # Without a value the bar moves by itself, while nothing has finished.

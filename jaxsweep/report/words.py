@@ -1,10 +1,9 @@
 """Words in which progress is told: times, rates, configs, and what goes on right now."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsweep.report.progress import Preparing, Snapshot
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
 def duration(seconds: float | None) -> str:
@@ -30,16 +29,9 @@ def short(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def telling(config: Mapping[str, Any], varying: Collection[str] | None) -> dict[str, str]:
-    """Return the values of a config that tell it from others, in few characters each."""
-    if varying is None:
-        return {k: short(v) for k, v in config.items() if k in HYPERPARAMETERS and v != HYPERPARAMETERS[k].default}
-    # A config may leave out what is at its default, and what a condition leaves out must not show: a default number
-    # says little, a default choice does.
-    shown = {
-        name: config.get(name, row.default if row.role != "traced" else None) for name, row in HYPERPARAMETERS.items()
-    }
-    return {name: short(value) for name, value in shown.items() if name in varying and value is not None}
+def telling(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells a config from others, in few characters each."""
+    return {name: short(value) for name, value in params.items()}
 
 
 def best_text(now: Snapshot) -> str:

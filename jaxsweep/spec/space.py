@@ -34,6 +34,7 @@ __all__ = ["Choice", "Constant", "Distribution", "Int", "LogUniform", "Space", "
 
 _ABSENT: Any = object()
 _LARGEST_INT = 2**31
+LONGEST = 600  # characters of an entry in the repr of a space
 
 
 class Space:
@@ -215,7 +216,12 @@ class Space:
             name: repr(plain(entry.value)) if isinstance(entry, Constant) and not entry.when else repr(entry)
             for name, entry in self._entries.items()
         }
-        return "Space(\n" + "".join(f"    {name}={text},\n" for name, text in plainly.items()) + ")"
+        return "Space(\n" + "".join(f"    {name}={_short(text)},\n" for name, text in plainly.items()) + ")"
+
+
+def _short(text: str) -> str:
+    """Return an entry's text, without its middle if it lists a great many values."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 
 def _checked(row: Hyperparameter, entry: Any) -> Distribution:

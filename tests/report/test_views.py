@@ -14,7 +14,8 @@ from jaxsweep.report.progress import Preparing, Progress, Snapshot
 
 STATE = Snapshot(
     requested=50, finished=20, diverged=2, seconds=10.0, rate=2.0, left=15.0, busy=0.9, objective="val_accuracy",
-    best_trial=7, best_score=0.98765, best_config={"learning_rate": 0.0123456, "depth": 3, "l1": 0.0}, programs=2,
+    best_trial=7, best_score=0.98765, best_params={"learning_rate": 0.0123456, "depth": 3, "optimizer": "adam"},
+    programs=2,
 )  # fmt: skip
 COMPILING = Snapshot(
     requested=50, seconds=2.0, left=30.0, objective="val_accuracy", preparing=(Preparing(1, 2, 5.2, 0.0, False),)
@@ -67,7 +68,7 @@ def test_a_notebook_is_known_by_what_its_shell_is_made_of(monkeypatch: pytest.Mo
 
 
 def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    view = views.make_progress(None, ["learning_rate", "depth", "optimizer", "momentum"])
+    view = views.make_progress(None)
     assert isinstance(view, views.LineView)
     view.start(STATE)
     for state in (COMPILING, STATE, replace(COMPILING, interrupted=True)):
@@ -81,14 +82,14 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) ->
         "interrupted: keeping what has finished, waiting for the program being compiled",
         "note: a remainder",
         "20/50 trials, 2 configs/s, lanes busy 90%, 2 diverged, best val_accuracy 0.9877 (trial 7), 0:10 taken",
-        "best config: depth=3 optimizer=adam learning_rate=0.0123",
+        "best config: learning_rate=0.0123 depth=3 optimizer=adam",
     ]
     assert type(views.make_progress(False)) is Progress
 
 
 def test_the_live_view_shows_the_state() -> None:
     file = io.StringIO()
-    view = views.LiveView(Console(file=file, force_terminal=True, width=90, height=20), None)
+    view = views.LiveView(Console(file=file, force_terminal=True, width=90, height=20))
     view.start(replace(COMPILING))
     view.update(STATE)
     view.message("a remainder")
@@ -115,7 +116,7 @@ def test_a_notebooks_display_is_replaced_in_place(monkeypatch: pytest.MonkeyPatc
         return Handle()
 
     monkeypatch.setattr(display, "display", put)
-    view = views.NotebookView(None)
+    view = views.NotebookView()
     view.start(STATE)
     view.update(STATE)
     for _ in range(100):

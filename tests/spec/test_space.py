@@ -330,3 +330,9 @@ class TestForms:
             "    epochs=20,",
             ")",
         ]
+
+    def test_repr_of_a_great_many_values_is_short(self) -> None:
+        text = repr(Space(learning_rate=Choice([0.001 * step for step in range(1, 1000)]), epochs=20))
+        assert len(text) < 600
+        assert text.splitlines()[1].startswith("    learning_rate=Choice([0.001, 0.002, ")
+        assert text.splitlines()[2] == "    epochs=20,"
