@@ -249,7 +249,7 @@ def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
         ({"trials": 0}, "trials = 0 is not legal"),
         ({"keep_weights": "worst"}, "keep_weights = 'worst'"),
         ({"split": (0.5, 0.2, 0.2)}, "split"),
-        ({"space": Space(batch_size=0)}, "batch_size = 0 is not legal"),
+        ({"space": {"batch_size": 0}}, "batch_size = 0 is not legal"),
         ({"space": Space(rotation=js.Uniform(0, 9))}, "image-shaped"),
         ({"space": Space(loss="mse")}, "does not fit classification"),
     ],
