@@ -16,13 +16,14 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
+from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, make_trial
-from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
@@ -31,6 +32,7 @@ from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
+LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
 
 
 def execute(
@@ -102,7 +104,8 @@ class _Loop:
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
         self.began = time.perf_counter()
-        self.flushed = self.began
+        self.flushed = self.looked = self.began
+        self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
 
     def run(self) -> Result:
@@ -115,8 +118,11 @@ class _Loop:
                 pass
         except KeyboardInterrupt:
             status = "interrupted"
+            self.snapshot.interrupted = True
         finally:
+            self._agree()
             self._flush()
+            self._reckon()
             self.progress.close(self._look())
         if status == "completed" and not any(trial.score is not None for trial in self.trials):
             status = "failed"
@@ -137,11 +143,15 @@ class _Loop:
             return False
         plan = plan_of(self.setup, resolved, self.costs)
         self.plans.append(plan)
+        self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
-        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
+        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick)
         try:
             for lane in lanes:
                 self._take(lane, resolved)
+        except KeyboardInterrupt:
+            self.snapshot.interrupted = True
+            raise
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
@@ -159,12 +169,11 @@ class _Loop:
         keep_best = self.setup.request.keep_best
         config = configs[lane.job.position]
         trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self.swept)
-        self.trials.append(trial)
         self.lanes[trial.id] = tuple(map(Lane.of, lanes))
+        self.unsaved.append((trial, lanes))
+        self.trials.append(trial)
         self._note(trial)
         self.keeper.settle(trial, lanes)
-        if self.store is not None:
-            self.unsaved.append((trial, lanes))
         if time.perf_counter() - self.flushed > FLUSH_SECONDS:
             self._flush()
         self.progress.update(self._look())
@@ -177,6 +186,13 @@ class _Loop:
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_params = trial.params
+
+    def _agree(self) -> None:
+        """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
+        counted = {trial.id for trial in self.trials}
+        self.trials += [trial for trial, _ in self.unsaved if trial.id not in counted]
+        recorded = self.store.recorded() if self.store is not None else set()
+        self.unsaved = [each for each in self.unsaved if each[0].id not in recorded]
 
     def _flush(self) -> None:
         if self.store is not None and self.unsaved:
@@ -191,9 +207,36 @@ class _Loop:
         now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
         now.busy = usage.occupancy
         now.programs = len(usage.programs)
-        share = now.finished / max(now.requested, 1)
-        now.left = now.seconds * (1 - share) / share if share > 0 else None
+        now.interrupted |= self.engine.interrupted
+        if time.perf_counter() - self.looked > LOOK_SECONDS:
+            self._reckon()
         return now
+
+    def _tick(self) -> None:
+        """Show where the sweep stands while nothing finishes."""
+        self.progress.update(self._look())
+
+    def _reckon(self) -> None:
+        """Let the snapshot know what goes on in the engine, and how long the rest will take."""
+        now, works, clock = self.snapshot, self.engine.works, time.perf_counter()
+        self.looked = clock
+        now.preparing = tuple(
+            Preparing(number, len(works), expected_compilation(works, work), clock - since, work.kept)
+            for number, work in enumerate(works, 1)
+            if (since := work.compiling) is not None
+        )
+        now.training = sum(work.lanes for work in works)
+        now.depths = tuple(sorted({work.bucket.depth for work in works if work.lanes}))
+        if not works:
+            return
+        done, rest = now.finished, now.requested - now.finished
+        batch = sum(len(work.bucket.members) for work in works)
+        left = seconds_left(works, self.plans[-1], clock, self.later / batch)
+        if done and self.engine.usage.training:
+            # What the first trials took says little of the rest; once many have finished, they are the better measure.
+            weight = (done / now.requested) ** 2
+            left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)
+        now.left = left if rest else 0.0
 
     def _numbers(self) -> dict[str, Any]:
         """Return what the summary says of speed."""
@@ -204,6 +247,7 @@ class _Loop:
         waste = sum(plan.padding_waste * plan.useful_flops for plan in self.plans) / max(useful, 1)
         return {
             "requested": self.setup.trials,
+            "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
                 "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),

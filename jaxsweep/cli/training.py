@@ -16,7 +16,8 @@ from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
-from jaxsweep.report.views import duration, make_progress
+from jaxsweep.report.views import make_progress
+from jaxsweep.report.words import duration
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.request import Request
@@ -123,11 +124,15 @@ def _what_next(result: Result, out: Path) -> None:
     done = ", ".join(
         f"{counts[name]} {name}" for name in ("completed", "stopped", "diverged", "failed") if counts[name]
     )
-    seconds = duration(result.summary()["seconds"]["total"])
-    tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
+    seconds, where = duration(result.summary()["seconds"]["total"]), shlex.quote(str(out))
+    if result.status == "interrupted":
+        of = f"{counts['finished']} of {counts['requested']} trials finished{done and f' ({done})'}"
+        tables.say(f"interrupted after {seconds}: {of}, and {counts['recorded']} are recorded in {out}")
+    else:
+        tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
     if any(trial.score is not None for trial in result.trials):
-        tables.say(f"all trials:       jaxsweep show {shlex.quote(str(out))}")
-        tables.say(f"the best network: jaxsweep export {shlex.quote(str(out))} --out MODEL_DIR")
+        tables.say(f"all trials:       jaxsweep show {where}")
+        tables.say(f"the best network: jaxsweep export {where} --out MODEL_DIR")
 
 
 def _print_plan(planned: Plan) -> None:

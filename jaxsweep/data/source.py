@@ -7,7 +7,7 @@ from typing import Any
 from jaxsweep.data.builtin import datasets, load_dataset
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.options import OPTIONS, TableOptions
-from jaxsweep.data.tables import read_table
+from jaxsweep.data.tables import read_raw, read_table
 from jaxsweep.errors import RequestError
 
 
@@ -38,6 +38,8 @@ def open_source(source: Source) -> Dataset:
     if source.path is None:
         raise RequestError("no data: name a built-in set or the path of a table")
     if source.target is None:
+        if not Path(source.path).is_file():
+            read_raw(source.path)  # refuses: what is wrong with the file comes before what is missing beside it
         raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
     given = {key: value for key in TABLE_KEYS if (value := getattr(source, key)) is not None}
     return read_table(given.pop("path"), **given)

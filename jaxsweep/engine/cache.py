@@ -133,6 +133,11 @@ def load(name: str) -> bytes | None:
     return content if _fits(entry, content) else None
 
 
+def has(name: str) -> bool:
+    """Return whether something is kept under a name, whatever it is worth."""
+    return _folder is not None and (_folder / (name + _ENTRY)).exists()
+
+
 def store(name: str, content: bytes) -> None:
     """Keep content under a name, if anything is kept."""
     if _folder is None:

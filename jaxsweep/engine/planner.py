@@ -69,7 +69,8 @@ class Plan:
     useful_flops: float  # of the training steps, without padding
     lane_steps: int
     lanes: int
-    workers: int  # that may hold a tile at a time
+    workers: int  # that may hold a tile at a time ...
+    at_once: int  # ... and that compute at a time
     room: float  # bytes that the tiles of one device may take together
     notes: tuple[str, ...] = ()  # what the user should know before anything is trained
 
@@ -162,6 +163,7 @@ def make_plan(
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
         workers=workers,
+        at_once=at_once,
         room=room,
     )  # fmt: skip
 

@@ -143,6 +143,11 @@ def key_of(program: Program, data: Data, test: TestData | None, choices: Choices
     return program, signature(data), signature(test), signature(choices), signature(lanes)
 
 
+def kept(key: Any) -> bool:
+    """Return whether the programs with this key were traced before, so that making them ready takes but a moment."""
+    return cache.has(exported.name_of(advance.__name__, key))
+
+
 def compiled(
     program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane,
     device: jax.Device | None = None,

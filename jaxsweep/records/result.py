@@ -200,6 +200,8 @@ class Result:
             "objective": self.objective,
             "trials": {
                 "requested": self.numbers.get("requested"),
+                "finished": len(self.trials),
+                "recorded": self.numbers.get("recorded"),
                 **{name: statuses.count(name) for name in ("completed", "stopped", "diverged", "failed")},
             },
             "best": best
@@ -258,7 +260,8 @@ def load(path: str | Path) -> Result:
         RequestError: there is no run in `path`, or it cannot be read.
     """
     run = read_run(path)
-    numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
+    requested = run.summary.get("trials", {}).get("requested", run.request.trials)
+    numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
         Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, _Networks(run),

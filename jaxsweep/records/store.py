@@ -102,6 +102,10 @@ class Store:
             self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
 
+    def recorded(self) -> set[int]:
+        """Return the numbers of the trials that are committed."""
+        return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
+
     def conclude(self, summary: dict[str, Any]) -> None:
         """Commit what the run came to."""
         with self._db:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from jaxsweep.report.views import short
+from jaxsweep.report.words import short
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.metrics import direction
 from jaxsweep.spec.swept import acts

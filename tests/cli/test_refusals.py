@@ -65,6 +65,7 @@ def test_bad_tables_are_refused(what: str, tmp_path: Path, capsys: Out, no_train
 
 BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "a missing file": (["--data", "none.csv", "--target", "y"], "none.csv does not exist"),
+    "a missing file, and no target": (["--data", "none.csv"], "none.csv does not exist"),
     "unknown data": (["--data", "digit"], "neither a built-in data set nor a file; did you mean 'digits'?"),
     "an absent target": (["--data", "t.csv", "--target", "lable"], "'lable' is not in t.csv; did you mean 'label'?"),
     "a target out of range": (["--data", "t.csv", "--target", "3"], "target column 3 is not in t.csv"),
@@ -88,7 +89,17 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "no number": (["--trials", "many"], "argument --trials: 'many' is not legal: it must be an integer"),
     "a negative seed": (["--seed", "-1"], "seed = -1 is not legal"),
     "an unknown task": (["--task", "ranking"], "argument --task: invalid choice: 'ranking'"),
-    "an unknown flag": (["--trails", "3"], "unrecognized arguments: --trails"),
+    "an unknown flag": (["--trails", "3"], "has no option --trails; did you mean '--trials'?"),
+    "a flag like nothing": (["--zzz", "3"], "unrecognized arguments: --zzz (see jaxsweep "),
+    "a hyperparameter as flag": (
+        ["--data", "iris", "--epochs", "3"], "epochs is a hyperparameter, to be given as --set epochs=3\n"
+    ),
+    "and its value": (["--batch-size=32"], "batch_size is a hyperparameter, to be given as --set batch_size=32\n"),
+    "what others call it": (["--lr=1"], "here it is called learning_rate, to be given as --set learning_rate=1\n"),
+    "one mistyped": (["--learnin-rate", "0.1"], "there is learning_rate, to be given as --set learning_rate=0.1\n"),
+    "a key as flag": (["--folds", "5"], "folds is a key of [sweep], to be given as --set folds=5\n"),
+    "an option of a searcher as flag": (["--resolution", "3"], "to be given as --set search.resolution=3\n"),
+    "the second flag": (["--zzz", "--epochs", "3"], "has no option --epochs"),
     "an unwritable directory": (["--out", "/proc/r"], "--out /proc/r cannot be written"),
     "a file as directory": (["--out", "t.csv"], "--out t.csv cannot be written"),
     "a split without validation": (["--set", "split=[0.8,0.0,0.2]"], "leaves nothing to validate on"),

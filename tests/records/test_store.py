@@ -108,6 +108,8 @@ class Reader(Progress):
         self.curves: list[int] = []  # and learning curves
 
     def update(self, snapshot: Snapshot) -> None:
+        if snapshot.finished == len(self.reported):
+            return  # nothing has finished since
         with closing(reader(self.run)) as db:
             self.committed.append(len(trials(db)))
             self.curves.append(db.execute("SELECT count(*) FROM evaluations").fetchone()[0])
