@@ -25,7 +25,8 @@ from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS
 
 Floats = NDArray[np.float64]
 
-HYPERS = {row.name: row.default for row in HYPERPARAMETERS.values() if row.role == "traced"} | {"eps": 1e-3}
+_NUMBERS = [row for row in HYPERPARAMETERS.values() if row.role == "traced" and row.kind != "choice"]
+HYPERS = {row.name: row.default for row in _NUMBERS} | {"eps": 1e-3}
 
 
 class Piece(NamedTuple):
@@ -203,16 +204,19 @@ def _augmentation(name: str) -> float:
     return gap(augmented(shape, images, numbers, **{name: limit}), np.stack(expected))
 
 
-def measured(name: str, outputs: jax.Array, y: jax.Array, used: jax.Array, losses: Any = 0.0) -> jax.Array:
-    """Return a metric [] of the rows that are used, in two blocks, as a device measures it."""
+def measured(
+    name: str, outputs: jax.Array, y: jax.Array, used: jax.Array, losses: Any = 0.0, weights: jax.Array | None = None
+) -> jax.Array:
+    """Return a metric [] of the rows that are used, by their weights [rows], as a device measures it in two blocks."""
     measure = scores.SCORES[name].measure
     assert measure is not None, name
     classes = outputs.shape[1] > 1
     targets = jax.nn.one_hot(y, outputs.shape[1], dtype=outputs.dtype) if classes else y[:, None]
-    block = scores.Block(outputs, y, targets, jnp.broadcast_to(losses, y.shape), used)
+    block = scores.Block(outputs, y, targets, jnp.broadcast_to(losses, y.shape), used, weights)
     half = len(y) // 2
-    parts = [measure.part(scores.Block(*(a[some] for a in block))) for some in (slice(half), slice(half, None))]
-    whole = scores.Whole(y, used, used.sum())
+    halves = [jax.tree.map(lambda a: a[some], block) for some in (slice(half), slice(half, None))]  # noqa: B023
+    parts = [measure.part(each) for each in halves]
+    whole = scores.Whole.of(y, used, used.sum(), weights)
     return measure.value(jnp.concatenate(parts) if measure.each else parts[0] + parts[1], whole)
 
 

@@ -173,6 +173,18 @@ def loss(name: str, h: Hypers, outputs: Floats, targets: Floats) -> tuple[Floats
     return values[name][:, 0], slopes[name]
 
 
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """Return sum w v / sum w of values and weights [rows]: the loss of a batch; 0 if it weighs nothing."""
+    return float((weights * values).sum() / weights.sum()) if weights.any() else 0.0
+
+
+def balanced(labels: NDArray[np.int64], weights: Floats) -> Floats:
+    """Return the weight of each row, [rows], by which all classes weigh alike (King and Zeng, 2001): n / (k n_c)."""
+    classes = np.unique(labels)
+    mass = np.array([weights[labels == label].sum() for label in classes])
+    return np.asarray((weights.sum() / (len(classes) * mass))[np.searchsorted(classes, labels)])
+
+
 def _focal(gamma: float, outputs: Floats, targets: Floats) -> tuple[Floats, Floats]:
     """Lin et al. (2017), summed over the classes as cross entropy is; with gamma 0 it is cross entropy."""
     log_p = special.log_softmax(outputs, axis=1)

@@ -11,6 +11,7 @@ from jaxsweep.data.assign import split_by
 from jaxsweep.data.parts import group_codes
 from jaxsweep.data.source import dataset_of
 from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.data.weights import row_weights
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
@@ -43,6 +44,7 @@ def sweep(
     replicates: int = 1,
     folds: Any = 0,
     groups: Any = None,
+    weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
     keep_weights: str = "last",
@@ -67,6 +69,7 @@ def sweep(
         folds: k > 1 for k-fold cross-validation in place of the validation split; or pairs (training rows, validation
             rows), whose other rows are the test part; or a splitter of scikit-learn, for the rows that do not test.
         groups: [rows] labels; rows with the same one stay together when rows are split.
+        weights: [rows] numbers >= 0, by which rows count in losses and metrics, as scikit-learn's `sample_weight`.
         split: fractions of training, validation and test rows.
         keep: how many of the best trials keep their weights.
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
@@ -85,7 +88,7 @@ def sweep(
     """
     from jaxsweep.report.views import make_progress
 
-    dataset, request = _asked("sweep", data, groups, space, configs, seed, options, {
+    dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
     })  # fmt: skip
@@ -105,6 +108,7 @@ def plan(
     replicates: int = 1,
     folds: Any = 0,
     groups: Any = None,
+    weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
     keep_weights: str = "last",
@@ -120,7 +124,7 @@ def plan(
     For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
     `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
-    return plan_request(*_asked("plan", data, groups, space, configs, seed, options, {
+    return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
     }))  # fmt: skip
@@ -136,6 +140,7 @@ def solo(
     fold: int = 0,
     folds: Any = 0,
     groups: Any = None,
+    weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     objective: str | None = None,
     keep_weights: str = "last",
@@ -152,6 +157,7 @@ def solo(
         fold: the number of the fold, if `folds` is not 0.
         folds: the folds of the sweep, as it takes them.
         groups: the groups of the sweep.
+        weights: the weights of its rows.
         split: fractions of training, validation and test rows.
         objective: what `monitor = "objective"` and the best epoch follow.
         keep_weights: `last` or `best`.
@@ -162,7 +168,7 @@ def solo(
     """
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
-    dataset = _grouped(dataset_of(data), groups)
+    dataset = _told(data, groups, weights)
     prepared = prepare(dataset, split=tuple(split), folds=_pairs(folds, dataset, split, seed), seed=seed)
     check_together(resolve_for(prepared, config))
     if objective is not None:
@@ -174,16 +180,24 @@ def solo(
 
 
 def _asked(
-    function: str, data: Any, groups: Any, space: Any, configs: Any, seed: int | None, options: Any, more: Any
+    function: str,
+    data: Any,
+    groups: Any,
+    weights: Any,
+    space: Any,
+    configs: Any,
+    seed: int | None,
+    options: Any,
+    more: Any,
 ) -> tuple[Dataset, Request]:
     """Return the dataset and the checked request of a call; a splitter becomes the folds that it makes."""
     seed = drawn_seed() if seed is None else seed
     dataset = None
     if _is_splitter(more["folds"]):
-        dataset = _grouped(dataset_of(data), groups)
+        dataset = _told(data, groups, weights)
         more["folds"] = _pairs(more["folds"], dataset, more["split"], seed)
     request = _request(function, space, configs, seed, options, more)
-    return dataset or _grouped(dataset_of(data), groups), request
+    return dataset or _told(data, groups, weights), request
 
 
 def _is_splitter(folds: Any) -> bool:
@@ -194,10 +208,14 @@ def _pairs(folds: Any, dataset: Dataset, split: Any, seed: int) -> Any:
     return split_by(folds, dataset, split, seed) if _is_splitter(folds) else folds
 
 
-def _grouped(dataset: Dataset, groups: Any) -> Dataset:
-    if groups is None:
-        return dataset
-    return replace(dataset, groups=group_codes(groups, dataset.rows, dataset.name))
+def _told(data: Any, groups: Any, weights: Any) -> Dataset:
+    """Return what a function was given as its data, with the groups and weights that it was given beside them."""
+    dataset = dataset_of(data)
+    if groups is not None:
+        dataset = replace(dataset, groups=group_codes(groups, dataset.rows, dataset.name))
+    if weights is not None:
+        dataset = replace(dataset, weights=row_weights(weights, dataset.rows, "weights", dataset.name))
+    return dataset
 
 
 def _request(function: str, space: Any, configs: Any, seed: int, options: Any, more: Any) -> Request:

@@ -21,20 +21,20 @@ ONE_PROGRAM = Costs(compilation=1e6)  # compiling is so dear that configs of one
 BASE: dict[str, Any] = {"epochs": 6, "batch_size": 15, "width": 7, "depth": 2, "learning_rate": 0.01}
 
 
-def three_classes(**split: Any) -> Prepared:
+def three_classes(weights: Any = None, **split: Any) -> Prepared:
     """Return 75 training rows of 6 features (five batches of 15; of 16, the last one is short), 3 classes."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(150, 6))
     y = (x[:, 0] * 2 + x[:, 1] ** 2 + rng.normal(size=150) * 0.3 > 0.5).astype(int) + (x[:, 2] > 1)
-    return prepare(Dataset.from_arrays(x, y), **(split or {"split": (0.5, 0.3, 0.2)}))
+    return prepare(Dataset.from_arrays(x, y, weights=weights), **(split or {"split": (0.5, 0.3, 0.2)}))
 
 
-def regression() -> Prepared:
+def regression(weights: Any = None) -> Prepared:
     """Return 75 training rows of 6 features with a noisy linear target."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(150, 6))
     y = 5 + 3 * x @ rng.normal(size=6) + rng.normal(size=150) * 0.1
-    return prepare(Dataset.from_arrays(x, y), split=(0.5, 0.3, 0.2))
+    return prepare(Dataset.from_arrays(x, y, weights=weights), split=(0.5, 0.3, 0.2))
 
 
 def images() -> Prepared:

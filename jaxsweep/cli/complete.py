@@ -16,13 +16,14 @@ def answer(parser: ArgumentParser) -> None:
     """Tell the shell how its line may go on, and end the process; return if argcomplete is not installed."""
     try:
         import argcomplete
+        from argcomplete.completers import ChoicesCompleter, SuppressCompleter
     except ImportError:
         return
     completers: dict[str, Any] = {
         "data": _or_files([row.name for row in datasets()]),
-        "search": argcomplete.ChoicesCompleter(list(SEARCHERS)),
-        "set": argcomplete.ChoicesCompleter([f"{name}=" for known in NAMES.values() for name in known]),
-        "sections": argcomplete.SuppressCompleter(),
+        "search": ChoicesCompleter(dict.fromkeys(SEARCHERS, "")),
+        "set": ChoicesCompleter({f"{name}=": "" for known in NAMES.values() for name in known}),
+        "sections": SuppressCompleter(),
     }
     for action in actions_of(parser):
         if action.dest in completers:
@@ -31,9 +32,9 @@ def answer(parser: ArgumentParser) -> None:
 
 
 def _or_files(names: list[str]) -> Any:
-    import argcomplete
+    from argcomplete.completers import FilesCompleter
 
-    files = argcomplete.FilesCompleter()
+    files = FilesCompleter()
 
     def offered(prefix: str, action: Action, parser: ArgumentParser, **more: Any) -> list[str]:
         return [*(name for name in names if name.startswith(prefix)), *files(prefix)]

@@ -96,6 +96,7 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         data.add_argument("--validation", metavar="FILE", help="another table, whose rows validate")
         data.add_argument("--test", metavar="FILE", help="another table, whose rows test")
         data.add_argument("--group", metavar="COLUMN", help="rows with the same value there stay together in a split")
+        data.add_argument("--weight", metavar="COLUMN", help="how much each row counts in losses and metrics")
         data.add_argument(
             "--task", choices=("classification", "regression"),
             help="default: text, booleans and up to 20 distinct whole numbers are classes, all else is regression",

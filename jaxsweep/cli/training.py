@@ -70,7 +70,8 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         flags["data.path" if _is_file(arguments.data) else "data.name"] = arguments.data
     elif not arguments.file:
         flags["data.name"] = DEFAULT_DATA
-    flags |= {f"data.{key}": getattr(arguments, key) for key in ("target", "task", "validation", "test", "group")}
+    own = ("target", "task", "validation", "test", "group", "weight")
+    flags |= {f"data.{key}": getattr(arguments, key) for key in own}
     flags |= {f"sweep.{key}": getattr(arguments, key) for key in ("trials", "search", "objective", "seed", "keep")}
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()

@@ -16,6 +16,7 @@ from jaxsweep.data.options import MOST_CATEGORIES, TableOptions, table_options
 from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, as_array, check_index, check_names, table_of
 from jaxsweep.data.reading import Inputs, read_inputs
+from jaxsweep.data.weights import row_weights
 from jaxsweep.errors import RequestError
 
 
@@ -37,6 +38,7 @@ class Dataset:
         named: whether the table names its columns: False for arrays, and CSV without a header.
         groups: which rows stay together when rows are split, int64 [rows]; None: none do.
         numbers: the rows' numbers in what the user gave, int64 [rows], where rows were left out; None: 0, 1, 2, ...
+        weights: how much each row counts in losses and metrics, float64 [rows]; None: all count alike.
         most_categories: words of a column that get a feature each, the most frequent ones; all others share one.
         notes: how the columns were read, as far as their owner might wonder.
         options: what the owner of a file said about it.
@@ -55,6 +57,7 @@ class Dataset:
     named: bool = True
     groups: NDArray[np.int64] | None = None
     numbers: NDArray[np.int64] | None = field(default=None, compare=False)
+    weights: NDArray[np.float64] | None = None
     most_categories: int = MOST_CATEGORIES
     notes: tuple[str, ...] = field(default=(), compare=False)
     options: TableOptions = field(default_factory=TableOptions, compare=False)
@@ -95,6 +98,9 @@ class Dataset:
         name: str = "arrays",
         feature_names: Sequence[str] | None = None,
         groups: Any = None,
+        weights: Any = None,
+        weights_val: Any = None,
+        weights_test: Any = None,
         **options: Any,
     ) -> "Dataset":
         """Return NumPy arrays or pandas frames as a dataset.
@@ -110,6 +116,9 @@ class Dataset:
             name: what messages and reports call the data.
             feature_names: names of the features; a frame brings its own, an array's are 0, 1, ...
             groups: [rows] labels; rows with the same one stay together when rows are split.
+            weights: [rows] numbers >= 0, by which rows count in losses and metrics, as scikit-learn's `sample_weight`;
+                also those that are split off.
+            weights_val, weights_test: the same of the parts of your own; without, their rows count 1.
             **options: those of `read_table` that say how cells are read: `categories`, `numbers`, `missing`, `drop`,
                 `keep`, `day_first`, `missing_target`, `min_class_rows`, `most_categories`.
 
@@ -138,6 +147,7 @@ class Dataset:
             check_index(part_x, part_y, x_name, y_name)
             tables.append(table)
             targets.append(cells)
+        weighed = _weights(given, tables, {"X": weights, "X_val": weights_val, "X_test": weights_test})
         together = None if groups is None else group_codes(groups, len(targets[0]), "X")
         target_name = str(y.name) if getattr(y, "name", None) is not None else "y"
         tables[0], targets[0], rows, left = with_target(tables[0], targets[0], said, task)
@@ -149,7 +159,7 @@ class Dataset:
         ]
         parts = encode_parts(targets, target_name, [part[2] for part in given], task)
         extra = {
-            part[0]: Part(own, target.values)
+            part[0]: Part(own, target.values, weighed.get(part[0]))
             for part, own, target in zip(given[1:], columns[1:], parts[1:], strict=True)
         }
         first = parts[0]
@@ -157,7 +167,7 @@ class Dataset:
             name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
             validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
             groups=None if together is None else together[rows], numbers=rows if left else None,
-            most_categories=said.most_categories,
+            weights=None if "X" not in weighed else weighed["X"][rows], most_categories=said.most_categories,
             notes=(*left, *inputs.notes, describe_task(first, target_name, given=task is not None)), options=said,
         )  # fmt: skip
 
@@ -166,6 +176,23 @@ CELL_OPTIONS = {
     "categories", "numbers", "missing", "drop", "keep", "decimal", "day_first", "missing_target", "min_class_rows",
     "most_categories",
 }  # fmt: skip
+
+
+def _weights(
+    given: Sequence[tuple[str, Any, str, Any]], tables: Sequence[Table], weights: Mapping[str, Any]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the weights of the parts that have some, each [rows], by the name of the part's inputs."""
+    place = {part[0]: (part[1], table) for part, table in zip(given, tables, strict=True)}
+    found = {}
+    for part, values in weights.items():
+        if values is None:
+            continue
+        name = part.replace("X", "weights")
+        if part not in place:
+            raise RequestError(f"{name} is given without {part}: there are no rows that it could weigh")
+        found[part] = row_weights(values, place[part][1].rows, name, part)
+        check_index(place[part][0], values, part, name)
+    return found
 
 
 def count_kinds(columns: Sequence[Column]) -> list[str]:
@@ -235,7 +262,7 @@ def _check_inputs(data: Dataset) -> None:
 
 def _contents(data: Dataset) -> Iterator[bytes]:
     yield json.dumps([data.task, data.classes, data.target_name, data.image_shape]).encode()
-    parts = [Part(data.inputs, data.target), data.validation, data.test]
+    parts = [Part(data.inputs, data.target, data.weights), data.validation, data.test]
     if data.groups is not None:
         yield b"groups" + data.groups.astype("<i8").tobytes()
     for number, part in enumerate(parts):
@@ -243,6 +270,8 @@ def _contents(data: Dataset) -> Iterator[bytes]:
             continue
         yield str(number).encode()
         yield part.target.astype("<i8" if data.task == "classification" else "<f8").tobytes()
+        if part.weights is not None:
+            yield b"weights" + part.weights.astype("<f8").tobytes()
         for column in part.inputs:
             yield json.dumps([column.name, column.kind]).encode()
             if column.kind == "category":

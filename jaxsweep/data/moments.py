@@ -12,15 +12,23 @@ def moments(values: NDArray[np.float64]) -> tuple[float, float]:
     return (low if low == high else float(values.mean())), deviation(values)
 
 
-def deviation(values: NDArray[np.float64]) -> float:
+def deviation(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> float:
     """Return the (population) standard deviation of values [...], exactly 0 where they are constant up to rounding.
+
+    With weights of the same shape it is the weighted one, of the values whose weights are not 0.
 
     They are where the variance is no larger than the error that computing it in two passes may make (Chan, Golub and
     LeVeque, 1983), the rule of scikit-learn's StandardScaler: shares that sum to 1 up to rounding do not vary.
     """
+    if weights is not None:
+        values, weights = values[weights > 0], weights[weights > 0]
     if not values.size:
         return 0.0
-    mean, variance = float(values.mean()), float(values.var())
+    if weights is None:
+        mean, variance = float(values.mean()), float(values.var())
+    else:
+        mean = float(np.average(values, weights=weights))
+        variance = float(np.average((values - mean) ** 2, weights=weights))
     error = values.size * float(np.finfo(np.float64).eps)
     if variance <= error * variance + (error * mean) ** 2:
         return 0.0

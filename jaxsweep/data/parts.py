@@ -21,6 +21,7 @@ class Part:
 
     inputs: tuple[Column, ...]
     target: NDArray[Any]
+    weights: NDArray[np.float64] | None = None  # [rows]; None: every row counts 1
 
     @property
     def rows(self) -> int:

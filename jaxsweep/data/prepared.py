@@ -15,6 +15,7 @@ from jaxsweep.data.moments import deviation
 from jaxsweep.data.options import NEW_FILES
 from jaxsweep.data.preprocess import Preprocessor
 from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.data.weights import balanced, check_parts, normalized
 from jaxsweep.errors import RequestError
 
 LARGEST_BYTES = 8 * 2**30
@@ -43,10 +44,12 @@ class Prepared:
         named: whether the dataset's table names its columns.
         table: what was said about its file, and holds for new ones of its kind.
         train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
-            targets of each split's part; exactly 0 where they are constant up to rounding, where there are no rows,
-            and for classification.
+            targets of each split's part, by their weights; exactly 0 where they are constant up to rounding, where
+            there are no rows, and for classification.
         numbers, test_numbers: int64 [rows] and [test rows], the number of each row, from 0, in the table that it came
             from: the dataset's own rows, or the validation or test part that it brought.
+        weights: float64 [rows], with a mean of 1; None where all rows count alike.
+        test_weights: the same of the test rows.
     """
 
     name: str
@@ -72,6 +75,24 @@ class Prepared:
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    weights: NDArray[np.float64] | None = None
+    test_weights: NDArray[np.float64] | None = None
+
+    def train_weights(self, split: int, class_weight: str = "none") -> NDArray[np.float64] | None:
+        """Return how much each training row of a split counts in the training loss, [training rows]; None: all alike.
+
+        `class_weight` is the hyperparameter; balanced counts the split's own training rows.
+        """
+        rows = self.train[split]
+        own = None if self.weights is None else self.weights[rows]
+        if class_weight == "none":
+            return own
+        of_rows: NDArray[np.float64] = self.class_weights(split)[self.y[split][rows]]
+        return of_rows if own is None else np.asarray(own * of_rows)
+
+    def class_weights(self, split: int) -> NDArray[np.float64]:
+        """Return the weights, [classes], by which the classes weigh alike among the training rows of a split."""
+        return balanced(self.y[split][self.train[split]], self.n_outputs, self.train_weights(split))
 
 
 def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 0, seed: int = 0) -> Prepared:
@@ -108,7 +129,13 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 
     else:
         test_columns, test_target = data.test.inputs, data.test.target
         test_numbers = np.arange(len(test_target))
-    prepared = _standardized(data, columns, target, train, val, test_columns, test_target)
+    weights, test_weights = _weights_of(data, pool, found.test)
+    for part, rows in (("training", train), ("validation", val)):
+        if weights is not None:
+            check_parts(weights, rows, part, data.name)
+    if test_weights is not None:
+        check_parts(test_weights, [np.arange(len(test_weights))], "test", data.name)
+    prepared = _standardized(data, columns, target, train, val, test_columns, test_target, weights, test_weights)
     return replace(prepared, numbers=numbers, test_numbers=test_numbers)
 
 
@@ -125,11 +152,31 @@ def prepare_whole(data: Dataset) -> Prepared:
     target = np.concatenate([data.target, *(part.target for part in parts)])
     every, none = np.arange(len(target)), np.arange(0)
     nothing = tuple(column.take(none) for column in columns)
-    return _standardized(data, columns, target, [every], [every], nothing, target[none])
+    weights = None
+    if data.weights is not None or any(part.weights is not None for part in parts):
+        pieces = [(data.weights, data.rows), *((part.weights, part.rows) for part in parts)]
+        weights = normalized(np.concatenate([np.ones(rows) if own is None else own for own, rows in pieces]))
+    return _standardized(data, columns, target, [every], [every], nothing, target[none], weights, None)
 
 
 def _rows_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[tuple[Column, ...], NDArray[Any]]:
     return tuple(column.take(rows) for column in data.inputs), data.target[rows]
+
+
+def _weights_of(
+    data: Dataset, pool: NDArray[np.int64], test: NDArray[np.int64]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return the weights of the rows that train or validate, and of those that test, each part's with a mean of 1."""
+    parts = (data.validation, data.test)
+    if data.weights is None and all(part is None or part.weights is None for part in parts):
+        return None, None
+    own = np.ones(data.rows) if data.weights is None else data.weights
+    extra = [None if part is None else np.ones(part.rows) if part.weights is None else part.weights for part in parts]
+    weights = normalized(own[pool]) if own[pool].any() else own[pool]
+    if extra[0] is not None:
+        weights = np.concatenate([weights, normalized(extra[0])])
+    tested = own[test] if extra[1] is None else extra[1]
+    return weights, normalized(tested) if tested.any() else tested
 
 
 def _standardized(
@@ -140,6 +187,8 @@ def _standardized(
     val: Sequence[NDArray[np.int64]],
     test_columns: tuple[Column, ...],
     test_target: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    test_weights: NDArray[np.float64] | None,
 ) -> Prepared:
     regression = data.classes is None
     every = np.arange(len(target))
@@ -170,11 +219,13 @@ def _standardized(
             return np.stack([preprocessor.standardize_target(values) for preprocessor in preprocessors])
         return np.tile(values.astype(np.int32), (len(preprocessors), 1))
 
-    def variance(values: NDArray[Any], parts: Sequence[NDArray[np.int64] | slice]) -> NDArray[np.float64]:
+    def variance(values: NDArray[Any], parts: Sequence[Any], weights: NDArray[np.float64] | None) -> Any:
         if not regression:
             return np.zeros(len(preprocessors))
-        pairs = zip(parts, preprocessors, strict=True)
-        return np.array([(deviation(values[rows]) / preprocessor.target_scale) ** 2 for rows, preprocessor in pairs])
+        own = [None if weights is None else weights[rows] for rows in parts]
+        spread = [deviation(values[rows], weight) for rows, weight in zip(parts, own, strict=True)]
+        pairs = zip(spread, preprocessors, strict=True)
+        return np.array([(each / preprocessor.target_scale) ** 2 for each, preprocessor in pairs])
 
     return Prepared(
         name=data.name,
@@ -195,9 +246,11 @@ def _standardized(
         fingerprint=data.fingerprint,
         named=data.named,
         table={key: value for key, value in data.options.said.items() if key in NEW_FILES},
-        train_variance=variance(target, train),
-        val_variance=variance(target, val),
-        test_variance=variance(test_target, [slice(None)] * len(train)),
+        train_variance=variance(target, train, weights),
+        val_variance=variance(target, val, weights),
+        test_variance=variance(test_target, [slice(None)] * len(train), test_weights),
+        weights=weights,
+        test_weights=test_weights,
     )
 
 

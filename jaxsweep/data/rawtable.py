@@ -73,6 +73,10 @@ class Table:
         )  # fmt: skip
         return replace(self, cells=cells, rows=len(rows))
 
+    def only(self, name: str) -> "Table":
+        """Return the table with only the column of this name."""
+        return replace(self, names=(name,), cells=(self.cells[self.names.index(name)],), nameless=())
+
     def _in_first_row(self, name: str) -> int | None:
         if self.named or not self.rows:
             return None

@@ -15,7 +15,7 @@ from jaxsweep.errors import RequestError
 class Source(TableOptions):
     """Where data come from: a built-in set by `name`, or a table by `path`; neither for data in memory.
 
-    `validation` and `test` are further tables, `group` a column, as `read_table` takes them.
+    `validation` and `test` are further tables, `group` and `weight` columns, as `read_table` takes them.
     """
 
     name: str | None = None
@@ -25,9 +25,10 @@ class Source(TableOptions):
     validation: str | None = None
     test: str | None = None
     group: str | int | None = None
+    weight: str | int | None = None
 
 
-_OWN = ("path", "target", "task", "validation", "test", "group")
+_OWN = ("path", "target", "task", "validation", "test", "group", "weight")
 TABLE_KEYS = (*_OWN, *OPTIONS)  # what goes with a table on disk
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from jaxsweep.data.columns import Column
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import check_task, describe_task, is_absent, target_cells, typed_cells
@@ -16,6 +18,7 @@ from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, wit
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.reading import declared_number, read_inputs
 from jaxsweep.data.textfile import is_parquet
+from jaxsweep.data.weights import row_weights
 from jaxsweep.errors import RequestError, meant, nearest
 
 
@@ -29,6 +32,7 @@ def read_table(
     validation: str | Path | None = None,
     test: str | Path | None = None,
     group: str | int | None = None,
+    weight: str | int | None = None,
     **options: Any,
 ) -> Dataset:
     """Return a CSV or Parquet file as a dataset; `Dataset.notes` says how its columns were read.
@@ -44,6 +48,8 @@ def read_table(
         validation: another such file, whose rows validate.
         test: another such file, whose rows test.
         group: a column whose rows stay together when rows are split: those of one patient, say. It is no input.
+        weight: a column of numbers >= 0, by which rows count in losses and metrics. It is no input. The rows of a
+            further table that has no such column count 1.
         **options: the other fields of `TableOptions`, such as `categories`, `missing`, `delimiter` or `encoding`.
 
     Raises:
@@ -60,7 +66,11 @@ def read_table(
     together = None if group is None else table.find(group, file.name, "group: column")
     if together == goal:
         raise RequestError(f"group names the target column {table.names[goal]!r}: it must name another one")
-    which = [number for number in range(len(table.names)) if number not in gone | {goal, together}]
+    heavy = None if weight is None else table.find(weight, file.name, "weight: column")
+    if heavy is not None and heavy in (goal, together):
+        other = "target" if heavy == goal else "group"
+        raise RequestError(f"weight names the {other} column {table.names[heavy]!r}: it must name another one")
+    which = [number for number in range(len(table.names)) if number not in gone | {goal, together, heavy}]
     if not which:
         raise RequestError(
             f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
@@ -68,21 +78,28 @@ def read_table(
     cells, note = _target(table, goal, said, task)
     table, cells, rows, dropped = with_target(table, cells, said, task)
     inputs = read_inputs(table, which, said, file.name)
+    column = None if heavy is None else _weight_column(table, heavy, file.name, said)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
     tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
     name = table.names[goal]
     encoded = encode_parts([cells, *(found[1] for found in tables.values())], name, whats, task)
     parts = {
-        part: Part(read_alike(inputs.columns, found[0], others[part].name), own.values)
+        part: Part(
+            read_alike(inputs.columns, found[0], others[part].name),
+            own.values,
+            None if column is None else _weights(found[0], column, others[part].name),
+        )
         for (part, found), own in zip(tables.items(), encoded[1:], strict=True)
     }
+    weighed = [] if column is None else [f"rows count by {column.name!r}"]
     task_note = describe_task(encoded[0], name, given=task is not None)
-    notes = (*table.notes, *dropped, *inputs.notes, *([note] if note else []), task_note)
+    notes = (*table.notes, *dropped, *inputs.notes, *([note] if note else []), *weighed, task_note)
     together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
     origin = {"path": str(file.resolve()), "target": target, "task": task, **said.said}
     origin |= {part: str(other.resolve()) for part, other in others.items()}
-    origin |= {} if group is None else {"group": group}
+    columns = {"group": group, "weight": weight}
+    origin |= {key: column for key, column in columns.items() if column is not None}
     packed = file.suffix in (".gz", ".bz2", ".xz", ".zip")
     return Dataset(
         Path(file.stem).stem if packed else file.stem,
@@ -97,6 +114,7 @@ def read_table(
         named=table.named,
         groups=together_codes,
         numbers=rows if dropped else None,
+        weights=None if column is None else _weights(table, column, file.name),
         most_categories=said.most_categories,
         notes=notes,
         options=said,
@@ -156,6 +174,23 @@ def _target(table: Table, goal: int, options: TableOptions, task: str | None) ->
     plain = target_cells(name, cells)
     gone = {float(word) for word in options.missing if _is_number(word)}
     return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
+
+
+def _weight_column(table: Table, number: int, what: str, options: TableOptions) -> Column:
+    """Return the column of weights, read as an input would be."""
+    name = table.names[number]
+    found = read_inputs(table, [number], replace(options, keep=(*options.keep, name)), what).columns
+    if len(found) != 1 or found[0].kind != "number":
+        raise RequestError(f"weight column {name!r} of {what} holds no numbers: it must have one >= 0 in each row")
+    return found[0]
+
+
+def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | None:
+    """Return the weights of a table's rows, [rows], read as `column` is; None if it has no such column."""
+    if column.name not in table.names:
+        return None
+    (found,) = read_alike([column], table.only(column.name), what)
+    return row_weights(found.values, table.rows, f"weight column {column.name!r} of {what}", what)
 
 
 def _is_number(word: str) -> bool:

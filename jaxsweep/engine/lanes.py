@@ -61,6 +61,7 @@ class Supply:
         self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
         self.sizes = sizes_of(data)
         self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
+        self._weights: dict[tuple[int, str], tuple[NDArray[np.float64], float]] = {}
         self.places = [place(data, device) for device in devices]
 
     def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
@@ -79,7 +80,15 @@ class Supply:
             name: np.array([self.scope.values(name).index(config[name]) for config in configs], np.int32)
             for name in ("init", "schedule", "loss", "monitor")
         }
-        h = {name: np.array([config[name] for config in configs], dtype) for name in self.scope.traced}
+        numbers = [name for name in self.scope.traced if name != "class_weight"]
+        h = {name: np.array([config[name] for config in configs], dtype) for name in numbers}
+        weight = None
+        if self.prepared.weights is not None or "class_weight" in self.scope.traced:
+            kinds = [(job.fold, str(config["class_weight"])) for job, config in zip(jobs, configs, strict=True)]
+            weight = np.array([self._weighed(*kind)[1] for kind in kinds], dtype)
+            if "class_weight" in self.scope.traced:
+                classes = self.prepared.n_outputs
+                h["class_weight"] = np.array([self._weighed(*kind)[0] for kind in kinds], dtype).reshape(-1, classes)
         if "min_delta" in h:
             deltas = np.array([self._min_delta(*each) for each in zip(jobs, configs, strict=True)])
             with np.errstate(over="ignore"):  # what float32 cannot hold, nothing improves by
@@ -106,9 +115,20 @@ class Supply:
             "monitor": indices["monitor"],
             "widths": widths,
             "h": h,
+            "weight": weight,
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
+
+    def _weighed(self, fold: int, class_weight: str) -> tuple[NDArray[np.float64], float]:
+        """Return the weight of each class, [classes], and what the training rows of a split weigh in all."""
+        key = fold, class_weight
+        if key not in self._weights:
+            data = self.prepared
+            of_classes = np.ones(data.n_outputs) if class_weight == "none" else data.class_weights(fold)
+            of_rows = data.train_weights(fold, class_weight)
+            self._weights[key] = of_classes, float(len(data.train[fold]) if of_rows is None else of_rows.sum())
+        return self._weights[key]
 
     def _min_delta(self, job: Job, config: Config) -> float:
         """Return a config's min_delta in units of what its lane watches; programs know standardized targets alone."""

@@ -43,15 +43,19 @@ def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
                 out[split, start : start + len(rows)] = source[split][rows]
         return out
 
+    weights = None if data.weights is None else np.broadcast_to(data.weights, data.y.shape[:2])
     train_data = Data(
         x=block(data.x, data.train, dtype),
         y=block(data.y, data.train, target),
         x_val=block(data.x, data.val, dtype),
         y_val=block(data.y, data.val, target),
         val_rows=np.array([len(part) for part in data.val], np.int32),  # type: ignore[arg-type]
+        w=None if weights is None else block(weights, data.train, dtype),
+        w_val=None if weights is None else block(weights, data.val, dtype),
     )
     if data.x_test.shape[1] == 0:
         return train_data, None
     x_test: Any = np.asarray(data.x_test, dtype)
     y_test: Any = np.asarray(data.y_test, target)
-    return train_data, TestData(x_test, y_test)
+    w_test: Any = None if data.test_weights is None else np.asarray(data.test_weights, dtype)
+    return train_data, TestData(x_test, y_test, w_test)

@@ -44,6 +44,7 @@ class TestData(NamedTuple):
 
     x: Array  # float [splits, rows, features]
     y: Array  # [splits, rows]
+    w: Array | None = None  # float [rows], weights, where rows have any
 
 
 for _kind in (Choices, Data, TestData, Lane, State, Advanced):
@@ -95,7 +96,7 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         params, stats = train.final_weights(program, state)
         split: Any = 0 if test.x.shape[0] == 1 else lane.fold
         rows = jnp.asarray(test.x.shape[1], jnp.int32)
-        measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows)
+        measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows, test.w)
         return jnp.stack([measures[name] for name in program.measures])
 
     return jax.vmap(score)(lanes, state)

@@ -167,8 +167,9 @@ def train(
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+    weights = data.train_weights(fold, full["class_weight"])
     metric = objective_metric or default_objective(data.task)
-    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold))
+    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold), weights)
     steps = -(-rows // full["batch_size"])
     tx = optimizer(full, steps)
     variables = jax.jit(run.model.init)(randomness.wrap(run.key), run.x_train[:1])
@@ -184,14 +185,15 @@ def train(
         loss_sum = 0.0
         for start in range(0, rows, full["batch_size"]):
             batch = order[start : start + full["batch_size"]]
-            new_params, new_stats, new_state, loss = step_fn(params, stats, state, batch, number)
-            loss_sum += float(loss) * len(batch)
+            new_params, new_stats, new_state, loss, mass = step_fn(params, stats, state, batch, number)
+            loss_sum += float(loss) * float(mass)
             if not np.isfinite(loss):
                 return Solo(
                     full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
                 )
             params, stats, state, number = new_params, new_stats, new_state, number + 1
-        curves.append({"train_loss": loss_sum / rows, **run.evaluate(params, stats)})
+        whole = rows if weights is None else weights.sum()
+        curves.append({"train_loss": loss_sum / whole, **run.evaluate(params, stats)})
         if train_metrics:
             curves[-1].update(run.evaluate_training(params, stats))
         if not np.isfinite([curves[-1]["train_loss"], curves[-1]["val_loss"]]).all():
@@ -238,9 +240,10 @@ class _Best:
 class _Run:
     """The data of one split on the device, and the functions of one training."""
 
-    def __init__(self, data: Prepared, config: Config, fold: int, key: Array):
+    def __init__(self, data: Prepared, config: Config, fold: int, key: Array, weights: np.ndarray | None):
         self.data, self.config, self.fold, self.key = data, config, fold, key
         dtype = jnp.result_type(float)
+        self.weights = None if weights is None else jnp.asarray(weights, dtype)
         self.classes = data.task == "classification"
         self.x_train = jnp.asarray(data.x[fold][data.train[fold]], dtype)
         self.y_train = jnp.asarray(data.y[fold][data.train[fold]], None if self.classes else dtype)
@@ -256,7 +259,9 @@ class _Run:
         loss_of = loss_function(self.config, training=True)
 
         def step(params: Any, stats: Any, state: Any, batch: Array, number: Array) -> Any:
-            x, targets = self.disturb(self.x_train[batch], self.targets(self.y_train[batch]), number)
+            weights = jnp.ones(len(batch)) if self.weights is None else self.weights[batch]
+            x, targets, weights = self.disturb(self.x_train[batch], self.targets(self.y_train[batch]), weights, number)
+            mass = jnp.asarray(len(batch), x.dtype) if self.weights is None else weights.sum()
             dropout = randomness.stream(self.key, Stream.DROPOUT, number)
 
             def loss_fn(params: Any) -> tuple[Array, Any]:
@@ -269,15 +274,20 @@ class _Run:
                 kernels = [layer["kernel"] for layer in params.values() if "kernel" in layer]
                 l1 = self.config["l1"] and self.config["l1"] * sum(jnp.sum(jnp.abs(kernel)) for kernel in kernels)
                 l2 = self.config["l2"] and self.config["l2"] / 2 * sum(jnp.sum(kernel**2) for kernel in kernels)
-                return loss_of(outputs, targets).mean() + l1 + l2, changed.get("batch_stats", {})
+                losses = loss_of(outputs, targets)
+                if self.weights is None:
+                    mean = losses.mean()
+                else:  # the weighted mean; a batch that weighs nothing has no loss
+                    mean = (weights * losses).sum() / jnp.where(mass > 0, mass, 1)
+                return mean + l1 + l2, changed.get("batch_stats", {})
 
             (loss, new_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
             updates, state = tx.update(gradients, state, params)
-            return optax.apply_updates(params, updates), new_stats, state, loss
+            return optax.apply_updates(params, updates), new_stats, state, loss, mass
 
         return step
 
-    def disturb(self, x: Array, targets: Array, number: Array) -> tuple[Array, Array]:
+    def disturb(self, x: Array, targets: Array, weights: Array, number: Array) -> tuple[Array, Array, Array]:
         config, key = self.config, self.key
         if any(config[name] for name in AUGMENTATIONS) and self.data.image_shape is not None:
             limits = {name: jnp.asarray(config[name], x.dtype) for name in AUGMENTATIONS}
@@ -287,10 +297,12 @@ class _Run:
             share = jax.random.beta(chance, config["mixup_alpha"], config["mixup_alpha"])
             x = share * x + (1 - share) * jnp.roll(x, -1, axis=0)
             targets = share * targets + (1 - share) * jnp.roll(targets, -1, axis=0)
+            weights = share * weights + (1 - share) * jnp.roll(weights, -1)
         if config["input_noise"]:
             noise = randomness.normal(randomness.stream(key, Stream.NOISE, number), x.shape)
             x = x + config["input_noise"] * noise
-        return self.drop(randomness.stream(key, Stream.DROPOUT, number, 0), x, config["input_dropout"]), targets
+        x = self.drop(randomness.stream(key, Stream.DROPOUT, number, 0), x, config["input_dropout"])
+        return x, targets, weights
 
     def drop(self, key: Array, x: Array, rate: float) -> Array:
         if rate == 0:
@@ -299,24 +311,31 @@ class _Run:
 
     def evaluate(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the validation metrics, computed on the host by scikit-learn."""
-        return self._metrics("val_", params, stats, self.x_val, self.y_val, self.data.val_variance[self.fold])
+        data, fold = self.data, self.fold
+        return self._metrics("val_", params, stats, self.x_val, self.y_val, data.val_variance[fold], data.val[fold])
 
     def evaluate_training(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the same of the training rows but for their loss, whose curve is that of the training itself."""
-        y = self.data.y[self.fold][self.data.train[self.fold]]
-        metrics = self._metrics("train_", params, stats, self.x_train, y, self.data.train_variance[self.fold])
+        data, fold, rows = self.data, self.fold, self.data.train[self.fold]
+        variance = data.train_variance[fold]
+        metrics = self._metrics("train_", params, stats, self.x_train, data.y[fold][rows], variance, rows)
         return {name: value for name, value in metrics.items() if name != "train_loss"}
 
     def _metrics(
-        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: float
+        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: float, rows: np.ndarray
     ) -> dict[str, float]:
+        weights = None if self.data.weights is None else self.data.weights[rows]
         outputs = self.predict(params, stats, x)
         targets = self.targets(jnp.asarray(y, None if self.classes else outputs.dtype))
-        loss = float(loss_function(self.config, training=False)(outputs, targets).mean())
+        losses = np.asarray(loss_function(self.config, training=False)(outputs, targets))
+        loss = float(losses.mean() if weights is None else (weights * losses).sum() / weights.sum())
         found = {"loss": loss}
         if np.isfinite(np.asarray(outputs)).all():
             scale = float(self.data.target_scale[self.fold])
             judged = Judged(y, np.asarray(outputs, np.float64), scale, constant=variance == 0)
+            if weights is not None:  # rows that weigh nothing are as good as absent
+                some = weights > 0
+                judged = Judged(y[some], judged.outputs[some], scale, judged.constant, weights[some])
             references = {name: SCORES[name].reference for name in metric_names(self.data.task, self.data.n_outputs)}
             found |= {name: judge(judged) for name, judge in references.items() if judge is not None}
         else:

@@ -76,7 +76,8 @@ class Lane(NamedTuple):
     loss: Array  # int32 []
     monitor: Array  # int32 []
     widths: Array | None  # int32 [depth], where the program pads
-    h: dict[str, Array]  # traced hyperparameters in use, each []
+    h: dict[str, Array]  # traced hyperparameters in use, each []; class_weight is the weight of each class, [classes]
+    weight: Array | None = None  # float [], what its training rows weigh in all, where rows weigh differently
 
 
 class Data(NamedTuple):
@@ -87,6 +88,8 @@ class Data(NamedTuple):
     x_val: Array  # float [splits, val_rows, features]
     y_val: Array  # [splits, val_rows]
     val_rows: Array  # int32 [splits], how many of val_rows are examples
+    w: Array | None = None  # float [splits, rows], weights of the rows, where they have any ...
+    w_val: Array | None = None  # ... and [splits, val_rows]
 
 
 class State(NamedTuple):
@@ -101,7 +104,7 @@ class State(NamedTuple):
     step: Array  # int32 [], steps done
     epoch: Array  # int32 [], epochs done
     status: Array  # int32 [], RUNNING and so on
-    loss_sum: Array  # float [], this epoch's training loss times examples ...
+    loss_sum: Array  # float [], this epoch's training loss times examples, or what these weigh ...
     loss_rest: Array  # float [], ... and what rounding has left out of it
     best: Array  # float [], best monitored value, smaller is better
     wait: Array  # int32 [], evaluations without an improvement
@@ -143,16 +146,21 @@ def train_step(
     program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
 ) -> State:
     """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits."""
-    x, targets, rows = _batch(program, data, lane, order, number)
+    x, targets, rows, weights = _batch(program, data, lane, order, number)
     active = (state.status == RUNNING) & (number < lane.epoch_steps)
-    x, targets = _disturb(program, lane, state.step, rows, x, targets)
-    count = rows.sum().astype(x.dtype)
+    x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights)
+    if weights is None:
+        count = divisor = rows.sum().astype(x.dtype)
+    else:
+        count = jnp.sum(jnp.where(rows, weights, 0))
+        divisor = jnp.where(count > 0, count, 1)  # a batch that weighs nothing has no loss
 
     def loss_of(params: Params) -> tuple[Array, Params]:
         dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
         outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
         losses = _losses(program, lane, outputs, targets)
-        return jnp.sum(jnp.where(rows, losses, 0)) / count + _penalty(program, lane, params), stats
+        losses = losses if weights is None else weights * losses
+        return jnp.sum(jnp.where(rows, losses, 0)) / divisor + _penalty(program, lane, params), stats
 
     (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     finite = jnp.isfinite(loss)
@@ -183,22 +191,34 @@ def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
     return new, (new - total) - corrected
 
 
-def _batch(program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike) -> tuple[Array, Array, Array]:
-    """Return inputs [batch, features], targets [batch, outputs], and which rows are examples, bool [batch]."""
+def _batch(
+    program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike
+) -> tuple[Array, Array, Array, Array | None]:
+    """Return inputs [batch, features], targets [batch, outputs], which rows are examples, bool [batch], and weights.
+
+    These are [batch], the row's own times that of its class; None where all rows of all lanes weigh the same.
+    """
     start = number * lane.batch_size
     picked = jax.lax.dynamic_slice_in_dim(order, start, program.batch)
     rows = jnp.arange(program.batch) < jnp.minimum(lane.batch_size, lane.rows - start)
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
-    if program.task == "classification":
-        return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows
-    return x, y[:, None], rows
+    weights = None if data.w is None else data.w[split].at[picked].get(mode="promise_in_bounds")
+    if program.task != "classification":
+        return x, y[:, None], rows, weights
+    if "class_weight" in lane.h:
+        of_rows = lane.h["class_weight"].at[y].get(mode="promise_in_bounds")
+        weights = of_rows if weights is None else of_rows * weights
+    return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows, weights
 
 
-def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array) -> tuple[Array, Array]:
-    """Return inputs and targets after augmentation, mixup, noise and input dropout, in this order.
+def _disturb(
+    program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array, weights: Array | None
+) -> tuple[Array, Array, Array | None]:
+    """Return inputs, targets and weights after augmentation, mixup, noise and input dropout, in this order.
 
-    A lane that has none of one selects what it had: 0 times a neighbour's disturbance need not be 0.
+    A mixture weighs what its parts do, in their shares. A lane that has none of one selects what it had: 0 times a
+    neighbour's disturbance need not be 0.
     """
     h = lane.h
     if program.image_shape is not None and (used := [h[name] for name in augment.NAMES if name in h]):
@@ -211,6 +231,8 @@ def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, t
         partner, mixes = jnp.where(following < rows.sum(), following, 0), h["mixup_alpha"] > 0
         x = jnp.where(mixes, share * x + (1 - share) * x[partner], x)
         targets = jnp.where(mixes, share * targets + (1 - share) * targets[partner], targets)
+        if weights is not None:
+            weights = jnp.where(mixes, share * weights + (1 - share) * weights[partner], weights)
     if "input_noise" in h:
         noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
         x = jnp.where(h["input_noise"] > 0, x + h["input_noise"] * noise, x)
@@ -218,7 +240,7 @@ def _disturb(program: Program, lane: Lane, step: Array, rows: Array, x: Array, t
         rate = h["input_dropout"]
         mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
         x = jnp.where(rate > 0, jnp.where(mask, x * (1 / (1 - rate)), 0), x)
-    return x, targets
+    return x, targets, weights
 
 
 def mixup_share(key: Array, alpha: Array) -> Array:
@@ -278,9 +300,12 @@ _sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadc
 
 
 def evaluate(
-    program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array
+    program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array,
+    weights: Array | None = None,
 ) -> dict[str, Array]:  # fmt: skip
     """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
+
+    Rows count by `weights` [rows], if there are any.
 
     The loss is the training loss without penalties and label smoothing, as the network is used: without dropout.
     """
@@ -290,25 +315,26 @@ def evaluate(
     padding = blocks * block - length
     x = jnp.pad(x, ((0, padding), (0, 0))).reshape(blocks, block, -1)
     y = jnp.pad(y, (0, padding)).reshape(blocks, block)
+    w = None if weights is None else jnp.pad(weights, (0, padding)).reshape(blocks, block)
     rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
     classes = program.task == "classification"
     scores = {name: _measure(program, name) for name in program.measures}
     parts = list(dict.fromkeys((score.part, score.each) for score in scores.values()))  # several may have one in common
 
-    def seen(some: tuple[Array, Array, Array]) -> list[Array]:
-        x, y, rows = some
+    def seen(some: tuple[Array, Array, Array, Array | None]) -> list[Array]:
+        x, y, rows, w = some
         outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
         targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else y[:, None]
-        block = Block(outputs, y, targets, _losses(program, plain, outputs, targets), rows)
+        block = Block(outputs, y, targets, _losses(program, plain, outputs, targets), rows, w)
         return [part(block) for part, _ in parts]
 
     if blocks == 1:
-        found = seen((x[0], y[0], rows[0]))
+        found = seen((x[0], y[0], rows[0], None if w is None else w[0]))
     else:
-        several = jax.lax.map(seen, (x, y, rows))
+        several = jax.lax.map(seen, (x, y, rows, w))
         found = [a.ravel() if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)]
-    whole, made = Whole(y.ravel(), rows.ravel(), count), dict(zip(parts, found, strict=True))
+    whole, made = Whole.of(y.ravel(), rows.ravel(), count, w), dict(zip(parts, found, strict=True))
     return {name: score.value(made[score.part, score.each], whole) for name, score in scores.items()}
 
 
@@ -329,11 +355,12 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
     active = state.status == RUNNING
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold  # a constant keeps the validation rows shared by all lanes
     network = (program, choices, lane, state.params, state.stats)
-    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split])
-    train_loss = state.loss_sum / lane.rows
+    w, w_val = (None if array is None else array[split] for array in (data.w, data.w_val))
+    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split], w_val)
+    train_loss = state.loss_sum / (lane.rows if lane.weight is None else lane.weight)
     row = [train_loss, *(measures[name] for name in program.measures)]
     if program.train_metrics:
-        fit = evaluate(*network, data.x[split], data.y[split], lane.rows)
+        fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w)
         row += [fit[name] for name in program.measures]
     finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
     score = _merit(program.objective, measures)

@@ -50,7 +50,7 @@ class Hyperparameter:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
-    neutral: float | None = None
+    neutral: float | str | None = None
     images_only: bool = False
     by_optimizer: tuple[tuple[str, float], ...] = ()
 
@@ -187,6 +187,10 @@ _ROWS = (
     _row("loss", "loss", "categorical", "choice", None,
          "the loss that training minimizes; default cross_entropy for classification, mse for regression",
          choices=CLASSIFICATION_LOSSES + REGRESSION_LOSSES),
+    _row("loss", "class_weight", "traced", "choice", "none",
+         "balanced: every class weighs alike in the training loss, by n / (classes x count) over the training rows, as "
+         "in scikit-learn, where their own weights count; the metrics are as without", choices=("none", "balanced"),
+         neutral="none"),
     _row("loss", "label_smoothing", "traced", "float", 0.0,
          "share of each label that is spread evenly over all classes", low=0, high=1, open_high=True, neutral=0.0),
     _row("loss", "focal_gamma", "traced", "float", 2.0,
@@ -318,6 +322,10 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
     full["loss"] = full["loss"] or losses[0]
     if full["loss"] not in losses:
         raise RequestError(f"loss = {full['loss']!r} does not fit {task}: it must be one of {', '.join(losses)}")
+    if task == "regression" and full["class_weight"] != "none":
+        raise RequestError(
+            f"class_weight = {full['class_weight']!r} does not fit regression, which has no classes: it must be none"
+        )
     if rows is not None:
         _settle_budget(full, rows)
     if isinstance(full["width"], list):

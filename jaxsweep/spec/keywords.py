@@ -15,7 +15,8 @@ ELSEWHERE = {
     "param_grid": "space", "param_space": "space", "search_space": "space", "n_repeats": "replicates",
     "executions_per_trial": "replicates", "repeats": "replicates", "directory": "out", "output": "out", "run": "out",
     "verbose": "progress", "quiet": "progress", "show_progress_bar": "progress", "test_size": "split",
-    "validation_split": "split", "train_size": "split",
+    "validation_split": "split", "train_size": "split", "sample_weight": "weights", "sample_weights": "weights",
+    "weight": "weights",
 }  # fmt: skip
 NO_NEED = {
     "direction": "the direction follows from the metric that objective names",

@@ -37,6 +37,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "validation": ((str,), "the path of a table whose rows validate"),
         "test": ((str,), "the path of a table whose rows test"),
         "group": ((str, int), "a column's name, or its number from 0"),
+        "weight": ((str, int), "a column's name, or its number from 0"),
         "header": ((bool,), "true or false"),
         "delimiter": ((str,), "the character between cells"),
         "decimal": ((str,), "the mark before the decimals, '.' or ','"),

@@ -24,8 +24,13 @@ RNG = np.random.default_rng(0)
 USED = np.arange(ROWS) < MASK
 
 
-def _measured(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
-    return float(measured(name, jnp.asarray(outputs), jnp.asarray(y), jnp.asarray(USED)))
+# Some weigh nothing, and all of them together less than 1.
+WEIGHTS = np.where(np.arange(ROWS) % 7 == 3, 0, 0.02 * RNG.uniform(0, 1, ROWS))
+
+
+def _measured(name: str, outputs: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> float:
+    w = None if weights is None else jnp.asarray(weights)
+    return float(measured(name, jnp.asarray(outputs), jnp.asarray(y), jnp.asarray(USED), weights=w))
 
 
 # Every metric of the table that a device measures: on many classes, on two, where classes are missing, on one row.
@@ -46,6 +51,29 @@ def test_what_a_device_measures_is_what_the_reference_says(name: str, classes: i
     assert reference is not None
     expected = reference(Judged(y[:MASK], outputs[:MASK].astype(np.float64), 1.0, constant=False))
     np.testing.assert_allclose(_measured(name, outputs, y), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "classes", "seen"), CASES)
+def test_the_same_of_rows_that_have_weights(name: str, classes: int, seen: int) -> None:
+    rng = np.random.default_rng(2)
+    outputs = np.round(6 * rng.normal(size=(ROWS, classes))).astype(np.float32) / 4  # some margins are equal
+    y = rng.integers(0, seen, ROWS) if classes > 1 else rng.normal(size=ROWS).astype(np.float32)
+    reference = SCORES[name].reference
+    assert reference is not None
+    some = USED & (WEIGHTS > 0)
+    judged = Judged(y[some], outputs[some].astype(np.float64), 1.0, constant=False, weights=WEIGHTS[some])
+    expected = reference(judged)
+    np.testing.assert_allclose(_measured(name, outputs, y, WEIGHTS), expected, rtol=1e-5)
+    assert abs(expected - _measured(name, outputs, y)) > 1e-4  # the weights tell
+    ones = np.ones(ROWS, np.float32)
+    np.testing.assert_allclose(_measured(name, outputs, y, ones), _measured(name, outputs, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_area_under_curve_is_not_defined_where_one_class_weighs_nothing(label: int) -> None:
+    labels = RNG.integers(0, 2, ROWS)
+    outputs = RNG.normal(size=(ROWS, 2)).astype(np.float32)
+    assert np.isnan(_measured("auc", outputs, labels, np.where(labels == label, 0.5, 0)))
 
 
 def test_every_metric_is_measured_or_made_of_one_that_is() -> None:

@@ -60,7 +60,7 @@ def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any
         "loss": str(rng.choice(losses)),
     }
     for row in HYPERPARAMETERS.values():
-        if row.name in config or row.images_only or row.name == "width_shape":
+        if row.name in config or row.images_only or row.name in ("width_shape", "class_weight"):
             continue
         if row.kind == "choice":
             config[row.name] = str(rng.choice(row.choices))

@@ -16,10 +16,12 @@ RNG = np.random.default_rng(0)
 CONFIG = {"depth": 0, "epochs": 2, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.05}
 
 
-def _trained(y: np.ndarray, y_val: np.ndarray, task: str) -> tuple[dict[str, float], np.ndarray, js.Model]:
+def _trained(
+    y: np.ndarray, y_val: np.ndarray, task: str, weights: np.ndarray | None = None
+) -> tuple[dict[str, float], np.ndarray, js.Model]:
     """Return the metrics of a network after two epochs, the validation inputs, and the network."""
     x, x_val = RNG.normal(size=(len(y), 3)), RNG.normal(size=(len(y_val), 3))
-    data = js.Dataset.from_arrays(x, y, task=task, X_val=x_val, y_val=y_val)
+    data = js.Dataset.from_arrays(x, y, task=task, X_val=x_val, y_val=y_val, weights_val=weights)
     result = js.sweep(data, configs=[CONFIG], split=(1, 0, 0), progress=False)
     return result.trials[0].metrics, x_val, result.model(0)
 
@@ -64,6 +66,33 @@ def test_classification(classes: int, seen: int, rows: int) -> None:
     }
     if classes == 2:
         expected["val_auc"] = sk.roc_auc_score(y_val, chances[:, 1]) if seen == 2 else np.nan
+    np.testing.assert_allclose([got[name] for name in expected], list(expected.values()), rtol=2e-5)
+
+
+def test_rows_that_have_weights() -> None:
+    weights = RNG.exponential(size=50) * (RNG.uniform(size=50) < 0.7)
+    y_val = RNG.normal(size=50) * 7 - 40
+    got, x_val, model = _trained(RNG.normal(size=64) * 7 - 40, y_val, "regression", weights)
+    pair = y_val, model.predict(x_val)
+    expected = {
+        "val_mse": sk.mean_squared_error(*pair, sample_weight=weights),
+        "val_rmse": sk.root_mean_squared_error(*pair, sample_weight=weights),
+        "val_mae": sk.mean_absolute_error(*pair, sample_weight=weights),
+        "val_r2": sk.r2_score(*pair, sample_weight=weights),
+    }
+    np.testing.assert_allclose([got[name] for name in expected], list(expected.values()), rtol=1e-5)
+    labels = RNG.integers(0, 2, 50)
+    got, x_val, model = _trained(np.arange(64) % 2, labels, "classification", weights)
+    chances = model.predict_proba(x_val)
+    predicted = chances.argmax(axis=1)
+    expected = {
+        "val_loss": sk.log_loss(labels, chances, sample_weight=weights),
+        "val_log_loss": sk.log_loss(labels, chances, sample_weight=weights),
+        "val_accuracy": sk.accuracy_score(labels, predicted, sample_weight=weights),
+        "val_balanced_accuracy": sk.balanced_accuracy_score(labels, predicted, sample_weight=weights),
+        "val_f1": sk.f1_score(labels, predicted, average="macro", sample_weight=weights),
+        "val_auc": sk.roc_auc_score(labels, chances[:, 1], sample_weight=weights),
+    }
     np.testing.assert_allclose([got[name] for name in expected], list(expected.values()), rtol=2e-5)
 
 
