@@ -13,6 +13,7 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
+from jaxsweep.network import ambient
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
@@ -64,6 +65,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     Raises:
         RequestError: whatever is wrong with the request.
     """
+    ambient.check_fork()
     split = tuple(request.split)
     data = prepare(dataset, split=split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -27,6 +28,7 @@ from jaxsweep.engine.planner import Bucket, Plan, uniform_key
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.usage import Usage
+from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -57,9 +59,11 @@ class Engine:
     ) -> None:  # fmt: skip
         cache.enable()
         self.objective = objective.removeprefix("val_")
-        self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
-        self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
+        self.wide = ambient.x64()  # of this thread; the workers do not inherit it
+        with ambient.own():
+            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
+            self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
         self.workers = workers or default_workers()
         self.usage = Usage()
         self.stop = threading.Event()
@@ -109,23 +113,21 @@ class Engine:
             )
             for i in range(min(self.workers, plan.workers))
         ]
-        for thread in threads:
-            thread.start()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            for _ in threads:
-                while (item := done.get()) is not None:
-                    if isinstance(item, BaseException):
-                        raise item
-                    yield item
-        finally:
-            self.stop.set()
-            for thread in threads:
-                thread.join()
-            self.stop.clear()
-            sys.setswitchinterval(interval)
-            cache.seal()
+        with _switching.often():
+            try:
+                for thread in threads:
+                    thread.start()
+                for _ in threads:
+                    while (item := done.get()) is not None:
+                        if isinstance(item, BaseException):
+                            raise item
+                        yield item
+            finally:
+                self.stop.set()
+                for thread in threads:
+                    if thread.ident is not None:  # started: an interrupt may come before all are
+                        thread.join()
+                self.stop.clear()
 
     def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
         groups = []
@@ -157,7 +159,7 @@ class Engine:
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
-            with jax.default_device(place.device):
+            with ambient.own(self.wide), jax.default_device(place.device):
                 while not self.stop.is_set() and (group := pool.take()) is not None:
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
@@ -182,6 +184,33 @@ class Engine:
         compiled, seconds = programs.compiled(*shapes, place.device)
         self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)
         return compiled
+
+
+class _Switching:
+    """Python's switch interval, which is one for all threads: short while any engine runs, then again as it was."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
+
+    @contextmanager
+    def often(self) -> Generator[None, None, None]:
+        """Inside, threads take turns every SWITCH_SECONDS."""
+        with self._lock:
+            if not self._users:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH_SECONDS)
+                self._set = sys.getswitchinterval()  # in whole microseconds
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and sys.getswitchinterval() == self._set:  # else somebody else has set it meanwhile
+                    sys.setswitchinterval(self._before)
+
+
+_switching = _Switching()
 
 
 class _Pool:

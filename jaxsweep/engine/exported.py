@@ -8,6 +8,7 @@ is compiled does not depend on that. An entry is named after all that tracing de
 settings; and, as a second net, this package's sources as they were imported.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import jaxsweep
 from jaxsweep.engine import cache, fingerprint
 
 Traced = export.Exported
-_FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
+# Settings that say where something is, what is kept and what is logged, and those of kernels, which come with an import
+# of somebody else's; they change no program of this package.
+_ELSEWHERE = re.compile(r"_(dir|file|path)$|_cache(_|$)|_log_|_logging_|_pallas_")
 
 
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
@@ -38,7 +41,7 @@ def name_of(role: str, key: Any) -> str:
 
 def settings() -> list[str]:
     """Return JAX's settings that a program may depend on."""
-    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS))
+    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not _ELSEWHERE.search(name))
 
 
 def load(name: str) -> Traced | None:

@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxsweep.data import Prepared
-from jaxsweep.network import randomness
+from jaxsweep.network import ambient, randomness
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
 from jaxsweep.network.augment import augment
@@ -134,6 +134,7 @@ class Solo:
         return len(self.curves["train_loss"])
 
 
+@ambient.own()
 def train(
     data: Prepared,
     config: Mapping[str, Any],
