@@ -11,6 +11,7 @@ from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
+from jaxsweep.network import ambient
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.search import SEARCHERS
@@ -152,6 +153,7 @@ def solo(
     Raises:
         RequestError: an illegal config, split or objective.
     """
+    ambient.check_fork()
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
     prepared = prepare(dataset_of(data), split=tuple(split), folds=folds, seed=seed)

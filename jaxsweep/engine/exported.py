@@ -52,9 +52,9 @@ def load(name: str) -> Traced | None:
 
 def trace(name: str, function: Callable[..., Any], *arguments: Any) -> Traced:
     """Return `function` traced for arguments of these shapes, kept under this name."""
-    program = export.export(jax.jit(function))(*arguments)
-    cache.store(name, bytes(program.serialize()))
-    return program
+    content = bytes(export.export(jax.jit(function))(*arguments).serialize())
+    cache.store(name, content)
+    return export.deserialize(bytearray(content))  # holds nothing of the tracing, which JAX would keep as long as this
 
 
 def register(kind: type[Any]) -> None:
