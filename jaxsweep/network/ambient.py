@@ -7,7 +7,6 @@ numbers have 64 bits is the user's to say, by `jax_enable_x64`: in float64 a swe
 """
 
 import os
-import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -73,7 +72,7 @@ def own(wide: bool | None = None) -> Generator[None, None, None]:
 
 def check_fork() -> None:
     """Raise RequestError in a fork of a process in which JAX had been started: its threads are not here."""
-    if _forked or (_started() and not _native_threads()):
+    if _forked or (_started() and _lost_threads()):
         raise RequestError(
             "this process is a fork of one in which JAX had been started, whose threads a fork does not have, so that "
             "a sweep would wait for ever: start processes with multiprocessing.get_context('spawn'), or fork before "
@@ -85,10 +84,16 @@ def _started() -> bool:
     return bool(xla_bridge.backends_are_initialized())
 
 
-def _native_threads() -> bool:
-    """Return whether there are threads that are not Python's, as JAX starts some for each of its backends."""
-    tasks = Path("/proc/self/task")
-    return not tasks.exists() or len(list(tasks.iterdir())) > threading.active_count()
+def _lost_threads() -> bool:
+    """Return whether none of XLA's threads is here, in a process with the command line of its parent, as a fork has."""
+    here, parent = Path("/proc/self"), Path(f"/proc/{os.getppid()}")
+    try:
+        if (here / "cmdline").read_bytes() != (parent / "cmdline").read_bytes():
+            return False
+        names = [(task / "comm").read_text() for task in (here / "task").iterdir()]
+    except OSError:
+        return False  # another system, or a thread that has just ended, as they do in a process that is alive
+    return not any(name.startswith("tf_") for name in names)
 
 
 def _note_fork() -> None:
@@ -96,6 +101,6 @@ def _note_fork() -> None:
     _forked = _forked or _started()
 
 
-# Who forks before this module is imported is told by the threads that are missing, where a system lists them.
+# Who forks before this module is imported is told by `_lost_threads`, where a system lists them.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_note_fork)

@@ -60,7 +60,7 @@ use()
 codes += [child(sweep), child(solo)]  # who have not heard of jaxsweep before
 from jaxsweep.network import ambient
 codes += [child(sweep)]
-ambient._native_threads = lambda: True  # as where a system does not list threads
+ambient._lost_threads = lambda: False  # as where a system does not list threads
 codes += [child(sweep)]
 print(codes)
 """
