@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.spec import toml
+from jaxsweep.spec import instead, toml
 from jaxsweep.spec.conditions import check_width_lists, checked_conditions, evaluation_order, parents
 from jaxsweep.spec.distributions import (
     Choice,
@@ -53,6 +53,9 @@ class Space:
         ordered = [name for name in HYPERPARAMETERS if name in rows]
         checked = checked_conditions({name: _checked(rows[name], entries[name]) for name in ordered})
         check_width_lists(checked)
+        widths = entries.get("width")
+        if isinstance(widths, (list, tuple)) and len(widths) > 1 and "depth" not in entries:
+            instead.warn_of_widths(widths)
         self._entries = checked
         self._order = evaluation_order(checked)
         varied = [name for name in checked if not isinstance(checked[name], Constant)]
@@ -73,7 +76,10 @@ class Space:
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> "Space":
         """Return the space of a parsed [space] table, such as `{"depth": {"int": [1, 3]}, "epochs": 20}`."""
-        return cls.from_mapping(toml.parse(table))
+        entries = toml.parse(table)
+        if isinstance(entries.get("width"), list):
+            entries["width"] = Constant(entries["width"])  # beside the forms of TOML it is plain what a list means
+        return cls.from_mapping(entries)
 
     def toml_lines(self) -> list[str]:
         """Return the [space] section of a sweep file, a line for each entry, without the header."""
@@ -221,6 +227,8 @@ class Space:
 def _checked(row: Hyperparameter, entry: Any) -> Distribution:
     """Return `entry` as a distribution whose values are legal for `row` and have their plain types."""
     if not isinstance(entry, Distribution):
+        if (distribution := instead.meant(row, entry)) is not None:
+            raise RequestError(f"{row.name} = {entry!r} is not a single value: use {distribution}")
         entry = Constant(entry)
     if isinstance(entry, Choice):
         return _checked_choice(row, entry)
