@@ -16,9 +16,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
-from jax._src import compilation_cache
+from jax._src import compilation_cache, logging_config
 from jax._src import config as settings
-from jax._src import logging_config
 from jax._src.lib import utils
 
 from jaxsweep.engine import cache

@@ -23,6 +23,7 @@ from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.errors import RequestError
 from jaxsweep.network.activations import ACTIVATIONS
+from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -106,7 +107,7 @@ class Model:
         Raises:
             RequestError: the folder cannot be written, or holds something else.
         """
-        target = Path(directory)
+        target = arguments.path("directory", directory)
         try:
             _check_target(target)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +162,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
     Raises:
         RequestError: the folder is no exported network, or a broken one.
     """
-    folder = Path(directory)
+    folder = arguments.path("directory", directory)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             raise RequestError(f"{folder} is no exported network: it has no {name}")

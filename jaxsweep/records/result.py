@@ -15,6 +15,7 @@ from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import Columns, Trial, best_first
+from jaxsweep.spec import arguments
 from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Result:
         Raises:
             RequestError: a metric that has no learning curve.
         """
-        if metric not in self.columns.curves:
+        if arguments.word("metric", metric, "val_loss") not in self.columns.curves:
             hint = suggestion(metric, self.columns.curves)
             if metric.startswith("train_") and metric.replace("train_", "val_", 1) in self.columns.curves:
                 hint = ": sweep with train_metrics=True"
@@ -108,7 +109,7 @@ class Result:
         Raises:
             RequestError: there is no such trial, or it did not finish.
         """
-        chosen = self.best if trial is None else self._trial(trial)
+        chosen = self.best if trial is None else self._trial(arguments.whole("trial", trial))
         if chosen.id in self.models:
             return self.models[chosen.id]
         return retrain(self.data, chosen, self.request, self.objective)
@@ -196,7 +197,7 @@ def load(path: str | Path) -> Result:
     Raises:
         RequestError: there is no run in `path`, or it cannot be read.
     """
-    run = read_run(path)
+    run = read_run(arguments.path("path", path))
     test = tuple(name for name in (run.trials[0].metrics if run.trials else ()) if name.startswith("test_"))
     numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
     return Result(
