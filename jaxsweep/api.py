@@ -160,7 +160,7 @@ def solo(
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
     request = Request(
-        configs=(arguments.config("config", config),), objective=objective, seed=seed, split=_fractions(split),
+        configs=(dict(arguments.config("config", config)),), objective=objective, seed=seed, split=_fractions(split),
         folds=folds, keep_weights=keep_weights, train_metrics=train_metrics,
     )  # fmt: skip
     trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))

@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ class Planned(Exception):
 
 def values() -> list[Any]:
     """Return what nobody should give, new each time: some of it can be used up or changed."""
+    choice, log_uniform = cast(Any, js.Choice), cast(Any, js.LogUniform)
     return [
         None, np.nan, np.inf, -np.inf, 10**400, -(10**400), -1, 0, 1, 2, 3, 0.5, 1e308, -0.0, 1j, True, False, "", "x",
         "0", "val_loss", "random", "s\x00", "y" * 100_000, b"", b"x", bytearray(b"x"), [], [None], [1], [[1]],
@@ -40,8 +41,8 @@ def values() -> list[Any]:
         np.int64(2), np.bool_(True), np.str_("x"), np.datetime64("NaT"), np.zeros(0), np.zeros(3), np.zeros((0, 4)),
         np.zeros((2, 3)), np.ones((2, 2, 2)), np.array(1), np.array("x"), np.array([None, "x"], object), np.arange(3),
         np.array([np.nan, np.inf]), np.array([1 + 1j]), pd.DataFrame(), pd.DataFrame({"a": [1, 2]}), pd.Series([1, 2]),
-        pd.NA, pd.NaT, Path("x"), Path("/dev/null/x"), js.Uniform(0, 1), js.Int(3, 1), js.Choice([]), js.Choice(None),
-        js.Constant({}), js.LogUniform(None, "x"), js.Space(depth=1), ValueError("x"), memoryview(b"x"),
+        pd.NA, pd.NaT, Path("x"), Path("/dev/null/x"), js.Uniform(0, 1), js.Int(3, 1), js.Choice([]), choice(None),
+        js.Constant({}), log_uniform(None, "x"), js.Space(depth=1), ValueError("x"), memoryview(b"x"),
         [js.Int(1, 2)], {"depth": js.Int(1, 2)}, {"width": [[]]}, [{"learning_rate": 10**400}], "a/b.csv", ".",
     ]  # fmt: skip
 
@@ -91,7 +92,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
         (lambda **ends: js.Space(l2=js.LogUniform(**ends)), {"low": 0.1, "high": 0.3, "when": None}),
         (lambda **own: js.Space(width=js.Choice(**own)), {"values": [1, 2], "when": None}),
         (lambda **own: js.Space(depth=js.Constant(**own)), {"value": 1, "when": None}),
-        (lambda when: js.Space(optimizer="sgd", momentum=js.Uniform(0, 0.5, when={"optimizer": when})), {"when": "sgd"}),
+        (lambda value: js.Space(optimizer="sgd", l2=js.Constant(0.5, when={"optimizer": value})), {"value": "sgd"}),
         (space.sample, {"rng": rng, "n": 2}), (space.from_unit, {"u": rng.random((2, 3))}),
         (space.snap, {"u": rng.random((2, 3))}), (space.to_unit, {"configs": configs}),
         (space.check, {"config": configs[0]}),
@@ -158,7 +159,5 @@ def test_whatever_is_given_is_taken_or_refused_in_a_sentence(monkeypatch: pytest
             arguments = {**right, **{str(name): pool[int(rng.integers(len(pool)))] for name in wrong}}
             if (text := complaint(function, arguments)) is not None and f" in data{os.sep}" not in text:
                 called = ", ".join(f"{name}={arguments[str(name)]!r:.60}" for name in wrong)
-                found.setdefault(
-                    text.partition(": ")[0] + f" of {getattr(function, '__qualname__', function)}", called + "  " + text
-                )
-    assert not found, "\n".join(f"{what}   <- {given}" for what, given in found.items())
+                found.setdefault(text.partition(": ")[0], f"{text}: {getattr(function, '__qualname__', '')}({called})")
+    assert not found, "\n".join(found.values())

@@ -16,11 +16,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
-from jax._src import compilation_cache, logging_config
+from jax._src import compilation_cache, lib, logging_config
 from jax._src import config as settings
-from jax._src.lib import utils
 
 from jaxsweep.engine import cache
+
+# Both are JAX's own, and may look otherwise in another version of it.
+_jax: Any = compilation_cache
+_xla: Any = getattr(lib, "utils", None)
 
 _lock = threading.Lock()
 _here = threading.local()  # `uses`: this thread's compilations meet `cache`; `keeps`: and are kept there
@@ -65,7 +68,7 @@ class Slot:
 def borrowed(keep: bool = True) -> Generator[None, None, None]:
     """Inside, what this thread compiles is kept by `cache`; without `keep`, by nobody, not even the user's cache."""
     users_own = keep and bool(jax.config.values.get("jax_compilation_cache_dir"))
-    if users_own or not all(hasattr(compilation_cache, name) for name in _STATE):
+    if users_own or not all(hasattr(_jax, name) for name in _STATE):
         yield  # of a JAX that has changed inside, programs are compiled anew in each process
         return
     _take()
@@ -85,26 +88,26 @@ def borrowed(keep: bool = True) -> Generator[None, None, None]:
 
 def _take() -> None:
     global _users
-    with _lock, compilation_cache._cache_initialized_mutex:
+    with _lock, _jax._cache_initialized_mutex:
         _users += 1
         if _users == 1:
-            _before.update({name: getattr(compilation_cache, name) for name in _STATE})
+            _before.update({name: getattr(_jax, name) for name in _STATE})
             _set({"_cache": Slot(), "_cache_initialized": True, "_cache_checked": True, "_cache_used": True})
 
 
 def _give_back() -> None:
     global _users
-    with _lock, compilation_cache._cache_initialized_mutex:
+    with _lock, _jax._cache_initialized_mutex:
         _users -= 1
         if _users == 0:
-            if isinstance(compilation_cache._cache, Slot):  # else the user has reset it meanwhile
+            if isinstance(_jax._cache, Slot):  # else the user has reset it meanwhile
                 _set(_before)
             _before.clear()
 
 
 def _set(state: dict[str, Any]) -> None:
     for name, value in state.items():
-        setattr(compilation_cache, name, value)
+        setattr(_jax, name, value)
 
 
 # --- what XLA says while it loads an executable -------------------------------------------------------------------
@@ -115,13 +118,13 @@ def _set(state: dict[str, Any]) -> None:
 
 
 def _hush() -> None:
-    if jax.default_backend() != "cpu" or not hasattr(utils, "absl_set_min_log_level"):
+    if jax.default_backend() != "cpu" or not hasattr(_xla, "absl_set_min_log_level"):
         return
     global _hushed
     with _lock:
         _here.hushes = getattr(_here, "hushes", 0) + 1
         _hushed += 1
-        utils.absl_set_min_log_level(FATAL)
+        _xla.absl_set_min_log_level(FATAL)
 
 
 def _speak() -> None:
@@ -130,7 +133,7 @@ def _speak() -> None:
         mine, _here.hushes = getattr(_here, "hushes", 0), 0
         _hushed -= mine
         if mine and not _hushed:
-            utils.absl_set_min_log_level(_level())
+            _xla.absl_set_min_log_level(_level())
 
 
 def _level() -> int:

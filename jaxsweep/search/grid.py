@@ -19,7 +19,7 @@ from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
 _LARGEST_LIST = 10**6  # combinations of parents
-MOST_LEVELS = 10_000  # of one range
+MOST_LEVELS = 10**6  # of one range
 
 
 class Grid(Searcher):

@@ -6,13 +6,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jax._src import compilation_cache
-from jax._src.lib import utils
 from jax_settings import setting
 
 from jaxsweep.engine import borrowed, cache
+
+JAXS: Any = compilation_cache
 
 # A user who has compiled before, compiles beside two sweeps in threads, and gives JAX a folder of her own afterwards.
 SCRIPT = """
@@ -78,15 +80,15 @@ def test_the_users_cache_is_hers_and_ours_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_the_user_has_given_to_jax_is_used_by_jax_alone(tmp_path: Path) -> None:
-    before = compilation_cache._cache
+    before = JAXS._cache
     with setting("jax_compilation_cache_dir", str(tmp_path)):
         with borrowed.borrowed():
-            assert compilation_cache._cache is before
+            assert JAXS._cache is before
         with borrowed.borrowed(keep=False):
-            slot = compilation_cache._cache
+            slot = JAXS._cache
             assert isinstance(slot, borrowed.Slot)
             assert slot.get("anything") is None
-    assert compilation_cache._cache is before
+    assert JAXS._cache is before
 
 
 def test_other_threads_meet_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,28 +103,28 @@ def test_other_threads_meet_what_was_there_before(monkeypatch: pytest.MonkeyPatc
             self.entries[key] = value
 
     hers, ours = Users(), Users()
-    monkeypatch.setattr(compilation_cache, "_cache", hers)
+    monkeypatch.setattr(JAXS, "_cache", hers)
     monkeypatch.setattr(cache, "load", ours.get)
     monkeypatch.setattr(cache, "store", ours.put)
     with borrowed.borrowed():
-        slot = compilation_cache._cache
+        slot = JAXS._cache
         slot.put("a", b"ours")
         with ThreadPoolExecutor(1) as pool:
             pool.submit(slot.put, "b", b"hers").result()
             assert pool.submit(slot.get, "a").result() is None
             assert pool.submit(slot.get, "b").result() == b"hers"
         assert (slot.get("a"), slot.get("b")) == (b"ours", None)
-    assert compilation_cache._cache is hers
+    assert JAXS._cache is hers
     assert (hers.entries, ours.entries) == ({"b": b"hers"}, {"a": b"ours"})
 
 
 def test_xla_logs_no_errors_while_it_loads_an_entry_and_then_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     levels: list[int] = []
-    monkeypatch.setattr(utils, "absl_set_min_log_level", levels.append)
+    monkeypatch.setattr(borrowed._xla, "absl_set_min_log_level", levels.append)
     monkeypatch.setattr(cache, "load", {"kept": b"a program"}.get)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
     with borrowed.borrowed():
-        slot = compilation_cache._cache
+        slot = JAXS._cache
         assert slot.get("new") is None
         assert levels == []  # what is compiled may say what it likes
         assert slot.get("kept") == b"a program"
