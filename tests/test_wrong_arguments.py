@@ -4,6 +4,7 @@ The suite makes a few hundred calls; WRONG_ARGUMENTS=4000 makes as many as it sa
 """
 
 import os
+import shutil
 import traceback
 import warnings
 from collections.abc import Callable
@@ -75,7 +76,8 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
         "split": (0.6, 0.2, 0.2), "objective": None, "keep_weights": "last", "train_metrics": False,
     }  # fmt: skip
     one = {name: row.default for name, row in HYPERPARAMETERS.items()}
-    result = js.load(RUN)
+    shutil.copytree(RUN, "run")
+    result = js.load("run")
     model = result.model()
     table = pd.DataFrame({column.name: [0.0, 1.0] for column in model.preprocessor.inputs})
     configs = space.sample(rng, 2)
@@ -101,7 +103,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
             "X": X, "y": y, "task": None, "X_val": None, "y_val": None, "X_test": None, "y_test": None,
             "image_shape": None, "name": "a", "feature_names": None,
         }),
-        (js.load_dataset, {"name": "iris"}), (js.load, {"path": RUN}), (js.load_model, {"directory": "x"}),
+        (js.load_dataset, {"name": "iris"}), (js.load, {"path": "run"}), (js.load_model, {"directory": "x"}),
         (js.read_table, {"path": "x.csv", "target": "y", "task": None, "header": None, "drop": None}),
         (result.top, {"k": 1}), (result.curves, {"metric": "val_loss"}), (result.model, {"trial": None}),
         (model.predict, {"X": table}), (model.predict_proba, {"X": table}), (model.save, {"directory": "model"}),

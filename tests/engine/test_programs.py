@@ -56,10 +56,11 @@ def test_programs_beyond_the_bound_are_forgotten_the_least_recently_used_first(m
     marks: list[Any] = ["a", "b", "c"]
     programs._keep("first", None, marks[0])
     programs._keep("second", None, marks[1])
-    assert programs._known("first", None) == "a"
+    assert programs._known("first", None) is marks[0]
     programs._keep("third", None, marks[2])
-    assert [programs._known(key, None) for key in ("first", "second", "third")] == ["a", None, "c"]
+    found: list[Any] = [programs._known(key, None) for key in ("first", "second", "third")]
+    assert found == ["a", None, "c"]
     programs._keep("third", cast(Any, "another device"), marks[1])  # devices of a program count as one
-    assert programs._known("first", None) == "a"
+    assert programs._known("first", None) is marks[0]
     assert not programs._locks
     programs.clear()
