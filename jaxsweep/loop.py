@@ -110,20 +110,22 @@ class _Loop:
 
     def run(self) -> Result:
         status = "completed"
-        self.progress.start(self.snapshot)
-        for note in self.setup.notes:
-            self.progress.message(note)
         try:
+            self.progress.start(self.snapshot)
+            for note in self.setup.notes:
+                self.progress.message(note)
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
         except KeyboardInterrupt:
             status = "interrupted"
             self.snapshot.interrupted = True
         finally:
-            self._agree()
-            self._flush()
-            self._reckon()
-            self.progress.close(self._look())
+            try:
+                self._agree()
+                self._flush()
+            finally:
+                self._reckon()
+                self.progress.close(self._look())
         if status == "completed" and not any(trial.score is not None for trial in self.trials):
             status = "failed"
         self.trials.sort(key=lambda trial: trial.id)

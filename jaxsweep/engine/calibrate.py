@@ -18,7 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxsweep.engine import cache, machine
+from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.costs import Costs
+from jaxsweep.network import ambient
 
 FILE = "calibration.json"
 NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.107  # seconds that `_measure` finds on the nominal machine
@@ -83,6 +85,8 @@ def _calibrate() -> tuple[float, float]:
     return factors
 
 
+@ambient.own()
+@borrowed(keep=False)  # what comes from a cache would not be measured
 def _measure() -> tuple[float, float]:
     """Return the seconds of a small training loop, run by all workers at a time, and those of compiling it."""
     lanes, batch, width = 8, 64, 64
@@ -96,20 +100,18 @@ def _measure() -> tuple[float, float]:
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         return weights - 1e-3 * mean / (jnp.sqrt(square) + 1e-8), mean, square
 
-    keep = jax.config.values.get("jax_enable_compilation_cache")
-    jax.config.update("jax_enable_compilation_cache", False)
     compiling = float("inf")
-    try:
-        for _ in range(COMPILATIONS):
-            lowered = jax.jit(lambda state: jax.lax.fori_loop(0, 50, step, state)).lower(state)
-            began = time.perf_counter()
-            program = lowered.compile()
-            compiling = min(compiling, time.perf_counter() - began)
-    finally:
-        jax.config.update("jax_enable_compilation_cache", keep)
+    for _ in range(COMPILATIONS):
+        lowered = jax.jit(lambda state: jax.lax.fori_loop(0, 50, step, state)).lower(state)
+        began = time.perf_counter()
+        program = lowered.compile()
+        compiling = min(compiling, time.perf_counter() - began)
+
+    wide = ambient.x64()
 
     def once() -> None:
-        jax.block_until_ready(program(state))
+        with ambient.own(wide):
+            jax.block_until_ready(program(state))
 
     return min(_together(once) for _ in range(ROUNDS)), compiling
 

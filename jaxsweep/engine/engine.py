@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
+from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -59,9 +61,11 @@ class Engine:
     ) -> None:  # fmt: skip
         cache.enable()
         self.objective = objective.removeprefix("val_")
-        self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
-        self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
+        self.wide = ambient.x64()  # of this thread; the workers do not inherit it
+        with ambient.own():
+            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
+            self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
         self.workers = workers or default_workers()
         self.usage = Usage()
         self.works: list[Work] = []  # of the last call of `run`, a bucket each
@@ -117,27 +121,23 @@ class Engine:
             )
             for i in range(min(self.workers, plan.workers))
         ]
-        for thread in threads:
-            thread.start()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            for _ in threads:
-                while (item := _next(done, tick)) is not None:
-                    if isinstance(item, BaseException):
-                        raise item
-                    yield item
-        except KeyboardInterrupt:
-            self.interrupted = True
-            raise
-        finally:
-            self.stop.set()
+        with _switching.often():
             try:
-                _join(threads, tick)
-                self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
+                for thread in threads:
+                    thread.start()
+                for _ in threads:
+                    while (item := _next(done, tick)) is not None:
+                        if isinstance(item, BaseException):
+                            raise item
+                        yield item
+            except KeyboardInterrupt:
+                self.interrupted = True
+                raise
             finally:
-                sys.setswitchinterval(interval)
-                cache.seal()
+                self.stop.set()
+                # Those that have started: an interrupt may come before all are.
+                _join([thread for thread in threads if thread.ident is not None], tick)
+                self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
 
     def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
         groups = []
@@ -174,7 +174,7 @@ class Engine:
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
-            with jax.default_device(place.device):
+            with ambient.own(self.wide), jax.default_device(place.device):
                 while (group := pool.take()) is not None and not self.stop.is_set():  # it may have waited to take one
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
@@ -218,6 +218,33 @@ def _join(threads: Sequence[threading.Thread], tick: Callable[[], object]) -> No
         while thread.is_alive():
             tick()
             thread.join(TICK_SECONDS)
+
+
+class _Switching:
+    """Python's switch interval, which is one for all threads: short while any engine runs, then again as it was."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
+
+    @contextmanager
+    def often(self) -> Generator[None, None, None]:
+        """Inside, threads take turns every SWITCH_SECONDS."""
+        with self._lock:
+            if not self._users:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH_SECONDS)
+                self._set = sys.getswitchinterval()  # in whole microseconds
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and sys.getswitchinterval() == self._set:  # else somebody else has set it meanwhile
+                    sys.setswitchinterval(self._before)
+
+
+_switching = _Switching()
 
 
 class _Pool:

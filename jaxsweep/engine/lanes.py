@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
+from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
@@ -161,7 +162,8 @@ class Supply:
     def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
         ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
         trials, replicates, folds = ids
-        return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
+        with borrowed():  # a first call of a tile's size compiles
+            return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
 
 
 _IDENTITY = ("trial", "replicate", "fold")

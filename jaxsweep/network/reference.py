@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxsweep.data import Prepared
-from jaxsweep.network import randomness
+from jaxsweep.network import ambient, randomness
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
 from jaxsweep.network.augment import augment
@@ -138,6 +138,7 @@ class Solo:
         return f"Solo({self.status} after {self.epochs} epochs, {ends})"
 
 
+@ambient.own()
 def train(
     data: Prepared,
     config: Mapping[str, Any],

@@ -25,6 +25,7 @@ from jaxsweep.data.options import table_options
 from jaxsweep.errors import RequestError
 from jaxsweep.network.late import jax
 from jaxsweep.records.forward import Floats, Layers, layers, traced
+from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Model:
         Raises:
             RequestError: the folder cannot be written, or holds something else.
         """
-        target = Path(directory)
+        target = arguments.path("directory", directory)
         try:
             _check_target(target)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +208,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
     Raises:
         RequestError: the folder is no exported network, or a broken one.
     """
-    folder = Path(directory)
+    folder = arguments.path("directory", directory)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             raise RequestError(f"{folder} is no exported network: it has no {name}")

@@ -17,6 +17,7 @@ from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import FINISHED, Columns, Trial, best_first, mean_of
+from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
 
@@ -126,7 +127,7 @@ class Result:
         Raises:
             RequestError: a metric that has no learning curve.
         """
-        if metric not in self.columns.curves:
+        if arguments.word("metric", metric, "val_loss") not in self.columns.curves:
             hint = suggestion(metric, self.columns.curves)
             if metric.startswith("train_") and metric.replace("train_", "val_", 1) in self.columns.curves:
                 hint = ": sweep with train_metrics=True"
@@ -181,7 +182,7 @@ class Result:
         return predictions(self.dataset, self.data, self.model(trial), part)
 
     def _chosen(self, trial: int | None) -> Trial:
-        return self.best if trial is None else self._trial(trial)
+        return self.best if trial is None else self._trial(arguments.whole("trial", trial))
 
     def _trial(self, number: int) -> Trial:
         for trial in self.trials:
@@ -259,7 +260,7 @@ def load(path: str | Path) -> Result:
     Raises:
         RequestError: there is no run in `path`, or it cannot be read.
     """
-    run = read_run(path)
+    run = read_run(arguments.path("path", path))
     requested = run.summary.get("trials", {}).get("requested", run.request.trials)
     numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(

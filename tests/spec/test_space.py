@@ -161,9 +161,9 @@ class TestWidthLists:
             assert not isinstance(full["width"], list) or len(full["width"]) == full["depth"]
 
     def test_lists_are_not_shared(self) -> None:
-        first, second = Space(width=[64, 32]).sample(np.random.default_rng(0), 2)
+        first, second = Space(width=[64, 32], depth=2).sample(np.random.default_rng(0), 2)
         first["width"].append(1)
-        assert second == {"width": [64, 32]}
+        assert second == {"depth": 2, "width": [64, 32]}
 
 
 class TestConfigs:
