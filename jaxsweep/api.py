@@ -16,6 +16,7 @@ from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
 from jaxsweep.network import ambient
+from jaxsweep.network.own import check_scope
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.search import SEARCHERS
@@ -28,6 +29,7 @@ from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
 from jaxsweep.spec.metrics import check_objective
 from jaxsweep.spec.request import DEFAULT_SEARCH, Request
+from jaxsweep.spec.scope import of_configs
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import drawn_seed
 
@@ -181,11 +183,13 @@ def solo(
     trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))
     prepared = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     fold = arguments.whole("fold", fold, most=len(prepared.train) - 1)
-    check_together(resolve_for(prepared, config))
+    full = check_together(resolve_for(prepared, (request.configs or ())[0]))
+    if (what := of_configs([full])).own:
+        check_scope(what, prepared.task, prepared.n_outputs)
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
     return train(
-        prepared, config, request.seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
+        prepared, full, request.seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
         keep_best=request.keep_best, train_metrics=request.train_metrics,
     )  # fmt: skip
 

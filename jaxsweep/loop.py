@@ -20,12 +20,14 @@ from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
+from jaxsweep.records.own import row_of
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.own import ROLES, Own
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.sweepfile import to_toml
 from jaxsweep.spec.swept import Swept
@@ -71,9 +73,12 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     from importlib.metadata import version
 
     packages = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy")
-    run = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
+    run: dict[str, Any] = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
     if read := how_read(dataset, setup.data):
         run["columns"] = read[0]
+    if setup.scope.own:
+        roles = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
+        run["functions"] = [row_of(*each) for each in roles]
     if command:
         run["command"] = command
     versions = {

@@ -16,6 +16,7 @@ from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
+from jaxsweep.network.own import check_scope
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
@@ -86,6 +87,8 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
     _check_comparable(objective, data, *_losses(request, listed, what))
+    if what.own:
+        check_scope(what, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     columns = Columns.of(

@@ -65,7 +65,9 @@ class Engine:
         self.wide = ambient.x64()  # of this thread; the workers do not inherit it
         with ambient.own():
             self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
-            self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
+            self.code = programs.code(
+                scope.own
+            )  # as it stands now: a later sweep of this process may find another activation
         self.workers = workers or default_workers()
         self.usage = Usage()
         self.works: list[Work] = []  # of the last call of `run`, a bucket each

@@ -10,8 +10,9 @@ import inspect
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from jaxsweep.engine.exported import Traced
 from jaxsweep.network import ambient, train
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import RUNNING, Choices, Data, Lane, Program, State
+from jaxsweep.spec.own import Own
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
 KEPT = 16  # programs that a process keeps, of 10 to 20 MB each; those beyond, least recently used, are loaded again
@@ -127,13 +129,17 @@ def clear() -> None:
         _locks.clear()
 
 
-def code() -> str:
-    """Return a hash of what programs are traced from, as it stands in this process: code, data, JAX's settings."""
+def code(own: Sequence[Own] = ()) -> str:
+    """Return a hash of what programs are traced from, as it stands in this process: code, data, JAX's settings.
+
+    The user's own functions belong to it, if there are any.
+    """
     types = (Program, Choices, Data, TestData, Lane, State, Architecture)  # whose methods traced code calls
     traced_functions: tuple[Any, ...] = (advance, start, score_test)
     plain = map(inspect.unwrap, traced_functions)  # of a wrapper, as tests count calls with, its code, not its counter
     wrappers = (function.__code__ for function in traced_functions)
-    return fingerprint.of(*plain, *wrappers, *types, exported.settings())
+    functions = (value.function for value in own)
+    return fingerprint.of(*plain, *wrappers, *types, exported.settings(), *functions)
 
 
 def signature(tree: Any) -> Any:
@@ -167,7 +173,8 @@ def compiled(
         if (known := _known(key, device)) is not None:
             return known, 0.0
         began = time.perf_counter()
-        new = _compile(key, program, data, test, choices, lanes)
+        with ambient.retraced(program.code) if program.own else nullcontext():
+            new = _compile(key, program, data, test, choices, lanes)
         _keep(key, device, new)
         return new, time.perf_counter() - began
 

@@ -8,8 +8,9 @@ numbers have 64 bits is the user's to say, by `jax_enable_x64`: in float64 a swe
 
 import os
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax._src import xla_bridge
@@ -41,6 +42,10 @@ SETTINGS: dict[str, object] = {
     "transfer_guard": "allow",
 }
 
+# What JAX remembers of tracing a function that the user has jitted holds under one value of this alone: a global that
+# such a function reads may have changed since, which JAX does not see, and a program that is kept must.
+_remembered_for = jax.make_user_context(default_value=None)
+
 _forked = False
 
 
@@ -68,6 +73,12 @@ def own(wide: bool | None = None) -> Generator[None, None, None]:
         if wide is not None:
             stack.enter_context(jax.enable_x64(wide))
         yield
+
+
+def retraced(code: object) -> AbstractContextManager[Any]:
+    """Inside, functions of the user's own are traced as they stand: again, unless they were under an equal `code`."""
+    found: AbstractContextManager[Any] = _remembered_for(code)
+    return found
 
 
 def check_fork() -> None:

@@ -15,8 +15,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep.network import randomness
-from jaxsweep.network.activations import ACTIVATIONS, Activation
+from jaxsweep.network.activations import Activation, activation
 from jaxsweep.network.late import nn
+from jaxsweep.spec.own import Own
 
 Params = dict[str, dict[str, Array]]
 
@@ -96,6 +97,10 @@ def forward(
         if net.normalized:
             name = f"norm_{layer}"
             x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
+        if units is not None and any(isinstance(name, Own) for name in net.activations):
+            # Of a function that is not ours nobody knows a value at which it and its derivative are finite: its padding
+            # sees what unit 0 does.
+            x = jnp.where(units, x, jax.lax.stop_gradient(x[:, :1]))
         x = activate(net, mode, x)
         if units is not None:
             x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
@@ -167,7 +172,7 @@ def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> di
 
 def activate(net: Architecture, mode: Mode, z: Array) -> Array:
     """Return the activation that `mode` chooses, applied to `z`."""
-    chosen = [ACTIVATIONS[name] for name in net.activations]
+    chosen = [activation(name) for name in net.activations]
     return _activation(chosen, mode.activation, jnp.asarray(mode.negative_slope, z.dtype), z)
 
 

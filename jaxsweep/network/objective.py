@@ -9,7 +9,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep.network.late import optax
-from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, Config
+from jaxsweep.spec.own import Own
 
 
 class LossParameters(NamedTuple):
@@ -87,3 +88,48 @@ LOSSES = {
     "huber": Loss(_huber, _plain_huber),
     "log_cosh": Loss(_log_cosh, lambda c, o, t: optax.log_cosh(o, t)[:, 0]),
 }
+
+
+def loss(name: str, task: str, chosen: Array | None = None) -> Loss:
+    """Return the row of a loss; one of the user's own makes one.
+
+    It is called with outputs and targets of classification as they are, [batch, classes], and of regression as [batch].
+
+    Args:
+        name: of a loss.
+        task: decides what a function of the user's own is called with.
+        chosen: bool [batch], whether and for which rows this loss counts. Where it does not, its derivative is 0: under
+            vmap a switch computes every branch, and 0 times what is not finite would reach lanes of other losses.
+    """
+    if not isinstance(name, Own):
+        return LOSSES[name]
+    own, classes = name, task == "classification"
+
+    def value(outputs: Array, targets: Array) -> Array:
+        rows: Array = own(outputs, targets) if classes else own(outputs[:, 0], targets[:, 0])
+        return rows
+
+    @jax.custom_vjp
+    def guarded(counts: Array, outputs: Array, targets: Array) -> Array:
+        return value(outputs, targets)
+
+    def go(counts: Array, outputs: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        return value(outputs, targets), (counts, outputs, targets)
+
+    def back(kept: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
+        counts, outputs, targets = kept
+        (found,) = jax.vjp(lambda outputs: value(outputs, targets), outputs)[1](gradient)
+        return None, jnp.where(counts[:, None], found, 0), jnp.zeros_like(targets)
+
+    guarded.defvjp(go, back)
+
+    def traced(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
+        smooth = _smooth(targets, parameters) if classes else targets
+        return value(outputs, smooth) if chosen is None else guarded(chosen, outputs, smooth)
+
+    return Loss(traced, lambda config, outputs, targets: value(outputs, targets))
+
+
+def smooths(name: str, task: str) -> bool:
+    """Return whether label smoothing changes what a loss sees in training."""
+    return task == "classification" if isinstance(name, Own) else name in CLASSIFICATION_LOSSES

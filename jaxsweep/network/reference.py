@@ -20,18 +20,20 @@ from jax import Array
 
 from jaxsweep.data import Prepared
 from jaxsweep.network import ambient, randomness
-from jaxsweep.network.activations import ACTIVATIONS
+from jaxsweep.network.activations import activation as activation_row
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
 from jaxsweep.network.augment import augment
 from jaxsweep.network.initial import INITIALIZERS
 from jaxsweep.network.mlp import NORM_EPSILON, NORM_MOMENTUM
-from jaxsweep.network.objective import LOSSES
+from jaxsweep.network.objective import loss as loss_row
+from jaxsweep.network.objective import smooths
 from jaxsweep.network.optimizers import OPTIMIZERS, kernel_decay
 from jaxsweep.network.randomness import Stream
 from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
 from jaxsweep.network.scores import SCORES, Judged
-from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, Config, layer_widths, resolve
+from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 from jaxsweep.spec.metrics import default_objective, metric_names, sign
+from jaxsweep.spec.own import check_given
 
 
 class MLP(nn.Module):
@@ -47,7 +49,7 @@ class MLP(nn.Module):
         A batch of one row has no variance: batch norm treats it as in use, and its running statistics stay.
         """
         init = initializer(self.config["init"], self.config["init_scale"])
-        activation = ACTIVATIONS[self.config["activation"]].reference(self.config)
+        activation = activation_row(self.config["activation"]).reference(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
             # Batch norm takes a bias away again, so that there is none before it.
             bias = self.config["norm"] != "batch"
@@ -78,10 +80,10 @@ def initializer(name: str, scale: float) -> Callable[..., Array]:
     return lambda key, shape, dtype=None: scale * draw(key, shape, dtype)
 
 
-def loss_function(config: Config, training: bool) -> Callable[[Array, Array], Array]:
+def loss_function(config: Config, task: str, training: bool) -> Callable[[Array, Array], Array]:
     """Return the loss of each example; labels are smoothed in training only."""
-    loss = LOSSES[config["loss"]].reference
-    if not training or config["loss"] not in CLASSIFICATION_LOSSES:
+    loss = loss_row(config["loss"], task).reference
+    if not training or not smooths(config["loss"], task):
         return lambda outputs, targets: loss(config, outputs, targets)
     return lambda outputs, targets: loss(config, outputs, optax.smooth_labels(targets, config["label_smoothing"]))
 
@@ -168,6 +170,7 @@ def train(
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+    check_given(full)
     weights = data.train_weights(fold, full["class_weight"])
     metric = objective_metric or default_objective(data.task)
     run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold), weights)
@@ -257,7 +260,7 @@ class _Run:
         return jax.nn.one_hot(y, self.data.n_outputs) if self.classes else y[:, None]
 
     def step(self, tx: optax.GradientTransformation) -> Callable[..., Any]:
-        loss_of = loss_function(self.config, training=True)
+        loss_of = loss_function(self.config, self.data.task, training=True)
 
         def step(params: Any, stats: Any, state: Any, batch: Array, number: Array) -> Any:
             weights = jnp.ones(len(batch)) if self.weights is None else self.weights[batch]
@@ -328,7 +331,7 @@ class _Run:
         weights = None if self.data.weights is None else self.data.weights[rows]
         outputs = self.predict(params, stats, x)
         targets = self.targets(jnp.asarray(y, None if self.classes else outputs.dtype))
-        losses = np.asarray(loss_function(self.config, training=False)(outputs, targets))
+        losses = np.asarray(loss_function(self.config, self.data.task, training=False)(outputs, targets))
         loss = float(losses.mean() if weights is None else (weights * losses).sum() / weights.sum())
         found = {"loss": loss}
         if np.isfinite(np.asarray(outputs)).all():

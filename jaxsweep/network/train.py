@@ -16,10 +16,12 @@ from jax.typing import ArrayLike
 from jaxsweep.network import augment, optimizers, randomness, schedules
 from jaxsweep.network.initial import initial_stats, initialize
 from jaxsweep.network.mlp import Architecture, Mode, Params, forward, select, true_kernels
-from jaxsweep.network.objective import LOSSES, LossParameters
+from jaxsweep.network.objective import LossParameters
+from jaxsweep.network.objective import loss as loss_row
 from jaxsweep.network.randomness import Stream
 from jaxsweep.network.scores import SCORES, Block, Measure, Whole
 from jaxsweep.spec.metrics import METRICS, measure_names, sign
+from jaxsweep.spec.own import Own
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
@@ -47,6 +49,11 @@ class Program(NamedTuple):
     def measures(self) -> tuple[str, ...]:
         """Return what an evaluation gives, in order."""
         return measure_names(self.task, self.net.outputs)
+
+    @property
+    def own(self) -> tuple[Own, ...]:
+        """Return the functions of the user's own that it is traced from."""
+        return tuple(name for name in (*self.net.activations, *self.losses) if isinstance(name, Own))
 
     @property
     def columns(self) -> int:
@@ -158,7 +165,7 @@ def train_step(
     def loss_of(params: Params) -> tuple[Array, Params]:
         dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
         outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
-        losses = _losses(program, lane, outputs, targets)
+        losses = _losses(program, lane, outputs, targets, rows)
         losses = losses if weights is None else weights * losses
         return jnp.sum(jnp.where(rows, losses, 0)) / divisor + _penalty(program, lane, params), stats
 
@@ -254,11 +261,16 @@ def _mode(choices: Choices, lane: Lane) -> Mode:
     return Mode(choices.activation, choices.norm, lane.widths, lane.h["negative_slope"], lane.h.get("dropout"))
 
 
-def _losses(program: Program, lane: Lane, outputs: Array, targets: Array) -> Array:
+def _losses(program: Program, lane: Lane, outputs: Array, targets: Array, rows: Array | None = None) -> Array:
+    """Return the loss of each row, [batch]; with `rows`, bool [batch], to be differentiated where they are."""
     parameters = LossParameters(lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"])
+    found = [
+        loss_row(name, program.task, rows & (lane.loss == i) if isinstance(name, Own) and rows is not None else None)
+        for i, name in enumerate(program.losses)
+    ]
     losses: Array = select(
         lane.loss,
-        [lambda o, t, f=LOSSES[name].traced: f(o, t, parameters) for name in program.losses],
+        [lambda o, t, f=row.traced: f(o, t, parameters) for row in found],
         outputs,
         targets,
     )

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.network.activations import ACTIVATIONS
+from jaxsweep.network.activations import activation
 from jaxsweep.network.late import jnp
 from jaxsweep.spec.hyperparameters import Config
 
@@ -23,7 +23,7 @@ def forward(config: Config, params: Layers, stats: Layers, x: Floats) -> Floats:
 
 def layers(config: Config, params: Layers, stats: Layers, x: Floats) -> list[Floats]:
     """Return what each hidden layer gives, [rows, width], and last the outputs, [rows, outputs]."""
-    return _layers(config, params, stats, x, np, np.matmul, ACTIVATIONS[config["activation"]].numpy)
+    return _layers(config, params, stats, x, np, np.matmul, activation(config["activation"]).numpy)
 
 
 def traced(config: Config, params: Any, stats: Layers, x: Any) -> Any:
@@ -33,7 +33,7 @@ def traced(config: Config, params: Any, stats: Layers, x: Any) -> Any:
         return jnp.matmul(a, b, precision="highest")  # of an accelerator, too
 
     x = jnp.asarray(x, jnp.result_type(float))
-    return _layers(config, params, stats, x, jnp, matmul, ACTIVATIONS[config["activation"]].value)[-1]
+    return _layers(config, params, stats, x, jnp, matmul, activation(config["activation"]).value)[-1]
 
 
 def _layers(config: Config, params: Any, stats: Layers, x: Any, xp: Any, matmul: Any, activation: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.data.options import table_options
 from jaxsweep.errors import RequestError
 from jaxsweep.network.late import jax
+from jaxsweep.records import own
 from jaxsweep.records.forward import Floats, Layers, layers, traced
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
@@ -186,6 +187,8 @@ class Model:
         }
         (folder / WEIGHTS).write_bytes(tensors_as_bytes(tensors))  # save_file would make it readable by its owner only
         document = {"task": self.task, "config": self.config, **self.preprocessor.to_json()}
+        if functions := own.rows_of(self.config):
+            document["functions"] = functions
         if self.header is not None:
             document["header"] = self.header
         if self.table:
@@ -202,11 +205,16 @@ class Model:
         return [np.concatenate(several) for several in zip(*blocks, strict=True)]
 
 
-def load_model(directory: str | os.PathLike[str]) -> Model:
+def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., Any] | None = None) -> Model:
     """Return the network that `Model.save` wrote.
 
+    Args:
+        directory: of the network.
+        activation: the function, if the network's activation is one of your own, of which the folder has the name
+            alone; without, such a network can be looked at and cannot predict.
+
     Raises:
-        RequestError: the folder is no exported network, or a broken one.
+        RequestError: the folder is no exported network, or a broken one; or the activation is not that of the network.
     """
     folder = arguments.path("directory", directory)
     for name in (DESCRIPTION, WEIGHTS):
@@ -214,7 +222,14 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
             raise RequestError(f"{folder} is no exported network: it has no {name}")
     try:
         document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        task, config = _described(document)
+        functions = own.checked_rows(document.get("functions", []) if isinstance(document, dict) else [])
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{folder} is a broken exported network: {error}") from error
+    name = next((row["name"] for row in functions if row["role"] == "activation"), "activation")
+    given = {} if activation is None else {f"activation:{name}": activation}
+    known = own.recalled(functions, given, str(folder))  # whose errors are the caller's
+    try:
+        task, config = _described(document, known)
         preprocessor = Preprocessor.from_json(document)
         params, stats = _layers(load_file(folder / WEIGHTS), config, preprocessor)
     except (OSError, ValueError, SafetensorError) as error:  # RequestError and bad JSON are ValueErrors
@@ -222,7 +237,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
     return Model(task, config, params, stats, preprocessor, document.get("header"), document.get("table", {}))
 
 
-def _described(document: Any) -> tuple[Task, Config]:
+def _described(document: Any, functions: own.Owns) -> tuple[Task, Config]:
     if not isinstance(document, dict):
         raise ValueError(f"{DESCRIPTION} holds no object")
     task, config = document.get("task"), document.get("config")
@@ -238,6 +253,7 @@ def _described(document: Any) -> tuple[Task, Config]:
         raise ValueError(f"table = {document['table']!r}: it must be an object")
     table_options(document.get("table", {}))
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
+    config = own.put_in_config(config, functions)
     return cast(Task, task), resolve(config, cast(Task, task), rows=None, image=True)
 
 

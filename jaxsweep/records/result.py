@@ -1,6 +1,6 @@
 """What a sweep gives back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import FINISHED, Columns, Trial, best_first, mean_of
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
@@ -245,7 +246,9 @@ class _Networks(Mapping[int, Model]):
     def __getitem__(self, number: int) -> Model:
         if number not in self._numbers:
             raise KeyError(number)
-        return load_model(self._run.model_path(number))
+        activation = next((trial.config["activation"] for trial in self._run.trials if trial.id == number), None)
+        given = activation.function if isinstance(activation, Own) else None
+        return load_model(self._run.model_path(number), activation=given)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)
@@ -254,13 +257,20 @@ class _Networks(Mapping[int, Model]):
         return len(self._numbers)
 
 
-def load(path: str | Path) -> Result:
+def load(path: str | Path, functions: Mapping[str, Callable[..., Any]] | None = None) -> Result:
     """Return the result in a run directory, as `js.sweep` gave it, also of a run that is under way or was cut off.
 
+    Args:
+        path: of the run directory.
+        functions: your own functions that the sweep was given, by name. The record has their names alone, and training
+            or predicting needs them.
+
     Raises:
-        RequestError: there is no run in `path`, or it cannot be read.
+        RequestError: there is no run in `path`, it cannot be read, or a function is not the one that it was.
     """
-    run = read_run(arguments.path("path", path))
+    if not isinstance(functions, Mapping | None):
+        raise RequestError(f"functions = {arguments.shown(functions)} is not legal: it must be like {{'sin': jnp.sin}}")
+    run = read_run(arguments.path("path", path), functions)
     requested = run.summary.get("trials", {}).get("requested", run.request.trials)
     numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(

@@ -10,9 +10,9 @@ import math
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
+from jaxsweep.records import own
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -143,6 +144,7 @@ class StoredRun:
     rules: int  # of drawing, splitting and training, see `streams.RULES`
     tables: int  # rules by which tables are read, see `reading.TABLES`
     summary: dict[str, Any]  # what the run came to; empty while it has not ended
+    functions: own.Owns = field(default_factory=dict)  # the user's own, by role and name
 
     def trial(self, number: int) -> Trial:
         """Return the trial with this id, or raise RequestError."""
@@ -250,11 +252,11 @@ def _reading(path: Path) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True))
 
 
-def load(path: Path | str) -> StoredRun:
-    """Read a run directory.
+def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
+    """Read a run directory; `functions` are those of the user's own by name, where something is to be trained.
 
     Raises:
-        RequestError: there is no run in `path`, or it cannot be read.
+        RequestError: there is no run in `path`, or it cannot be read; or as `own.recalled`.
     """
     from jaxsweep.spec import sweepfile
 
@@ -277,7 +279,12 @@ def load(path: Path | str) -> StoredRun:
     except (tomllib.TOMLDecodeError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
     run = table.get("run", {})
-    request = sweepfile.from_table(table)
+    try:
+        rows_of_functions = own.checked_rows(run.get("functions", []))
+    except ValueError as error:
+        raise RequestError(f"{path / SWEEP} cannot be read: {error}") from None
+    known = own.recalled(rows_of_functions, functions, str(path))
+    request = sweepfile.from_table(own.put(table, known))
     swept = Swept.of(request)
     return StoredRun(
         path=path,
@@ -285,20 +292,21 @@ def load(path: Path | str) -> StoredRun:
         objective=str(request.objective),
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
-        trials=[_trial(swept, *row) for row in rows],
+        trials=[_trial(swept, known, *row) for row in rows],
         rules=int(table.get("versions", {}).get("rules", 1)),
         tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,
+        functions=known,
     )
 
 
 def _trial(
-    swept: Swept, number: int, status: str, score: float | None, spread: float, epochs: int, seconds: float,
-    metrics: str, config: str,
+    swept: Swept, functions: own.Owns, number: int, status: str, score: float | None, spread: float, epochs: int,
+    seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
     known = {name: float("nan") if value is None else value for name, value in json.loads(metrics).items()}
-    own = json.loads(config)
-    optimizer = own.get("optimizer", HYPERPARAMETERS["optimizer"].default)
+    kept = own.put_in_config(json.loads(config), functions)
+    optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
-    values = tuple(own.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
-    return Trial(number, status, score, spread, epochs, seconds, known, values, own, swept)
+    values = tuple(kept.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
+    return Trial(number, status, score, spread, epochs, seconds, known, values, kept, swept)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.spec import own
 from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, LogUniform, Uniform, hashable, plain
 from jaxsweep.spec.hyperparameters import lookup
@@ -65,9 +66,13 @@ def _checked_values(name: str, parent: str, values: tuple[Any, ...], entries: En
     if not values:
         raise RequestError(f"{name}: its condition on {parent} lists no values: it must be {entry.words()}")
     row = lookup(parent)
-    legal = tuple(hashable(row.check(plain(value))) for value in values)
-    for value in legal:
+    known = entry.values if isinstance(entry, Choice) else (entry.value,) if isinstance(entry, Constant) else ()
+    values = tuple(own.found(plain(value), known) for value in values)
+    legal = tuple(hashable(row.check(value)) for value in values)
+    for value, given in zip(legal, values, strict=True):
         try:
+            if isinstance(value, own.Own) and not isinstance(given, own.Own):
+                raise LookupError(value)  # another function, however it is called
             entry.codes_from_values([value])
         except LookupError:
             raise RequestError(

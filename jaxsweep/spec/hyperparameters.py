@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from jaxsweep.data.labels import Task
 from jaxsweep.errors import RequestError, meant, suggestion
+from jaxsweep.spec import own
 from jaxsweep.spec.arguments import shown
+from jaxsweep.spec.own import Own
 
 Role = Literal["structural", "categorical", "traced"]
 Kind = Literal["float", "int", "bool", "choice", "widths", "batch"]
@@ -70,7 +72,7 @@ class Hyperparameter:
     def legal(self) -> str:
         """Return the legal values in words, as error messages and help show them."""
         if self.kind == "choice":
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(self.choices) + ", or a JAX function" * (self.name in own.ROLES)
         if self.kind == "bool":
             return "true or false"
         if self.kind == "widths":
@@ -109,6 +111,8 @@ class Hyperparameter:
         if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
             value = value.item()  # a NumPy scalar
         if self.kind == "choice":
+            if callable(value) and self.name in own.ROLES:
+                return own.named([value], self.choices)[0]
             return value if isinstance(value, str) and value in self.choices else None
         if self.kind == "bool":
             return value if isinstance(value, bool) else None
@@ -322,7 +326,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
     }
     losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
     full["loss"] = full["loss"] or losses[0]
-    if full["loss"] not in losses:
+    if full["loss"] not in losses and not isinstance(full["loss"], Own):
         raise RequestError(f"loss = {full['loss']!r} does not fit {task}: it must be one of {', '.join(losses)}")
     if task == "regression" and full["class_weight"] != "none":
         raise RequestError(

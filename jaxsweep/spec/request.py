@@ -11,7 +11,8 @@ from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.arguments import flag, shown
-from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.own import ROLES, named_configs
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
 
@@ -61,6 +62,9 @@ class Request:
                 raise RequestError(
                     f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}"
                 )
+        if self.configs is not None:
+            taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
+            object.__setattr__(self, "configs", named_configs(self.configs, taken))
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))

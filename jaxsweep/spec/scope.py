@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, used
+from jaxsweep.spec.own import Own
 from jaxsweep.spec.space import Choice, Constant, Distribution, Space
 
 CATEGORICAL = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "categorical")
@@ -21,6 +22,11 @@ class Scope:
 
     categories: tuple[tuple[str, tuple[str, ...]], ...]
     traced: tuple[str, ...]
+
+    @property
+    def own(self) -> tuple[Own, ...]:
+        """Return the functions of the user's own among the values."""
+        return tuple(value for _, values in self.categories for value in values if isinstance(value, Own))
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return the values that the categorical hyperparameter `name` can take."""
@@ -57,8 +63,10 @@ def possible(entry: Distribution) -> tuple[Any, ...] | None:
 
 
 def _scope(values: Mapping[str, set[str]], names: frozenset[str]) -> Scope:
-    categories = tuple(
-        (name, tuple(choice for choice in HYPERPARAMETERS[name].choices if choice in values[name]))
-        for name in CATEGORICAL
-    )
+    categories = tuple((name, _ordered(HYPERPARAMETERS[name].choices, values[name])) for name in CATEGORICAL)
     return Scope(categories, tuple(name for name in TRACED if name in names))
+
+
+def _ordered(choices: tuple[str, ...], values: set[str]) -> tuple[str, ...]:
+    """Return values in the table's order, and after them the user's own functions by name."""
+    return (*(choice for choice in choices if choice in values), *sorted(values.difference(choices)))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.spec import arguments, instead, toml
+from jaxsweep.spec import arguments, instead, own, toml
 from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.conditions import check_width_lists, checked_conditions, evaluation_order, parents
 from jaxsweep.spec.distributions import (
@@ -259,7 +259,7 @@ def _checked_choice(row: Hyperparameter, entry: Choice) -> Choice:
         raise RequestError(f"{row.name} = {entry!r}: a choice needs a list of values, each {row.legal}")
     if not entry.values:
         raise RequestError(f"{row.name} = {entry!r} is an empty choice: it needs at least one value, {row.legal}")
-    values = [row.check(plain(value)) for value in entry.values]
+    values = [row.check(plain(value)) for value in own.named(entry.values, row.choices)]
     repeated = next((value for value in values if values.count(value) > 1), None)
     if repeated is not None:
         raise RequestError(f"{row.name} = {entry!r} has {repeated!r} more than once: each value must differ")

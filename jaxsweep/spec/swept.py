@@ -7,6 +7,7 @@ from typing import Any
 from jaxsweep.spec.conditions import parents
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, hashable
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, LOSS_PARAMETERS, Config
+from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
 
 _ADAMS = ("adam", "adamw", "nadam", "lamb")
@@ -26,7 +27,7 @@ _ACTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "negative_slope": lambda c: _hidden(c) and c["activation"] == "leaky_relu",
     "norm": _hidden,
     "dropout": _hidden,
-    "label_smoothing": lambda c: c["loss"] in CLASSIFICATION_LOSSES,
+    "label_smoothing": lambda c: c["loss"] in CLASSIFICATION_LOSSES or isinstance(c["loss"], Own),
     **{name: lambda c, loss=loss: c["loss"] == loss for loss, name in LOSS_PARAMETERS.items()},  # type: ignore[misc]
     "momentum": lambda c: c["optimizer"] == "sgd",
     "nesterov": lambda c: c["optimizer"] == "sgd" and c["momentum"] > 0,
