@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxsweep.records.result import Result as Result
     from jaxsweep.records.result import load as load
     from jaxsweep.records.trials import Trial as Trial
+    from jaxsweep.spec.own import Metric as Metric
     from jaxsweep.spec.space import Choice as Choice
     from jaxsweep.spec.space import Constant as Constant
     from jaxsweep.spec.space import Int as Int
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Choice", "Constant", "Dataset", "Int", "LogUniform", "Model", "Plan", "RequestError", "Result", "Space",
+    "Choice", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError", "Result", "Space",
     "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan", "read_table", "search",
     "solo", "sweep",
 ]  # fmt: skip
@@ -48,6 +49,7 @@ _HOMES = {
     "jaxsweep.records.model": ("Model", "load_model"),
     "jaxsweep.records.result": ("Result", "load"),
     "jaxsweep.records.trials": ("Trial",),
+    "jaxsweep.spec.own": ("Metric",),
     "jaxsweep.spec.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,7 +16,7 @@ from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
 from jaxsweep.network import ambient
-from jaxsweep.network.own import check_scope
+from jaxsweep.network.own import check_own
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.search import SEARCHERS
@@ -27,7 +27,8 @@ from jaxsweep.spec import arguments
 from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
-from jaxsweep.spec.metrics import check_objective
+from jaxsweep.spec.metrics import METRICS, check_objective
+from jaxsweep.spec.own import OwnMetric, metrics_of
 from jaxsweep.spec.request import DEFAULT_SEARCH, Request
 from jaxsweep.spec.scope import of_configs
 from jaxsweep.spec.space import Space
@@ -54,6 +55,7 @@ def sweep(
     keep: int = 10,
     keep_weights: str = "last",
     train_metrics: bool = False,
+    metrics: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: bool = True,
     **options: Any,
@@ -80,6 +82,8 @@ def sweep(
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
         train_metrics: whether every network is also evaluated on its training rows at the end of each epoch, as it is
             on the validation rows: `train_accuracy` and so on beside `train_loss`.
+        metrics: your own metrics by name: functions of JAX of outputs, targets and perhaps weights, or `js.Metric` of
+            one for which smaller is better. They are `val_NAME`, `test_NAME` and so on, also as an objective.
         out: a new run directory in which everything is recorded as it finishes.
         progress: whether to show how far the sweep is.
         **options: options of the searcher, such as `resolution` of grid.
@@ -96,6 +100,7 @@ def sweep(
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
+        "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()
@@ -119,6 +124,7 @@ def plan(
     keep: int = 10,
     keep_weights: str = "last",
     train_metrics: bool = False,
+    metrics: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: bool = True,
     **options: Any,
@@ -133,6 +139,7 @@ def plan(
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
+        "metrics": _metrics(metrics),
     }))  # fmt: skip
 
 
@@ -151,6 +158,7 @@ def solo(
     objective: str | None = None,
     keep_weights: str = "last",
     train_metrics: bool = False,
+    metrics: Mapping[str, Any] | None = None,
 ) -> "Solo":
     """Train one config with plain Flax and Optax, exactly as trial `trial` of a sweep with this seed trains it.
 
@@ -168,6 +176,7 @@ def solo(
         objective: what `monitor = "objective"` and the best epoch follow.
         keep_weights: `last` or `best`.
         train_metrics: whether the curves hold metrics of the training rows too.
+        metrics: your own metrics, as `sweep` takes them.
 
     Raises:
         RequestError: an illegal config, split or objective.
@@ -179,18 +188,18 @@ def solo(
     request = Request(
         configs=(dict(arguments.config("config", config)),), objective=objective, seed=seed, split=_fractions(split),
         folds=_pairs(folds, dataset, split, seed), keep_weights=keep_weights, train_metrics=train_metrics,
+        metrics=_metrics(metrics),
     )  # fmt: skip
     trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))
     prepared = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     fold = arguments.whole("fold", fold, most=len(prepared.train) - 1)
     full = check_together(resolve_for(prepared, (request.configs or ())[0]))
-    if (what := of_configs([full])).own:
-        check_scope(what, prepared.task, prepared.n_outputs)
+    check_own(of_configs([full]), request.metrics, prepared.task, prepared.n_outputs)
     if objective is not None:
-        check_objective(objective, prepared.task, prepared.n_outputs)
+        objective = check_objective(objective, prepared.task, prepared.n_outputs, request.metrics)
     return train(
         prepared, full, request.seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
-        keep_best=request.keep_best, train_metrics=request.train_metrics,
+        keep_best=request.keep_best, train_metrics=request.train_metrics, metrics=request.metrics,
     )  # fmt: skip
 
 
@@ -213,6 +222,11 @@ def _asked(
         more["folds"] = _pairs(more["folds"], dataset, more["split"], seed)
     request = _request(function, space, configs, seed, options, more)
     return dataset or _told(data, groups, weights), request
+
+
+def _metrics(given: Any) -> tuple[OwnMetric, ...]:
+    """Return the metrics of the user's own that a function was given, checked."""
+    return metrics_of({} if given is None else given, METRICS)
 
 
 def _is_splitter(folds: Any) -> bool:

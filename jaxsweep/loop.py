@@ -76,9 +76,9 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     run: dict[str, Any] = {"task": setup.data.task, "fingerprint": dataset.fingerprint}
     if read := how_read(dataset, setup.data):
         run["columns"] = read[0]
-    if setup.scope.own:
-        roles = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
-        run["functions"] = [row_of(*each) for each in roles]
+    functions = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
+    if functions := [*functions, *(("metric", metric) for metric in setup.request.metrics)]:
+        run["functions"] = [row_of(*each) for each in functions]
     if command:
         run["command"] = command
     versions = {
@@ -99,7 +99,7 @@ class _Loop:
         self.costs = device_costs()  # once, and first: what is free later is less by what this sweep itself has taken
         self.engine = Engine(
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
-            train_metrics=request.train_metrics,
+            train_metrics=request.train_metrics, metrics=request.metrics,
         )  # fmt: skip
         self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
         self.swept = Swept.of(request)

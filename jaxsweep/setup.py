@@ -16,7 +16,7 @@ from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
-from jaxsweep.network.own import check_scope
+from jaxsweep.network.own import check_own
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
@@ -71,7 +71,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     ambient.check_fork()
     data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)
-    check_objective(objective, data.task, data.n_outputs)
+    objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     _check_rows(objective, data)
     listed = None
     if request.configs is not None:
@@ -87,12 +87,11 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
     _check_comparable(objective, data, *_losses(request, listed, what))
-    if what.own:
-        check_scope(what, data.task, data.n_outputs)
+    check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     columns = Columns.of(
-        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, train_metrics=request.train_metrics
+        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
     return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
 

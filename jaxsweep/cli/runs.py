@@ -13,6 +13,7 @@ from jaxsweep.records.model import load_model
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.trials import Trial, best_first
 from jaxsweep.report import tables
+from jaxsweep.spec.own import directed
 
 TOP = 10
 EPOCHS_SHOWN = 25
@@ -31,7 +32,7 @@ def show(arguments: Namespace) -> int:
     top = arguments.top if arguments.top is not None else TOP if arguments.format == "table" else len(rows)
     if top < 1:
         raise RequestError(f"--top {top} is not legal: it must be an integer of at least 1")
-    chosen = tables.sort_rows(rows, arguments.sort, run.objective)[:top]
+    chosen = tables.sort_rows(rows, directed(arguments.sort, run.request.metrics), run.objective)[:top]
     if arguments.format == "json":
         print("[" + ",\n ".join(tables.json_text(row) for row in chosen) + "]")
     elif arguments.format == "csv":
@@ -77,6 +78,7 @@ def solo(arguments: Namespace) -> int:
         alone = train(
             data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold,
             objective_metric=run.objective, keep_best=request.keep_best, train_metrics=request.train_metrics,
+            metrics=request.metrics,
         )  # fmt: skip
         if len(lanes) > 1:
             console.print(f"replicate {replicate}, fold {fold}")

@@ -33,6 +33,7 @@ from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
 
 # How long a thread may keep Python to itself. A worker needs it for a moment between calls, often; while another thread
@@ -53,21 +54,23 @@ class Engine:
         train_metrics: whether training rows are evaluated at the end of each epoch, as validation rows are.
         workers: threads that train, by default one for each core of a CPU and two for each accelerator.
         devices: where they train, in turn; by default all accelerators of this host, or the CPU.
+        metrics: those of the user's own.
     """
 
     def __init__(
         self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
         train_metrics: bool = False, workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
+        metrics: Sequence[OwnMetric] = (),
     ) -> None:  # fmt: skip
         cache.enable()
         self.objective = objective.removeprefix("val_")
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
+        self.metrics = tuple(metrics)
         self.wide = ambient.x64()  # of this thread; the workers do not inherit it
         with ambient.own():
-            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
-            self.code = programs.code(
-                scope.own
-            )  # as it stands now: a later sweep of this process may find another activation
+            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices(), len(self.metrics))
+            # As it stands now: a later sweep of this process may find another activation.
+            self.code = programs.code((*scope.own, *self.metrics))
         self.workers = workers or default_workers()
         self.usage = Usage()
         self.works: list[Work] = []  # of the last call of `run`, a bucket each
@@ -85,8 +88,15 @@ class Engine:
         return Program(
             self.supply.prepared.task, net, bucket.batch_size, values("optimizer"), values("schedule"), values("loss"),
             values("monitor"), self.objective, self.keep_best, self.train_metrics, self.supply.few_rows,
-            self.supply.prepared.image_shape, self.code,
+            self.supply.prepared.image_shape, self.code, *self._own(),
         )  # fmt: skip
+
+    def _own(self) -> tuple[Any, ...]:
+        """Return what a program knows of the user's own metrics, and the sizes of the splits for them; else nothing."""
+        if not self.metrics:
+            return ()
+        data = self.supply.prepared
+        return self.metrics, *(tuple(sorted({len(part) for part in parts})) for parts in (data.train, data.val))
 
     def run(
         self,

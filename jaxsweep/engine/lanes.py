@@ -54,12 +54,15 @@ class Supply:
         seed: the sweep's seed.
         objective: the metric that `monitor = objective` follows, without its val_.
         devices: those that train.
+        metrics: how many of the user's own metrics there are beside the others.
     """
 
     def __init__(
-        self, data: Prepared, scope: Scope, seed: int, objective: str, devices: Sequence[jax.Device | None] = (None,)
-    ) -> None:
+        self, data: Prepared, scope: Scope, seed: int, objective: str, devices: Sequence[jax.Device | None] = (None,),
+        metrics: int = 0,
+    ) -> None:  # fmt: skip
         self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
+        self.measures = len(measure_names(data.task, data.n_outputs)) + metrics
         self.sizes = sizes_of(data)
         self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
         self._weights: dict[tuple[int, str], tuple[NDArray[np.float64], float]] = {}
@@ -145,7 +148,7 @@ class Supply:
         but for their loss.
         """
         wide, data = history.astype(np.float64), self.prepared
-        count = len(measure_names(data.task, data.n_outputs))
+        count = self.measures
         scale = float(data.target_scale[fold])
         parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, float(data.val_variance[fold]))]
         if wide.shape[1] > 1 + count:

@@ -101,7 +101,9 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         params, stats = train.final_weights(program, state)
         split: Any = 0 if test.x.shape[0] == 1 else lane.fold
         rows = jnp.asarray(test.x.shape[1], jnp.int32)
-        measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows, test.w)
+        sizes = (test.x.shape[1],)
+        network = (program, choices, lane, params, stats)
+        measures = train.evaluate(*network, test.x[split], test.y[split], rows, test.w, sizes)
         return jnp.stack([measures[name] for name in program.measures])
 
     return jax.vmap(score)(lanes, state)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
-from jaxsweep.spec.own import Own
+from jaxsweep.spec.own import Own, OwnMetric
 from jaxsweep.spec.scope import Scope
 
 ROWS, WIDTH = 12, 5  # of what functions are tried on
@@ -25,8 +25,10 @@ _NUMPY = (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeEr
 Array = NDArray[Any]
 
 
-def check_scope(scope: Scope, task: str, outputs: int) -> None:
-    """Raise RequestError if an activation or a loss of the user's own that a sweep can use is not fit for it."""
+def check_own(scope: Scope, metrics: Sequence[OwnMetric], task: str, outputs: int) -> None:
+    """Raise RequestError if a function of the user's own that a sweep can use, or its metric, is not fit for it."""
+    if not scope.own and not metrics:
+        return
     with ambient.own():
         for value in scope.own:
             if value.function is None:
@@ -36,6 +38,11 @@ def check_scope(scope: Scope, task: str, outputs: int) -> None:
                     _check_activation(value)
                 if value in scope.values("loss"):
                     _check_loss(value, task, outputs)
+        for metric in metrics:
+            if metric.function is None:
+                raise metric.missing()
+            with ambient.retraced(object()):
+                _check_metric(metric, task, outputs)
 
 
 def _numbers(*shape: int, start: int = 1) -> Array:
@@ -80,6 +87,18 @@ def _check_loss(own: Own, task: str, outputs: int) -> None:
     if np.isnan(slopes).all() or not slopes.any():
         found = "0" if not slopes.any() else "NaN"
         raise RequestError(f"{what} has the derivative {found} everywhere, so that nothing could be trained by it")
+
+
+def _check_metric(own: OwnMetric, task: str, outputs: int) -> None:
+    seen = _numbers(ROWS, outputs)
+    if task == "classification":
+        targets = np.arange(ROWS, dtype=np.int32) % outputs
+        form = f"outputs [rows, {outputs}], logits, and targets [rows], codes of classes"
+    else:
+        seen, targets = seen[:, 0], _numbers(ROWS, start=1000)
+        form = "outputs and targets [rows], both standardized"
+    arguments = [seen, targets, np.ones(ROWS, seen.dtype)][: 3 if own.weighted else 2]
+    _tried(f"metrics[{str(own)!r}]", own, arguments, (), f"one number, from {form}")
 
 
 def _tried(what: str, own: Own, arguments: Sequence[Array], shape: tuple[int, ...], right: str) -> Array:

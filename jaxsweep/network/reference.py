@@ -5,7 +5,7 @@ random draws (order of the examples, dropout, noise) come from `randomness`, whi
 else is Flax's, Optax's and, for the metrics, scikit-learn's own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -33,7 +33,7 @@ from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
 from jaxsweep.network.scores import SCORES, Judged
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 from jaxsweep.spec.metrics import default_objective, metric_names, sign
-from jaxsweep.spec.own import check_given
+from jaxsweep.spec.own import OwnMetric, check_given, directed
 
 
 class MLP(nn.Module):
@@ -153,6 +153,7 @@ def train(
     keep_best: bool = False,
     train_metrics: bool = False,
     stop_after: int | None = None,
+    metrics: Sequence[OwnMetric] = (),
 ) -> Solo:
     """Train one config on one split and return its curves and weights.
 
@@ -167,13 +168,14 @@ def train(
         keep_best: return the weights of the epoch with the best objective instead of the last.
         train_metrics: let the curves hold the metrics of the training rows after each epoch, too.
         stop_after: end after so many epochs, of a schedule that is laid out for all of them.
+        metrics: of the user's own.
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
-    check_given(full)
+    check_given(full, metrics)
     weights = data.train_weights(fold, full["class_weight"])
-    metric = objective_metric or default_objective(data.task)
-    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold), weights)
+    metric = directed(objective_metric or default_objective(data.task), metrics)
+    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
     steps = -(-rows // full["batch_size"])
     tx = optimizer(full, steps)
     variables = jax.jit(run.model.init)(randomness.wrap(run.key), run.x_train[:1])
@@ -244,8 +246,11 @@ class _Best:
 class _Run:
     """The data of one split on the device, and the functions of one training."""
 
-    def __init__(self, data: Prepared, config: Config, fold: int, key: Array, weights: np.ndarray | None):
-        self.data, self.config, self.fold, self.key = data, config, fold, key
+    def __init__(
+        self, data: Prepared, config: Config, fold: int, key: Array, weights: np.ndarray | None,
+        metrics: Sequence[OwnMetric],
+    ):  # fmt: skip
+        self.data, self.config, self.fold, self.key, self.metrics = data, config, fold, key, metrics
         dtype = jnp.result_type(float)
         self.weights = None if weights is None else jnp.asarray(weights, dtype)
         self.classes = data.task == "classification"
@@ -342,9 +347,17 @@ class _Run:
                 judged = Judged(y[some], judged.outputs[some], scale, judged.constant, weights[some])
             references = {name: SCORES[name].reference for name in metric_names(self.data.task, self.data.n_outputs)}
             found |= {name: judge(judged) for name, judge in references.items() if judge is not None}
+            found |= self._own_metrics(outputs, y, weights)
         else:
             found["loss"] = np.nan
         return {prefix + name: value for name, value in found.items()}
+
+    def _own_metrics(self, outputs: Array, y: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+        """Return the metrics of the user's own, of all rows."""
+        seen = outputs if self.classes else outputs[:, 0]
+        targets = jnp.asarray(y, jnp.int32 if self.classes else outputs.dtype)
+        counts = jnp.ones(len(y), outputs.dtype) if weights is None else jnp.asarray(weights, outputs.dtype)
+        return {metric: float(metric.of_rows(seen, targets, counts)) for metric in self.metrics}
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ change in training, a `State` what changes. A lane that is no longer active goes
 state: failure and completion are data.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from jaxsweep.network.objective import loss as loss_row
 from jaxsweep.network.randomness import Stream
 from jaxsweep.network.scores import SCORES, Block, Measure, Whole
 from jaxsweep.spec.metrics import METRICS, measure_names, sign
-from jaxsweep.spec.own import Own
+from jaxsweep.spec.own import Own, OwnMetric
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
@@ -44,16 +45,19 @@ class Program(NamedTuple):
     few_rows: bool  # whether a split has so few training rows that they are shuffled in another way
     image_shape: tuple[int, int] | None
     code: str  # a hash of the code that it is traced from, so that no program outlives a change of that
+    metrics: tuple[OwnMetric, ...] = ()  # of the user's own, which see exactly the rows that there are ...
+    train_sizes: tuple[int, ...] = ()  # ... of each split, so that a program knows the sizes, each once, smallest first
+    val_sizes: tuple[int, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:
         """Return what an evaluation gives, in order."""
-        return measure_names(self.task, self.net.outputs)
+        return measure_names(self.task, self.net.outputs, self.metrics)
 
     @property
     def own(self) -> tuple[Own, ...]:
         """Return the functions of the user's own that it is traced from."""
-        return tuple(name for name in (*self.net.activations, *self.losses) if isinstance(name, Own))
+        return tuple(n for n in (*self.net.activations, *self.losses, *self.metrics) if isinstance(n, Own))
 
     @property
     def columns(self) -> int:
@@ -313,11 +317,11 @@ _sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadc
 
 def evaluate(
     program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array,
-    weights: Array | None = None,
+    weights: Array | None = None, sizes: tuple[int, ...] = (),
 ) -> dict[str, Array]:  # fmt: skip
     """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
 
-    Rows count by `weights` [rows], if there are any.
+    Rows count by `weights` [rows], if there are any. `sizes` are those that `count` can be, for the user's own metrics.
 
     The loss is the training loss without penalties and label smoothing, as the network is used: without dropout.
     """
@@ -331,8 +335,10 @@ def evaluate(
     rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
     classes = program.task == "classification"
-    scores = {name: _measure(program, name) for name in program.measures}
+    scores = {name: _measure(program, name) for name in measure_names(program.task, program.net.outputs)}
     parts = list(dict.fromkeys((score.part, score.each) for score in scores.values()))  # several may have one in common
+    if program.metrics:
+        parts.append((_outputs, True))
 
     def seen(some: tuple[Array, Array, Array, Array | None]) -> list[Array]:
         x, y, rows, w = some
@@ -345,9 +351,38 @@ def evaluate(
         found = seen((x[0], y[0], rows[0], None if w is None else w[0]))
     else:
         several = jax.lax.map(seen, (x, y, rows, w))
-        found = [a.ravel() if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)]
+        found = [
+            a.reshape(-1, *a.shape[2:]) if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)
+        ]
     whole, made = Whole.of(y.ravel(), rows.ravel(), count, w), dict(zip(parts, found, strict=True))
-    return {name: score.value(made[score.part, score.each], whole) for name, score in scores.items()}
+    measures = {name: score.value(made[score.part, score.each], whole) for name, score in scores.items()}
+    if program.metrics:
+        measures |= _own_metrics(program, made[_outputs, True], y.ravel(), w, count, sizes)
+    return measures
+
+
+def _outputs(block: Block) -> Array:
+    return block.outputs
+
+
+def _own_metrics(
+    program: Program, outputs: Array, y: Array, weights: Array | None, count: Array, sizes: tuple[int, ...]
+) -> dict[str, Array]:
+    """Return the metrics of the user's own, each [], of the first `count` rows, one of `sizes`, by their exact shape.
+
+    What a function makes of rows that are none, nobody knows: it cannot be given padding and a mask.
+    """
+    seen = outputs if program.task == "classification" else outputs[:, 0]
+    weights = jnp.ones(y.shape, outputs.dtype) if weights is None else weights.ravel()
+
+    def of_first(size: int, metric: OwnMetric) -> Callable[..., Array]:
+        return lambda outputs, y, weights: metric.of_rows(outputs[:size], y[:size], weights[:size])
+
+    which = jnp.sum(jnp.asarray(sizes, jnp.int32) < count)
+    return {
+        metric: select(which, [of_first(size, metric) for size in sizes], seen, y, weights)
+        for metric in program.metrics
+    }
 
 
 def _measure(program: Program, name: str) -> Measure:
@@ -368,14 +403,14 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold  # a constant keeps the validation rows shared by all lanes
     network = (program, choices, lane, state.params, state.stats)
     w, w_val = (None if array is None else array[split] for array in (data.w, data.w_val))
-    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split], w_val)
+    measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split], w_val, program.val_sizes)
     train_loss = state.loss_sum / (lane.rows if lane.weight is None else lane.weight)
     row = [train_loss, *(measures[name] for name in program.measures)]
     if program.train_metrics:
-        fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w)
+        fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w, program.train_sizes)
         row += [fit[name] for name in program.measures]
     finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
-    score = _merit(program.objective, measures)
+    score = _merit(program, measures)
     watched = jnp.sqrt(measures["mse"]) if program.objective == "rmse" else -score
     state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": measures["loss"],
                                                         "objective": watched})  # fmt: skip
@@ -399,13 +434,14 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
     return state, jnp.where(active, jnp.stack(row), jnp.nan)
 
 
-def _merit(metric: str, measures: dict[str, Array]) -> Array:
-    """Return what orders networks as `metric` does, larger is better; of regression in standard deviations.
+def _merit(program: Program, measures: dict[str, Array]) -> Array:
+    """Return what orders networks as the objective does, larger is better; of regression in standard deviations.
 
     On the same rows, r2 falls and rmse rises with mse, which tells apart more of them in float32 than its root does.
     `Supply.lanes` has turned min_delta into the unit of what is watched.
     """
-    measure = METRICS[metric].measure or metric
+    metric = next((own for own in program.metrics if own == program.objective), program.objective)
+    measure = metric if isinstance(metric, OwnMetric) else METRICS[metric].measure or metric
     return measures[measure] * sign(measure)
 
 

@@ -1,8 +1,8 @@
 """The user's own functions on record: their names and fingerprints, and how they are given again.
 
-A record has a row for each: `role` (activation, loss or metric), `name`, `function` (module and qualified name), and
-`fingerprint`, a hash of its code and of all that this names; empty where a hash cannot tell (code that imports as it
-runs). It is no promise that a function is the same, but it tells one that was changed.
+A record has a row for each: `role` (activation, loss or metric), `name`, `function` (module and qualified name), of a
+metric its `direction`, and `fingerprint`, a hash of its code and of all that this names; empty where a hash cannot tell
+(code that imports as it runs). It is no promise that a function is the same, but it tells one that was changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.spec.arguments import shown
-from jaxsweep.spec.own import ROLES, Own, home_of
+from jaxsweep.spec.own import ROLES, Own, OwnMetric, home_of
 
 Row = dict[str, Any]
 _KEYS = {"role", "name", "fingerprint"}
@@ -19,14 +19,10 @@ Owns = dict[str, dict[str, Own]]  # by role and name
 
 def row_of(role: str, own: Own) -> Row:
     """Return the row of a function."""
-    if own.function is None:
-        return {"role": role, "name": str(own), "function": "", "fingerprint": own.fingerprint}
-    return {
-        "role": role,
-        "name": str(own),
-        "function": home_of(own.function),
-        "fingerprint": fingerprint_of(own.function),
-    }
+    row = {"role": role, "name": str(own), "function": "", "fingerprint": own.fingerprint}
+    if own.function is not None:
+        row |= {"function": home_of(own.function), "fingerprint": fingerprint_of(own.function)}
+    return row | ({"direction": "maximize" if own.maximize else "minimize"} if isinstance(own, OwnMetric) else {})
 
 
 def rows_of(config: Mapping[str, Any]) -> list[Row]:
@@ -68,7 +64,10 @@ def recalled(rows: Sequence[Row], functions: Mapping[str, Callable[..., Any]] | 
         key = next((key for key in (f"{role}:{name}", name) if key in given), None)
         function = None if key is None else _checked(given[key], name, mark, where)
         used.add(key)
-        known.setdefault(role, {})[name] = Own(name, function, mark)
+        own = Own(name, function, mark)
+        if role == "metric":
+            own = OwnMetric(name, function, mark, row.get("direction") != "minimize")
+        known.setdefault(role, {})[name] = own
     for key in given:
         if key not in used:
             names = [name for several in known.values() for name in several]

@@ -12,7 +12,7 @@ import sqlite3
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from jaxsweep.records import own
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.own import OwnMetric, directed
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
@@ -284,12 +285,13 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     except ValueError as error:
         raise RequestError(f"{path / SWEEP} cannot be read: {error}") from None
     known = own.recalled(rows_of_functions, functions, str(path))
-    request = sweepfile.from_table(own.put(table, known))
+    metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
+    request = replace(sweepfile.from_table(own.put(table, known)), metrics=metrics)
     swept = Swept.of(request)
     return StoredRun(
         path=path,
         request=request,
-        objective=str(request.objective),
+        objective=directed(str(request.objective), metrics),
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
         trials=[_trial(swept, known, *row) for row in rows],

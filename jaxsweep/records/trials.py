@@ -82,9 +82,12 @@ class Columns:
     objective: str
 
     @classmethod
-    def of(cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False) -> "Columns":
-        """Return the columns of a task with `outputs` classes (or 1)."""
-        names = metric_names(task, outputs)
+    def of(
+        cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False,
+        own: Sequence[str] = (),
+    ) -> "Columns":  # fmt: skip
+        """Return the columns of a task with `outputs` classes (or 1), and of metrics of the user's own."""
+        names = metric_names(task, outputs, own)
         curves = ("train_loss", *(f"val_{name}" for name in names))
         if train_metrics:
             curves += tuple(f"train_{name}" for name in names if name != "loss")
@@ -106,7 +109,8 @@ def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) 
     if not keep_best:
         return len(curves) - 1
     # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
-    measure = METRICS[columns.objective.removeprefix("val_")].measure
+    row = METRICS.get(columns.objective.removeprefix("val_"))
+    measure = None if row is None else row.measure
     watched = columns.objective if measure is None else f"val_{measure}"
     return int(np.argmax(sign(watched) * curves[:, columns.curves.index(watched)]))
 

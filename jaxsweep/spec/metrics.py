@@ -1,16 +1,16 @@
 """The table of metrics: which there are, for which task, which way is better, and their units. No JAX here."""
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.labels import Task
 from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.spec.own import DIRECTIONS, Direction, OwnMetric, directed
 
-Direction = Literal["maximize", "minimize"]
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+__all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric"]
 
 Floats = NDArray[np.float64]
 
@@ -54,15 +54,15 @@ _ROWS = (
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 
-def metric_names(task: str, outputs: int) -> tuple[str, ...]:
-    """Return the metrics of a task with so many classes (or 1) without their `val_` or `test_`."""
+def metric_names(task: str, outputs: int, own: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the metrics of a task with so many classes (or 1) without their `val_` or `test_`, the user's own last."""
     rows = [row for row in METRICS.values() if row.task in (None, task)]
-    return tuple(row.name for row in rows if outputs == 2 or not row.two_classes)
+    return (*(row.name for row in rows if outputs == 2 or not row.two_classes), *own)
 
 
-def measure_names(task: str, outputs: int) -> tuple[str, ...]:
+def measure_names(task: str, outputs: int, own: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what a device computes, from which `metric_values` makes the metrics of the task."""
-    return tuple(name for name in metric_names(task, outputs) if METRICS[name].measure is None)
+    return (*(name for name in metric_names(task, outputs) if METRICS[name].measure is None), *own)
 
 
 def metric_values(measures: Floats, task: str, scale: float, variance: float) -> Floats:
@@ -71,7 +71,7 @@ def metric_values(measures: Floats, task: str, scale: float, variance: float) ->
     In float64, whose range holds the squares of all targets that are legal; a device's float32 would not.
 
     Args:
-        measures: as `measure_names` orders them.
+        measures: as `measure_names` orders them; those of the user's own are metrics already.
         task: classification, whose metrics are its measures, or regression.
         scale: units of the target in a standard deviation.
         variance: of the standardized targets of these rows; 0 where they are constant, which leaves r2 undefined.
@@ -80,14 +80,15 @@ def metric_values(measures: Floats, task: str, scale: float, variance: float) ->
         return measures
     column = {name: number for number, name in enumerate(measure_names(task, 1))}
     rows = [METRICS[name] for name in metric_names(task, 1)]
-    return np.stack(
+    restored = np.stack(
         [row.restore(measures[..., column[row.measure or row.name]], scale, variance) for row in rows], axis=-1
     )
+    return np.concatenate([restored, measures[..., len(column) :]], axis=-1)
 
 
 def unit_of(metric: str, scale: float, variance: float) -> float:
     """Return the size of 1 unit of a metric without its prefix in that of the measure it follows from."""
-    return METRICS[metric].unit(scale, variance)
+    return METRICS[metric].unit(scale, variance) if metric in METRICS else 1.0  # one of the user's own
 
 
 def default_objective(task: str) -> str:
@@ -95,11 +96,14 @@ def default_objective(task: str) -> str:
     return "val_accuracy" if task == "classification" else "val_mse"
 
 
-def check_objective(name: str, task: str, outputs: int) -> str:
-    """Return `name` if it is a validation metric that this task has, else raise RequestError."""
-    legal = [f"val_{metric}" for metric in metric_names(task, outputs)]
+def check_objective(name: str, task: str, outputs: int, own: Sequence[OwnMetric] = ()) -> str:
+    """Return `name` if it is a validation metric that this task has, or one of the user's own, else raise RequestError.
+
+    One of the user's own comes back with its direction.
+    """
+    legal = [f"val_{metric}" for metric in metric_names(task, outputs, own)]
     if name in legal:
-        return name
+        return directed(name, own)
     if name.startswith("test_"):
         raise RequestError(f"objective = {name!r}: the test split is never searched on; use one of {', '.join(legal)}")
     if name.removeprefix("val_") in METRICS and name.startswith("val_"):
@@ -110,6 +114,8 @@ def check_objective(name: str, task: str, outputs: int) -> str:
 
 def sign(metric: str) -> int:
     """Return 1 if larger values of a metric, with or without its prefix, are better, else -1."""
+    if isinstance(metric, OwnMetric):
+        return 1 if metric.maximize else -1
     row = METRICS.get(metric) or METRICS.get(metric.split("_", 1)[-1])
     return 1 if row is not None and row.maximize else -1
 

@@ -139,10 +139,9 @@ def found(value: Any, values: Iterable[Any]) -> Any:
     return next((each for each in values if isinstance(each, Own) and same(each.function, value)), value)
 
 
-def check_given(config: Mapping[str, Any]) -> None:
-    """Raise RequestError if a config names a function that is not there."""
-    for role in ROLES:
-        value = config.get(role)
+def check_given(config: Mapping[str, Any], metrics: Iterable[Own] = ()) -> None:
+    """Raise RequestError if a config, or a metric beside it, names a function that is not there."""
+    for value in (*(config.get(role) for role in ROLES), *metrics):
         if isinstance(value, Own) and value.function is None:
             raise value.missing()
 
@@ -155,3 +154,69 @@ def takes_weights(function: Callable[..., Any]) -> bool:
         return False  # code that does not say what it takes
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len(places) > 2 and (places[2].default is inspect.Parameter.empty or places[2].name in _WEIGHTS)
+
+
+class OwnMetric(Own):
+    """The name of a metric of the user's own, perhaps behind `val_` and the like, and which way is better."""
+
+    maximize: bool
+
+    def __new__(
+        cls, name: str, function: Callable[..., Any] | None = None, fingerprint: str = "", maximize: bool = True
+    ) -> "OwnMetric":
+        """Return the name with its function and direction."""
+        new: OwnMetric = super().__new__(cls, name, function, fingerprint)  # type: ignore[assignment]
+        new.maximize = maximize
+        return new
+
+    def prefixed(self, prefix: str) -> "OwnMetric":
+        """Return it under its name behind a prefix."""
+        return OwnMetric(prefix + self, self.function, self.fingerprint, self.maximize)
+
+    @property
+    def weighted(self) -> bool:
+        """Return whether the function takes the weights of rows, too."""
+        return self.function is not None and takes_weights(self.function)
+
+    def of_rows(self, outputs: Any, targets: Any, weights: Any) -> Any:
+        """Return the metric of rows; `weights` [rows] are there for a function that takes them."""
+        return self(outputs, targets, weights) if self.weighted else self(outputs, targets)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return str(self), self.function, self.fingerprint, self.maximize
+
+
+def metrics_of(given: Any, taken: Collection[str]) -> tuple[OwnMetric, ...]:
+    """Return what a sweep was given as `metrics`, in its order; `taken` are the names of the package's own.
+
+    Raises:
+        RequestError: it is no dict of names and functions, or a name cannot be had.
+    """
+    if isinstance(given, tuple) and all(isinstance(each, OwnMetric) for each in given):
+        return given
+    if not isinstance(given, Mapping):
+        raise RequestError(f"metrics = {shown(given)} is not legal: it must be a dict such as {{'name': function}}")
+    found: dict[str, OwnMetric] = {}
+    for name, what in given.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,59}", name):
+            raise RequestError(
+                f"metrics has the name {shown(name)}: "
+                "it must be at most 60 letters, digits and underscores, a letter first"
+            )
+        if name.lower() in (*(each.lower() for each in taken), *found):  # as columns of a database they would be one
+            raise RequestError(f"metrics has the name {name!r}, which there is already: call it otherwise")
+        metric = what if isinstance(what, Metric) else None
+        if metric is None and not callable(what):
+            raise RequestError(f"metrics[{name!r}] = {shown(what)} is not legal: it must be a function, or a js.Metric")
+        metric = metric or Metric(what)
+        found[name.lower()] = OwnMetric(name, metric.function, maximize=metric.direction == "maximize")
+    return tuple(found.values())
+
+
+def directed(name: str, metrics: Iterable[OwnMetric]) -> str:
+    """Return the name of a metric, which knows its direction if it is one of the user's own behind a prefix."""
+    for metric in metrics:
+        for prefix in ("val_", "test_", "train_"):
+            if name == prefix + metric:
+                return metric.prefixed(prefix)
+    return name

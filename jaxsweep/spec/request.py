@@ -12,7 +12,8 @@ from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.arguments import flag, shown
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
-from jaxsweep.spec.own import ROLES, named_configs
+from jaxsweep.spec.metrics import METRICS
+from jaxsweep.spec.own import ROLES, OwnMetric, metrics_of, named_configs
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
 
@@ -46,6 +47,7 @@ class Request:
     keep_weights: str = "last"
     train_metrics: bool = False
     source: Source = field(default_factory=Source)
+    metrics: tuple[OwnMetric, ...] = ()  # of the user's own
 
     @property
     def keep_best(self) -> bool:
@@ -74,6 +76,7 @@ class Request:
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
         if not isinstance(self.keep_weights, str) or self.keep_weights not in KEEP_WEIGHTS:
             raise RequestError(f"keep_weights = {shown(self.keep_weights)} is not legal: it must be one of last, best")
+        object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
         object.__setattr__(self, "train_metrics", flag("train_metrics", self.train_metrics))
 
 
