@@ -19,6 +19,7 @@ from enum import Enum
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxsweep.network.activations import Activation
@@ -30,6 +31,7 @@ from jaxsweep.network.schedules import Schedule
 from jaxsweep.network.scores import Score
 from jaxsweep.spec.metrics import Metric
 
+PjitFunction: Any = type(jax.jit(abs))  # what jax.jit makes
 PACKAGE = __name__.partition(".")[0]
 # Their versions name the cache's folder or the program; of others, what is reached is walked.
 _STANDARD = ("builtins", "functools", "math", "typing", "enum")
@@ -107,6 +109,8 @@ class _Walk:
             self._note(str(value.__module__), _name(value))
         elif isinstance(value, types.FunctionType):
             yield from self._function(value)
+        elif isinstance(value, PjitFunction):
+            yield value.__wrapped__  # of what jax.jit notes beside it nothing changes what it computes
         elif isinstance(value, type):
             yield from self._class(value)
         elif isinstance(value, (np.ndarray, np.generic)) or kind.__name__ == "ArrayImpl":
@@ -156,12 +160,14 @@ class _Walk:
         yield from (function.__code__, function.__defaults__, function.__kwdefaults__)
         for cell in function.__closure__ or ():
             try:
-                yield cell.cell_contents
+                yield _called(function, cell.cell_contents)
             except ValueError:
                 self._note("an empty cell")
         for name, item in function.__dict__.items():
             self._note(name)
             yield item
+        if _is_versioned(_root(function)):
+            return  # made by a versioned package, as by jax.vmap: what it finds there its version tells
         if written.searches and str(function.__module__).partition(".")[0] != PACKAGE:
             self._note(os.urandom(16).hex())  # what it finds as it runs is anybody's guess
         for name in written.names:
@@ -293,6 +299,17 @@ def _is_known(value: Any) -> bool:
         found is value or getattr(found, "__wrapped__", None) is value
     )  # the function itself, or what is jitted there
     return same and (not isinstance(inner, types.FunctionType) or _is_versioned(_root(inner)))
+
+
+def _called(function: types.FunctionType, value: Any) -> Any:
+    """Return a value that a function holds; of a bare object, which marks what was not given, its name in a package."""
+    if type(value) is object and _is_versioned(_root(function)):
+        modules = [item for item in function.__globals__.values() if isinstance(item, types.ModuleType)]
+        for module in modules:
+            for name, item in vars(module).items():
+                if item is value and _is_versioned(module.__name__.partition(".")[0]):
+                    return f"{module.__name__}.{name}"
+    return value
 
 
 def _root(function: types.FunctionType) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.spec.arguments import shown
-from jaxsweep.spec.own import ROLES, Own, OwnMetric, home_of
+from jaxsweep.spec.own import ROLES, Own, OwnMetric, home_of, takes_weights
 
 Row = dict[str, Any]
 _KEYS = {"role", "name", "fingerprint"}
@@ -66,7 +66,8 @@ def recalled(rows: Sequence[Row], functions: Mapping[str, Callable[..., Any]] | 
         used.add(key)
         own = Own(name, function, mark)
         if role == "metric":
-            own = OwnMetric(name, function, mark, row.get("direction") != "minimize")
+            weighted = function is not None and takes_weights(function)
+            own = OwnMetric(name, function, mark, row.get("direction") != "minimize", weighted)
         known.setdefault(role, {})[name] = own
     for key in given:
         if key not in used:

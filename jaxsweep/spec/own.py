@@ -160,30 +160,27 @@ class OwnMetric(Own):
     """The name of a metric of the user's own, perhaps behind `val_` and the like, and which way is better."""
 
     maximize: bool
+    weighted: bool  # whether the function takes the weights of rows, too
 
     def __new__(
-        cls, name: str, function: Callable[..., Any] | None = None, fingerprint: str = "", maximize: bool = True
-    ) -> "OwnMetric":
-        """Return the name with its function and direction."""
+        cls, name: str, function: Callable[..., Any] | None = None, fingerprint: str = "", maximize: bool = True,
+        weighted: bool = False,
+    ) -> "OwnMetric":  # fmt: skip
+        """Return the name with its function, its direction, and what it takes."""
         new: OwnMetric = super().__new__(cls, name, function, fingerprint)  # type: ignore[assignment]
-        new.maximize = maximize
+        new.maximize, new.weighted = maximize, weighted
         return new
 
     def prefixed(self, prefix: str) -> "OwnMetric":
         """Return it under its name behind a prefix."""
-        return OwnMetric(prefix + self, self.function, self.fingerprint, self.maximize)
-
-    @property
-    def weighted(self) -> bool:
-        """Return whether the function takes the weights of rows, too."""
-        return self.function is not None and takes_weights(self.function)
+        return OwnMetric(prefix + self, self.function, self.fingerprint, self.maximize, self.weighted)
 
     def of_rows(self, outputs: Any, targets: Any, weights: Any) -> Any:
         """Return the metric of rows; `weights` [rows] are there for a function that takes them."""
         return self(outputs, targets, weights) if self.weighted else self(outputs, targets)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return str(self), self.function, self.fingerprint, self.maximize
+        return str(self), self.function, self.fingerprint, self.maximize, self.weighted
 
 
 def metrics_of(given: Any, taken: Collection[str]) -> tuple[OwnMetric, ...]:
@@ -209,7 +206,8 @@ def metrics_of(given: Any, taken: Collection[str]) -> tuple[OwnMetric, ...]:
         if metric is None and not callable(what):
             raise RequestError(f"metrics[{name!r}] = {shown(what)} is not legal: it must be a function, or a js.Metric")
         metric = metric or Metric(what)
-        found[name.lower()] = OwnMetric(name, metric.function, maximize=metric.direction == "maximize")
+        function, maximize = metric.function, metric.direction == "maximize"
+        found[name.lower()] = OwnMetric(name, function, maximize=maximize, weighted=takes_weights(function))
     return tuple(found.values())
 
 
