@@ -68,12 +68,12 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
     request = {
         "data": data, "space": space, "configs": None, "trials": 2, "search": "random", "objective": None, "seed": 0,
         "replicates": 1, "folds": 0, "split": (0.6, 0.2, 0.2), "keep": 1, "keep_weights": "last",
-        "train_metrics": False, "out": None, "progress": False,
+        "train_metrics": False, "metrics": None, "out": None, "progress": False,
     }  # fmt: skip
     listed = {**request, "space": None, "configs": [{"depth": 1}], "trials": None}
     solo = {
         "data": data, "config": {"depth": 1}, "seed": 0, "trial": 0, "replicate": 0, "fold": 0, "folds": 0,
-        "split": (0.6, 0.2, 0.2), "objective": None, "keep_weights": "last", "train_metrics": False,
+        "split": (0.6, 0.2, 0.2), "objective": None, "keep_weights": "last", "train_metrics": False, "metrics": None,
     }  # fmt: skip
     one = {name: row.default for name, row in HYPERPARAMETERS.items()}
     shutil.copytree(RUN, "run")

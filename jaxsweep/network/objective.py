@@ -90,7 +90,7 @@ LOSSES = {
 }
 
 
-def loss(name: str, task: str, chosen: Array | None = None) -> Loss:
+def loss(name: str, task: str, rows: Array | None = None) -> Loss:
     """Return the row of a loss; one of the user's own makes one.
 
     It is called with outputs and targets of classification as they are, [batch, classes], and of regression as [batch].
@@ -98,34 +98,34 @@ def loss(name: str, task: str, chosen: Array | None = None) -> Loss:
     Args:
         name: of a loss.
         task: decides what a function of the user's own is called with.
-        chosen: bool [batch], whether and for which rows this loss counts. Where it does not, its derivative is 0: under
-            vmap a switch computes every branch, and 0 times what is not finite would reach lanes of other losses.
+        rows: bool [batch], which rows are examples. The derivative of the others is 0: a sum that leaves them out gives
+            them 0 times whatever the function's is, which need not be finite.
     """
     if not isinstance(name, Own):
         return LOSSES[name]
     own, classes = name, task == "classification"
 
     def value(outputs: Array, targets: Array) -> Array:
-        rows: Array = own(outputs, targets) if classes else own(outputs[:, 0], targets[:, 0])
-        return rows
+        losses: Array = own(outputs, targets) if classes else own(outputs[:, 0], targets[:, 0])
+        return losses
 
     @jax.custom_vjp
-    def guarded(counts: Array, outputs: Array, targets: Array) -> Array:
+    def guarded(used: Array, outputs: Array, targets: Array) -> Array:
         return value(outputs, targets)
 
-    def go(counts: Array, outputs: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        return value(outputs, targets), (counts, outputs, targets)
+    def go(used: Array, outputs: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        return value(outputs, targets), (used, outputs, targets)
 
     def back(kept: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
-        counts, outputs, targets = kept
+        used, outputs, targets = kept
         (found,) = jax.vjp(lambda outputs: value(outputs, targets), outputs)[1](gradient)
-        return None, jnp.where(counts[:, None], found, 0), jnp.zeros_like(targets)
+        return None, jnp.where(used[:, None], found, 0), jnp.zeros_like(targets)
 
     guarded.defvjp(go, back)
 
     def traced(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
         smooth = _smooth(targets, parameters) if classes else targets
-        return value(outputs, smooth) if chosen is None else guarded(chosen, outputs, smooth)
+        return value(outputs, smooth) if rows is None else guarded(rows, outputs, smooth)
 
     return Loss(traced, lambda config, outputs, targets: value(outputs, targets))
 

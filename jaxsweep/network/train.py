@@ -266,12 +266,9 @@ def _mode(choices: Choices, lane: Lane) -> Mode:
 
 
 def _losses(program: Program, lane: Lane, outputs: Array, targets: Array, rows: Array | None = None) -> Array:
-    """Return the loss of each row, [batch]; with `rows`, bool [batch], to be differentiated where they are."""
+    """Return the loss of each row, [batch], to be differentiated for `rows`, bool [batch], if these are given."""
     parameters = LossParameters(lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"])
-    found = [
-        loss_row(name, program.task, rows & (lane.loss == i) if isinstance(name, Own) and rows is not None else None)
-        for i, name in enumerate(program.losses)
-    ]
+    found = [loss_row(name, program.task, rows) for name in program.losses]
     losses: Array = select(
         lane.loss,
         [lambda o, t, f=row.traced: f(o, t, parameters) for row in found],

@@ -10,7 +10,7 @@ from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 ELSEWHERE = {
     "n_trials": "trials", "max_trials": "trials", "num_samples": "trials", "n_iter": "trials", "max_evals": "trials",
     "cv": "folds", "n_splits": "folds", "n_folds": "folds", "kfold": "folds", "metric": "objective",
-    "scoring": "objective", "metrics": "objective", "random_state": "seed", "rng": "seed", "sampler": "search",
+    "scoring": "objective", "random_state": "seed", "rng": "seed", "sampler": "search",
     "searcher": "search", "search_alg": "search", "tuner": "search", "param_distributions": "space",
     "param_grid": "space", "param_space": "space", "search_space": "space", "n_repeats": "replicates",
     "executions_per_trial": "replicates", "repeats": "replicates", "directory": "out", "output": "out", "run": "out",
