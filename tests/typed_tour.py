@@ -44,6 +44,8 @@ assert_type(trial.score, float | None)
 if TYPE_CHECKING:
     assert_type(js.solo(data, trial.config, trial=trial.id), Solo)
 assert_type(js.plan(data, space).programs, int)
+own = js.Metric(lambda outputs, targets: (outputs - targets).mean(), direction="minimize")
+assert_type(js.sweep(data, space, metrics={"error": own}, objective="val_error"), js.Result)
 print(js.search.SEARCHERS, js.datasets(), js.Constant(3), js.RequestError, js.SweepFailed, js.Plan)
 
 print(js.swep)  # type: ignore[attr-defined]  # a name that there is not is an error, no Any

@@ -109,7 +109,7 @@ class _Walk:
             self._note(str(value.__module__), _name(value))
         elif isinstance(value, types.FunctionType):
             yield from self._function(value)
-        elif isinstance(value, PjitFunction):
+        elif isinstance(value, PjitFunction) and hasattr(value, "__wrapped__"):
             yield value.__wrapped__  # of what jax.jit notes beside it nothing changes what it computes
         elif isinstance(value, type):
             yield from self._class(value)
@@ -170,7 +170,7 @@ class _Walk:
             return  # made by a versioned package, as by jax.vmap: what it finds there its version tells
         if written.searches and str(function.__module__).partition(".")[0] != PACKAGE:
             self._note(os.urandom(16).hex())  # what it finds as it runs is anybody's guess
-        for name in written.names:
+        for name in written.globals:
             if name in function.__globals__:
                 yield function.__globals__[name]
         for module, name, part in _attributes(function, written.names):
@@ -208,7 +208,8 @@ class _Written(NamedTuple):
 
     code: types.CodeType
     digest: str
-    names: list[str]  # that it and the functions inside it use
+    names: list[str]  # that it and the functions inside it use ...
+    globals: list[str]  # ... and those among them that are no attributes alone
     searches: bool  # whether it imports, or looks names up as it runs
 
 
@@ -221,6 +222,7 @@ def _written(code: types.CodeType) -> _Written:
         words = [code.co_code.hex(), *map(str, counts), *code.co_names, *code.co_varnames, *code.co_freevars]
         words += [*code.co_cellvars, code.co_exceptiontable.hex()]
         names: set[str] = set(code.co_names)
+        found = set(_globals_of(code))
         searches = dis.opmap["IMPORT_NAME"] in code.co_code[::2] or not _SEARCHING.isdisjoint(names)
         constants: list[Any] = [code.co_consts]
         for constant in constants:  # grows: tuples of constants, and the code of functions inside
@@ -228,6 +230,7 @@ def _written(code: types.CodeType) -> _Written:
                 inner = _written(constant)
                 words.append(inner.digest)
                 names.update(inner.names)
+                found.update(inner.globals)
                 searches |= inner.searches
             elif isinstance(constant, tuple):
                 words.append(f"tuple of {len(constant)}")
@@ -235,8 +238,23 @@ def _written(code: types.CodeType) -> _Written:
             else:  # a number, a word, or a set of them
                 plain = sorted(map(repr, constant)) if isinstance(constant, frozenset) else [repr(constant)]
                 words += [type(constant).__name__, *plain]
-        _known[id(code)] = _Written(code, _hashed(words), sorted(names), searches)
+        _known[id(code)] = _Written(code, _hashed(words), sorted(names), sorted(found), searches)
     return _known[id(code)]
+
+
+def _globals_of(code: types.CodeType) -> Iterator[str]:
+    """Return the names that code looks up among globals: `softmax` in `jax.nn.softmax` is none of them."""
+    high = 0
+    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        argument = high << 8 | low
+        high = argument if operation == _EXTENDED else 0
+        if operation == _GLOBAL:
+            yield code.co_names[argument >> 1]
+        elif operation == _NAME:
+            yield code.co_names[argument]
+
+
+_EXTENDED, _GLOBAL, _NAME = (dis.opmap[name] for name in ("EXTENDED_ARG", "LOAD_GLOBAL", "LOAD_NAME"))
 
 
 def _hashed(words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
-from jaxsweep.engine import cache, exported, programs
+from jaxsweep.engine import cache, exported, fingerprint, programs
 from jaxsweep.network import ambient
 from jaxsweep.spec.own import Own
 
@@ -164,3 +164,18 @@ def test_programs_without_functions_know_of_none() -> None:
     assert keys
     assert (keys[-1][0].own, keys[-1][0].metrics, keys[-1][0].val_sizes) == ((), (), ())
     assert keys[-1][0].code == before
+
+
+def test_a_global_that_is_called_like_an_attribute_is_none_of_a_functions() -> None:
+    """`softmax` beside `jax.nn.softmax`; else the walk went into whatever package has one."""
+    scope: dict[str, Any] = {"jax": jax, "tanh": object()}
+    exec("f = lambda z: (lambda y: jax.numpy.tanh(y))(z)", scope)
+    assert fingerprint.of(scope["f"]) == fingerprint.of(scope["f"])
+    exec("g = lambda z: (lambda y: tanh)(z)", scope)
+    assert fingerprint.of(scope["g"]) != fingerprint.of(scope["g"])
+
+
+@pytest.mark.parametrize("make", [jax.jit, jax.vmap, jax.checkpoint, jax.custom_jvp, jax.grad])
+def test_what_jax_makes_of_a_function_is_known_by_that(make: Callable[..., Any]) -> None:
+    one, two = make(lambda z: 2.0 * z), make(lambda z: 3.0 * z)
+    assert fingerprint.of(one) == fingerprint.of(one) != fingerprint.of(two)

@@ -1,6 +1,8 @@
 """Functions of the user's own train as their textbook says, and beside others as alone; what is none is told."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -229,3 +231,16 @@ def test_what_cannot_be_used_is_told_before_anything_is_compiled(words: str) -> 
 def test_a_loss_of_classes_is_none_of_numbers() -> None:
     with pytest.raises(js.RequestError, match=r"outputs and targets \[rows\], both standardized"):
         js.sweep((X, T), configs=[{"loss": brier}], progress=False)
+
+
+def test_the_readmes_functions_run() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```py\n(.*?)```", text, flags=re.DOTALL)
+    names: dict[str, Any] = {"js": js}
+    exec(
+        code.replace("epochs=20", "epochs=1, batch_size=512, width=8").replace(
+            "metrics=", "trials=4, progress=False, metrics="
+        ),
+        names,
+    )
+    assert 0.0 <= names["result"].best.metrics["test_top_2"] <= 1.0
