@@ -30,7 +30,7 @@ def trained_again(data: Prepared, trial: Trial, request: Request, objective: str
 
     again = train(
         data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
-        keep_best=request.keep_best, metrics=request.metrics,
+        keep_best=request.keep_best, metrics=[own for own in request.metrics if objective == f"val_{own}"],
     )  # fmt: skip
     return Model.of(data, trial.config, again.params, again.stats)
 

@@ -5,7 +5,7 @@ through all parents (`requirements`), that is one set of allowed values for each
 can be active at all, or together with a value of another, is a question of sets and is answered exactly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,8 +66,7 @@ def _checked_values(name: str, parent: str, values: tuple[Any, ...], entries: En
     if not values:
         raise RequestError(f"{name}: its condition on {parent} lists no values: it must be {entry.words()}")
     row = lookup(parent)
-    known = entry.values if isinstance(entry, Choice) else (entry.value,) if isinstance(entry, Constant) else ()
-    values = tuple(own.found(plain(value), known) for value in values)
+    values = tuple(own.found(plain(value), named_values(entry)) for value in values)
     legal = tuple(hashable(row.check(value)) for value in values)
     for value, given in zip(legal, values, strict=True):
         try:
@@ -79,6 +78,11 @@ def _checked_values(name: str, parent: str, values: tuple[Any, ...], entries: En
                 f"{name}: its condition {parent} = {plain(value)!r} never holds: {parent} is {entry.words()}"
             ) from None
     return tuple(dict.fromkeys(legal))
+
+
+def named_values(entry: Distribution) -> Sequence[Any]:
+    """Return the values that an entry names, none of a range."""
+    return entry.values if isinstance(entry, Choice) else (entry.value,) if isinstance(entry, Constant) else ()
 
 
 def parents(entry: Distribution) -> Mapping[str, tuple[Any, ...]]:

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.spec import arguments, instead, own, toml
 from jaxsweep.spec.arguments import shown
-from jaxsweep.spec.conditions import check_width_lists, checked_conditions, evaluation_order, parents
+from jaxsweep.spec.conditions import (
+    check_width_lists,
+    checked_conditions,
+    evaluation_order,
+    named_values,
+    parents,
+)
 from jaxsweep.spec.distributions import (
     Choice,
     Codes,
@@ -170,7 +176,8 @@ class Space:
         active: dict[str, NDArray[np.bool_]] = {}
         u = np.full((len(configs), self.dimensions), np.nan)
         for name in self._order:
-            values = [config.get(name, _ABSENT) for config in configs]
+            known = named_values(self._entries[name])
+            values = [own.found(config.get(name, _ABSENT), known) for config in configs]
             present = np.fromiter((value is not _ABSENT for value in values), np.bool_, len(values))
             on = self._active(name, codes, active, len(configs)) & present
             entry = self._entries[name]
@@ -187,6 +194,7 @@ class Space:
         for name in arguments.config("config", config):
             if name not in self._entries:
                 raise RequestError(f"{name!r} is not in the space{suggestion(str(name), self._entries)}")
+        config = {name: own.found(value, named_values(self._entries[name])) for name, value in config.items()}
         for name in self._order:
             conditions = parents(self._entries[name]).items()
             on = all(parent in config and hashable(config[parent]) in values for parent, values in conditions)
@@ -195,7 +203,9 @@ class Space:
             if not on and name in config:
                 raise RequestError(f"{name} = {config[name]!r} does not belong in the config: its condition fails")
             if on:
-                self._codes(name, [lookup(name).check(config[name])])
+                value = config[name]
+                legal = isinstance(value, own.Own) or not callable(value)  # else a function that the space lacks
+                self._codes(name, [lookup(name).check(value) if legal else value])
 
     def _active(
         self, name: str, codes: Mapping[str, Codes], active: Mapping[str, NDArray[np.bool_]], n: int

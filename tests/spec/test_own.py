@@ -71,6 +71,10 @@ def test_a_condition_may_name_a_function() -> None:
         assert ("dropout" in config) == (config["activation"].function is two)
         space.check(config)
     np.testing.assert_array_equal(space.to_unit([config]), space.to_unit(space.from_unit(space.to_unit([config]))))
+    assert space.to_unit([{"activation": two, "dropout": 0.1}])[0, 0] > 0.5 > space.to_unit([{"activation": one}])[0, 0]
+    space.check({"activation": two, "dropout": 0.1})
+    with pytest.raises(RequestError, match="is outside the space: it must be one of 'lambda', 'lambda_2'"):
+        space.check({"activation": lambda z: 3 * z})
     with pytest.raises(RequestError, match="never holds"):
         Space(activation=Choice([one, two]), dropout=Uniform(0, 0.5, when={"activation": lambda z: 3 * z}))
 
