@@ -14,7 +14,7 @@ from jaxsweep.data.cells import DOUBTFUL, PLUS, is_missing, parse_boolean, parse
 from jaxsweep.data.columns import LARGEST, Raw, Words, words_of
 from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
 from jaxsweep.data.options import TableOptions, setting
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, brief
 
 Task = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -56,8 +56,8 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
 
 def check_task(task: str | None) -> None:
     """Raise RequestError if a task is given that there is not."""
-    if task is not None and task not in TASKS:
-        raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise RequestError(f"task = {brief(task)} is not known: it must be classification or regression")
 
 
 def target_cells(name: str, raw: Raw) -> list[Any]:

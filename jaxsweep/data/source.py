@@ -29,6 +29,7 @@ class Source(TableOptions):
 
 
 _OWN = ("path", "target", "task", "validation", "test", "group", "weight")
+LONGEST_NAME = 255  # bytes of a file's name
 TABLE_KEYS = (*_OWN, *OPTIONS)  # what goes with a table on disk
 
 
@@ -48,7 +49,10 @@ def open_source(source: Source) -> Dataset:
 
 def looks_like_a_file(text: str) -> bool:
     """Return whether a word means a file: it is written as a path, or there is one of that name."""
-    return "/" in text or "\\" in text or bool(Path(text).suffix) or Path(text).exists()
+    if "/" in text or "\\" in text:
+        return True
+    could_be = "\0" not in text and len(text.encode()) <= LONGEST_NAME
+    return could_be and (bool(Path(text).suffix) or Path(text).exists())
 
 
 def dataset_of(data: Any) -> Dataset:
