@@ -75,6 +75,8 @@ class Model:
     def predict(self, X: Any) -> NDArray[Any]:
         """Return a label of the original type, or a number in units of the target, for each row, [rows].
 
+        Of several targets they are [rows, targets], in the order of `targets`.
+
         Words that training did not know count as none of the categories, and give a warning `UnknownWords`.
 
         Args:
@@ -85,7 +87,7 @@ class Model:
         """
         outputs = self._outputs(X)
         if self.task == "regression":
-            return self.preprocessor.restore_target(outputs[:, 0])
+            return self.preprocessor.restore_target(outputs if self.preprocessor.targets else outputs[:, 0])
         return self.preprocessor.labels(outputs.argmax(axis=1))
 
     def predict_proba(self, X: Any) -> Floats:
@@ -104,6 +106,11 @@ class Model:
     def classes(self) -> tuple[Any, ...] | None:
         """The labels in the order of `predict_proba`; None for regression."""
         return self.preprocessor.classes
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of several targets in the order of `predict`; () for one."""
+        return tuple(each.name for each in self.preprocessor.targets)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the network as a folder; an earlier export there is replaced, anything else is left alone.
@@ -203,7 +210,7 @@ def _described(document: Any) -> tuple[Task, Config]:
 
 def _layers(tensors: Mapping[str, NDArray[Any]], config: Config, preprocessor: Preprocessor) -> tuple[Layers, Layers]:
     """Return parameters and running statistics by layer and name, if they are just those that the config needs."""
-    outputs = len(preprocessor.classes) if preprocessor.classes is not None else 1
+    outputs = len(preprocessor.classes) if preprocessor.classes is not None else len(preprocessor.targets) or 1
     sizes = (len(preprocessor.feature_names), *layer_widths(config, outputs), outputs)
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
