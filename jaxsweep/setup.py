@@ -182,9 +182,10 @@ def _check_rows(objective: str, data: Prepared) -> None:
     legal = [f"val_{name}" for name in metric_names(data.task, data.n_outputs)]
     others = ", ".join(name for name in legal if name not in ("val_auc", "val_r2"))
     for split, rows in enumerate(data.val):
-        if objective == "val_auc" and len(np.unique(data.y[split][rows])) < 2:
+        seen = rows if data.weights is None else rows[data.weights[rows] > 0]
+        if objective == "val_auc" and len(np.unique(data.y[split][seen])) < 2:
             problem = "all of one class"
-        elif objective == "val_r2" and data.val_variance[split] == 0:
+        elif objective == "val_r2" and np.any(data.val_variance[split] == 0):
             problem = "all of one value"
         else:
             continue

@@ -27,7 +27,10 @@ def predict(arguments: Namespace) -> int:
     header = ["prediction"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownWords)  # said below, once and in a line
-        columns: list[Iterable[Any]] = [model.predict(table).tolist()]
+        predicted = model.predict(table)
+        columns: list[Iterable[Any]] = [predicted.tolist()]
+        if model.targets:
+            header, columns = [f"prediction_{name}" for name in model.targets], predicted.T.tolist()
         if model.classes is not None:
             columns += model.predict_proba(table).T.tolist()
             header += [f"proba_{label}" for label in model.classes]

@@ -92,7 +92,9 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         data.add_argument(
             "--data", metavar="NAME or FILE", help="a built-in data set, or a CSV or Parquet file (default: digits)"
         )
-        data.add_argument("--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0")
+        data.add_argument(
+            "--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0; several: A,B"
+        )
         data.add_argument("--validation", metavar="FILE", help="another table, whose rows validate")
         data.add_argument("--test", metavar="FILE", help="another table, whose rows test")
         data.add_argument("--group", metavar="COLUMN", help="rows with the same value there stay together in a split")

@@ -213,8 +213,9 @@ def _check_title(sample: Sequence[_Record], width: int, name: str) -> None:
 def _has_header(first: Sequence[str], columns: Sequence[Sequence[str]], target: str | int | None) -> bool:
     """Return whether the first row holds names: they are text unlike what stands below, or the target is among them."""
     names = [cell for cell in first if cell]  # pandas writes no name over its index
-    if target is not None and str(target) in first and (_only_a_name(target, len(first)) or _counts(names)):
-        return True
+    for each in () if target is None else (str(target), *(word.strip() for word in str(target).split(","))):
+        if each in names and (_only_a_name(each, len(first)) or _counts(names)):
+            return True
     if not names or any(is_missing(cell) or _is_value(cell) for cell in names):
         return False
     if any(_is_numeric(cells) for cells in columns):

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,14 @@ class CategoryInput:
     other: bool = False
 
 
+class TargetScale(NamedTuple):
+    """One of several targets: it is trained on as (y - mean) / scale."""
+
+    name: str
+    mean: float
+    scale: float
+
+
 Input: TypeAlias = NumberInput | CategoryInput
 
 
@@ -61,10 +69,11 @@ class Preprocessor:
     Attributes:
         inputs: one entry for each raw column, in order.
         classes: labels by class code; None for regression.
-        target_mean, target_scale: a regression target y is trained on as (y - target_mean) / target_scale.
+        target_mean, target_scale: a regression target y is trained on as (y - target_mean) / target_scale ...
         unseen: numbers of the features that say nothing in the training rows: a word or a missing value that only
             other rows have, a constant. Nothing trains their weights, so that they are 0 in all rows. `model.json`
             does not hold them: an exported network has zeros for these weights.
+        targets: ... or, where there are several, each by its own; () for one.
     """
 
     inputs: tuple[Input, ...]
@@ -72,6 +81,7 @@ class Preprocessor:
     target_mean: float = 0.0
     target_scale: float = 1.0
     unseen: tuple[int, ...] = ()
+    targets: tuple[TargetScale, ...] = ()
 
     @classmethod
     def fit(
@@ -85,6 +95,7 @@ class Preprocessor:
         classes: tuple[Label, ...] | None = None,
         image: bool = False,
         most_categories: int = MOST_CATEGORIES,
+        target_names: Sequence[str] = (),
     ) -> "Preprocessor":
         """Return the preprocessor for a training part.
 
@@ -94,10 +105,11 @@ class Preprocessor:
             pool: indices of the rows whose missing values decide which columns get an indicator (training and
                 validation rows); default: the training rows.
             category_rows: indices of the rows whose categories get a feature; default: the training rows.
-            target: the regression target, float64 [rows]; None for classification.
+            target: the regression target, float64 [rows], or several, [rows, targets]; None for classification.
             classes: the labels, for classification.
             image: whether the columns are pixels. They then share one mean and scale, since augmentation moves them.
             most_categories: words of a column that get a feature each, the most frequent ones; the others share one.
+            target_names: those of several targets.
         """
         pool = train if pool is None else pool
         category_rows = train if category_rows is None else category_rows
@@ -111,8 +123,12 @@ class Preprocessor:
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
         if image:
             inputs = _shared_statistics(columns, train, inputs)
-        mean, scale = (0.0, 1.0) if target is None else moments(target[train])
         unseen = tuple(number for number, flag in enumerate(seen) if not flag)
+        if target is not None and target.ndim == 2:
+            both = [moments(column) for column in target[train].T]
+            scales = [TargetScale(name, m, s or 1.0) for name, (m, s) in zip(target_names, both, strict=True)]
+            return cls(tuple(inputs), classes, unseen=unseen, targets=tuple(scales))
+        mean, scale = (0.0, 1.0) if target is None else moments(target[train])
         return cls(tuple(inputs), classes, mean, scale or 1.0, unseen)
 
     @property
@@ -233,13 +249,22 @@ class Preprocessor:
             if isinstance(entry, CategoryInput) or (entry.reading is not None and not entry.reading.plain)
         )
 
+    @property
+    def target_units(self) -> tuple[Any, Any]:
+        """The target's mean and scale, two numbers; of several targets two arrays [targets]."""
+        if not self.targets:
+            return self.target_mean, self.target_scale
+        return np.array([each.mean for each in self.targets]), np.array([each.scale for each in self.targets])
+
     def standardize_target(self, y: Floats) -> Floats:
-        """Return a regression target [rows] as it is trained on."""
-        return (y - self.target_mean) / self.target_scale
+        """Return a regression target [rows], or several [rows, targets], as they are trained on."""
+        mean, scale = self.target_units
+        return np.asarray((y - mean) / scale)
 
     def restore_target(self, y: Any) -> Floats:
-        """Return predictions [...] of the standardized target in the target's own units."""
-        return np.asarray(np.asarray(y, dtype=np.float64) * self.target_scale + self.target_mean)
+        """Return predictions [...] of the standardized target, or of several [..., targets], in their own units."""
+        mean, scale = self.target_units
+        return np.asarray(np.asarray(y, dtype=np.float64) * scale + mean)
 
     def labels(self, codes: Any) -> NDArray[Any]:
         """Return the labels [...] for class codes [...]."""
@@ -263,7 +288,8 @@ class Preprocessor:
                 entries.append({"name": entry.name, "kind": "missing"})
         if self.classes is not None:
             return {"inputs": entries, "classes": list(self.classes)}
-        return {"inputs": entries, "target": {"mean": self.target_mean, "scale": self.target_scale}}
+        several = [{"name": each.name, "mean": each.mean, "scale": each.scale} for each in self.targets]
+        return {"inputs": entries, "target": several or {"mean": self.target_mean, "scale": self.target_scale}}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Preprocessor":
@@ -273,7 +299,10 @@ class Preprocessor:
             RequestError: the document is not what `to_json` gives.
         """
         try:
-            return cls(_parse_inputs(document["inputs"]), *_parse_target(document))
+            inputs = _parse_inputs(document["inputs"])
+            if isinstance(document.get("target"), list):
+                return cls(inputs, targets=_parse_targets(document["target"]))
+            return cls(inputs, *_parse_target(document))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RequestError(f"the preprocessing of the network cannot be read: {error}") from error
 
@@ -313,6 +342,16 @@ def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None
     if document.get("classes") is not None:
         return tuple(document["classes"]), 0.0, 1.0
     return None, float(document["target"]["mean"]), float(document["target"]["scale"])
+
+
+def _parse_targets(entries: Sequence[Mapping[str, Any]]) -> tuple[TargetScale, ...]:
+    found = tuple(TargetScale(str(each["name"]), float(each["mean"]), float(each["scale"])) for each in entries)
+    if len(found) < 2:
+        raise ValueError(f"target is a list of {len(found)}: it must have several, or be no list")
+    for each in found:
+        if not (math.isfinite(each.mean) and math.isfinite(each.scale) and each.scale > 0):
+            raise ValueError(f"target {each.name!r} has the mean {each.mean} and the scale {each.scale}")
+    return found
 
 
 def _fit_column(

@@ -20,7 +20,7 @@ class Source(TableOptions):
 
     name: str | None = None
     path: str | None = None
-    target: str | int | None = None
+    target: str | int | list[str | int] | None = None
     task: str | None = None
     validation: str | None = None
     test: str | None = None

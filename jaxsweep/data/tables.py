@@ -1,7 +1,7 @@
 """CSV and Parquet files as datasets."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from jaxsweep.data.columns import Column
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
-from jaxsweep.data.labels import check_task, describe_task, is_absent, target_cells, typed_cells
+from jaxsweep.data.labels import check_task, is_absent, target_cells, typed_cells
 from jaxsweep.data.options import TableOptions, table_options
-from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
+from jaxsweep.data.parts import Part, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.reading import declared_number, read_inputs
+from jaxsweep.data.targets import described, encoded, target_list, target_numbers, with_targets
 from jaxsweep.data.textfile import is_parquet
 from jaxsweep.data.weights import row_weights
 from jaxsweep.errors import RequestError, meant, nearest
@@ -24,7 +25,7 @@ from jaxsweep.errors import RequestError, meant, nearest
 
 def read_table(
     path: str | Path,
-    target: str | int,
+    target: str | int | Sequence[str | int],
     task: str | None = None,
     header: bool | None = None,
     drop: str | int | Iterable[str | int] | None = None,
@@ -40,7 +41,8 @@ def read_table(
     Args:
         path: a file: Parquet, or CSV, which may be packed as .gz, .bz2, .xz or .zip. Cells are separated by comma,
             semicolon, tab, `|` or white space; lines that begin with `#` are skipped.
-        target: the target column: its name, or its number from 0. A name goes before a number.
+        target: the target column: its name, or its number from 0. A name goes before a number. Several numeric targets
+            are a list, or names apart by commas.
         task: classification or regression. If None, text, booleans and up to 20 distinct whole numbers are classes.
         header: whether the first row of a CSV file holds the names; found out if None. Without a header the columns
             are named by their numbers from 0.
@@ -58,55 +60,62 @@ def read_table(
     said = table_options({"header": header, "drop": () if drop is None else drop, **options})
     check_task(task)
     file = _path(path)
-    table = read_raw(file, options=said, target=target)
-    goal = table.find(target, file.name, "target column")
+    table = read_raw(file, options=said, target=target if isinstance(target, str) else target_list(target)[0])
+    goals = target_numbers(table, target, file.name)
     gone = {table.find(column, file.name, "drop: column") for column in said.drop}
-    if goal in gone:
+    for goal in gone.intersection(goals):
         raise RequestError(f"drop names the target column {table.names[goal]!r}: it must name input columns only")
     together = None if group is None else table.find(group, file.name, "group: column")
-    if together == goal:
-        raise RequestError(f"group names the target column {table.names[goal]!r}: it must name another one")
+    if together in goals:
+        raise RequestError(f"group names the target column {table.names[together]!r}: it must name another one")
     heavy = None if weight is None else table.find(weight, file.name, "weight: column")
-    if heavy is not None and heavy in (goal, together):
-        other = "target" if heavy == goal else "group"
+    if heavy is not None and heavy in (*goals, together):
+        other = "target" if heavy in goals else "group"
         raise RequestError(f"weight names the {other} column {table.names[heavy]!r}: it must name another one")
-    which = [number for number in range(len(table.names)) if number not in gone | {goal, together, heavy}]
+    which = [number for number in range(len(table.names)) if number not in gone | {*goals, together, heavy}]
+    name = ", ".join(table.names[goal] for goal in goals)
     if not which:
+        raise RequestError(f"{file.name} has no input columns left besides its target {name!r}: at least one is needed")
+    several = tuple(table.names[goal] for goal in goals) if len(goals) > 1 else ()
+    if several and task == "classification":
         raise RequestError(
-            f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
+            f"target names {len(several)} columns: task = 'classification' takes one, regression several"
         )
-    cells, note = _target(table, goal, said, task)
-    table, cells, rows, dropped = with_target(table, cells, said, task)
+    cells, read_notes = _targets(table, goals, said, "regression" if several else task)
+    if several:
+        table, cells, rows, dropped = with_targets(table, cells, said)
+    else:
+        table, cells[0], rows, dropped = with_target(table, cells[0], said, task)
     inputs = read_inputs(table, which, said, file.name)
     column = None if heavy is None else _weight_column(table, heavy, file.name, said)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
-    tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
+    tables = {part: _alike(other, table, goals, said, task) for part, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
-    name = table.names[goal]
-    encoded = encode_parts([cells, *(found[1] for found in tables.values())], name, whats, task)
+    found_targets = encoded([cells, *(found[1] for found in tables.values())], several, name, whats, task)
     parts = {
         part: Part(
             read_alike(inputs.columns, found[0], others[part].name),
             own.values,
             None if column is None else _weights(found[0], column, others[part].name),
         )
-        for (part, found), own in zip(tables.items(), encoded[1:], strict=True)
+        for (part, found), own in zip(tables.items(), found_targets[1:], strict=True)
     }
     weighed = [] if column is None else [f"rows count by {column.name!r}"]
-    task_note = describe_task(encoded[0], name, given=task is not None)
-    notes = (*table.notes, *dropped, *inputs.notes, *([note] if note else []), *weighed, task_note)
+    task_note = described(found_targets[0], several, name, task)
+    notes = (*table.notes, *dropped, *inputs.notes, *read_notes, *weighed, task_note)
     together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
-    origin = {"path": str(file.resolve()), "target": target, "task": task, **said.said}
+    kept = list(target) if isinstance(target, tuple) else target
+    origin = {"path": str(file.resolve()), "target": kept, "task": task, **said.said}
     origin |= {part: str(other.resolve()) for part, other in others.items()}
     columns = {"group": group, "weight": weight}
     origin |= {key: column for key, column in columns.items() if column is not None}
     packed = file.suffix in (".gz", ".bz2", ".xz", ".zip")
     return Dataset(
         Path(file.stem).stem if packed else file.stem,
-        encoded[0].task,
+        found_targets[0].task,
         inputs.columns,
-        encoded[0].values,
-        encoded[0].classes,
+        found_targets[0].values,
+        found_targets[0].classes,
         name,
         validation=parts.get("validation"),
         test=parts.get("test"),
@@ -118,6 +127,7 @@ def read_table(
         most_categories=said.most_categories,
         notes=notes,
         options=said,
+        target_names=several,
     )
 
 
@@ -193,6 +203,14 @@ def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | N
     return row_weights(found.values, table.rows, f"weight column {column.name!r} of {what}", what)
 
 
+def _targets(
+    table: Table, goals: Sequence[int], options: TableOptions, task: str | None
+) -> tuple[list[list[Any]], list[str]]:
+    """Return the cells of each target, [targets][rows], and notes on how they were read."""
+    found = [_target(table, goal, options, task) for goal in goals]
+    return [cells for cells, _ in found], [note for _, note in found if note]
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
@@ -201,14 +219,18 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _alike(other: Path, table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[Table, list[Any]]:
-    """Return another file with the columns of the first, and the cells of its target."""
+def _alike(
+    other: Path, table: Table, goals: Sequence[int], options: TableOptions, task: str | None
+) -> tuple[Table, list[list[Any]]]:
+    """Return another file with the columns of the first, and the cells of its target, or of each of several."""
     said = replace(options, header=table.named) if options.header is None else options
     found = read_raw(other, options=said)
-    cells, _ = _target(found, found.find(table.names[goal], other.name, "target column"), options, task)
+    numbers = [found.find(table.names[goal], other.name, "target column") for goal in goals]
+    cells, _ = _targets(found, numbers, options, task)
     if options.missing_target == "drop":
-        rows = np.array([row for row, cell in enumerate(cells) if not is_absent(cell)], dtype=np.int64)
-        return found.take(rows), [cells[row] for row in rows]
+        whole = [not any(map(is_absent, row)) for row in zip(*cells, strict=True)]
+        rows = np.flatnonzero(whole)
+        return found.take(rows), [[column[row] for row in rows] for column in cells]
     return found, cells
 
 

@@ -46,7 +46,7 @@ class TestData(NamedTuple):
     """The device's copy of the test rows."""
 
     x: Array  # float [splits, rows, features]
-    y: Array  # [splits, rows]
+    y: Array  # [splits, rows] or [splits, rows, targets]
     w: Array | None = None  # float [rows], weights, where rows have any
 
 
@@ -100,7 +100,7 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         split: Any = 0 if test.x.shape[0] == 1 else lane.fold
         rows = jnp.asarray(test.x.shape[1], jnp.int32)
         measures = train.evaluate(program, choices, lane, params, stats, test.x[split], test.y[split], rows, test.w)
-        return jnp.stack([measures[name] for name in program.measures])
+        return train.in_a_row([measures[name] for name in program.measures])
 
     return jax.vmap(score)(lanes, state)
 

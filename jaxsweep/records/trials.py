@@ -80,15 +80,17 @@ class Columns:
     curves: tuple[str, ...]
     test: tuple[str, ...]
     objective: str
+    several: bool = False  # whether metrics are means over several targets
 
     @classmethod
     def of(cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False) -> "Columns":
-        """Return the columns of a task with `outputs` classes (or 1)."""
+        """Return the columns of a task with `outputs` classes, or targets."""
         names = metric_names(task, outputs)
         curves = ("train_loss", *(f"val_{name}" for name in names))
         if train_metrics:
             curves += tuple(f"train_{name}" for name in names if name != "loss")
-        return cls(curves, tuple(f"test_{name}" for name in names) if has_test else (), objective)
+        test = tuple(f"test_{name}" for name in names) if has_test else ()
+        return cls(curves, test, objective, several=task == "regression" and outputs > 1)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) 
         return len(curves) - 1
     # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
     measure = METRICS[columns.objective.removeprefix("val_")].measure
-    watched = columns.objective if measure is None else f"val_{measure}"
+    watched = columns.objective if measure is None or columns.several else f"val_{measure}"
     return int(np.argmax(sign(watched) * curves[:, columns.curves.index(watched)]))
 
 

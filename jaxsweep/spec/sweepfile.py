@@ -32,7 +32,7 @@ KEYS: dict[str, dict[str, Rule]] = {
     "data": {
         "name": ((str,), "the name of a built-in data set"),
         "path": ((str,), "the path of a CSV or Parquet file"),
-        "target": ((str, int), "a column's name, or its number from 0"),
+        "target": ((str, int, list, tuple), "a column's name, or its number from 0, or a list of them"),
         "task": ((str,), "classification or regression"),
         "validation": ((str,), "the path of a table whose rows validate"),
         "test": ((str,), "the path of a table whose rows test"),
@@ -207,7 +207,8 @@ def _value(assignment: str, text: str, key: str) -> Any:
     except ValueError:
         words = [word.strip() for word in text.split(",")]
         section, _, name = key.partition(".")
-        if section == "data" and KEYS["data"].get(name) == _COLUMNS and len(words) > 1 and all(words):
+        several = KEYS["data"].get(name) == _COLUMNS or name == "target"
+        if section == "data" and several and len(words) > 1 and all(words):
             return words
         if BARE_WORD.fullmatch(text) or len(text) == 1:
             return text
