@@ -26,6 +26,7 @@ from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
 
+MOST_NOTES = 12  # parts of the line that says how a table was read
 SLAB = 50_000  # most configs that are asked for at once
 
 
@@ -87,27 +88,32 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         )
     _check_comparable(objective, data, *_losses(request, listed, what))
     trials, notes = _count(request, searcher)
-    notes = [*how_read(dataset, data), *_cut_batches(request, data), *_unfolded(request, data), *notes]
+    notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, train_metrics=request.train_metrics
     )
     return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
 
 
-def how_read(dataset: Dataset, data: Prepared) -> list[str]:
-    """Return the one line that says how a table's columns were read; none for data that came as numbers."""
+def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[str]:
+    """Return the one line that says how a table's columns were read, in at most so many parts; built-in data have none.
+
+    Its last part says which task the target is taken for.
+    """
     if not dataset.notes:
         return []
     kinds = ", ".join([*count_kinds(dataset.inputs), f"{len(data.feature_names):,} features"])
     pooled = [entry for entry in data.preprocessors[0].inputs if isinstance(entry, CategoryInput) and entry.other]
-    notes = list(dataset.notes)
+    *notes, task = dataset.notes
     if pooled:
         names = ", ".join(repr(entry.name) for entry in pooled[:5]) + f" and {len(pooled) - 5} more" * (len(pooled) > 5)
         notes.append(
             f"of the words of {names} the {len(pooled[0].categories)} most frequent get a feature each and the others "
             f"share one (--set most_categories={dataset.most_categories})"
         )
-    return [f"{dataset.name}: {kinds}; {'; '.join(notes)}"]
+    if most is not None and len(notes) > most:
+        notes = [*notes[:most], f"{len(notes) - most} more, in data.notes and sweep.toml"]
+    return [f"{dataset.name}: {'; '.join([kinds, *notes, task])}"]
 
 
 def _cut_batches(request: Request, data: Prepared) -> list[str]:

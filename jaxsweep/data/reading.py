@@ -48,6 +48,7 @@ class _Findings:
     left_out: list[str] = field(default_factory=list)
     numbered: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
+    read_as: dict[str, list[str]] = field(default_factory=dict)  # columns by what they are read as
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,7 +91,7 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
             f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
             f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
         )
-    notes = list(found.notes)
+    notes = [f"{_listed(names)} {_are(names)} read as {what}" for what, names in found.read_as.items()] + found.notes
     if found.numbered:
         notes.append(f"left out, since it has no name and only counts the rows: column {_listed(found.numbered)}")
     if found.left_out:
@@ -99,9 +100,11 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
             f"({setting('keep', found.left_out)} takes {_it(found.left_out)} in)"
         )
     if found.counters:
-        verb, advice = "seems" if len(found.counters) == 1 else "seem", setting("drop", found.counters)
-        what = _it(found.counters)
-        notes.append(f"{_listed(found.counters)} {verb} to count or name the rows: {advice} leaves {what} out")
+        verb, them = "seems" if len(found.counters) == 1 else "seem", _it(found.counters)
+        notes.append(
+            f"{_listed(found.counters)} {verb} to count or name the rows: {setting('drop', found.counters)} leaves "
+            f"{them} out"
+        )
     return Inputs(tuple(columns), tuple(notes))
 
 
@@ -161,7 +164,7 @@ def _text(
             f"{len(words.words):,} categories (--set decimal=, or --set decimal=. tells)"
         )
     elif form is not None:
-        found.notes.append(f"{name!r} is read as numbers with {form.describe()}")
+        found.read_as.setdefault(f"numbers with {form.describe()}", []).append(name)
         return [make_column(name, cells, "number", Reading(name, form, missing=options.missing))]
     formats = find_formats(words.words)
     if options.day_first is not None and len(formats) > 1:
@@ -242,7 +245,7 @@ def _date(name: str, raw: Raw, form: str, found: _Findings, missing: tuple[str, 
     if not parts:
         found.notes.append(f"{name!r} holds one date{how}, and is left out")
         return []
-    found.notes.append(f"{name!r} is read as dates{how}: {', '.join(parts)}")
+    found.read_as.setdefault(f"dates{how}: {', '.join(parts)}", []).append(name)
     columns = []
     for part in parts:
         reading = Reading(name, date=DatePart(form, part), missing=missing)
@@ -302,6 +305,10 @@ def almost_numbers(name: str, words: Words) -> str:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(repr(name) for name in names[:SHOWN]) + more
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _it(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from jaxsweep.data.dates import find_formats, parse_dates, part_of
 from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
 from jaxsweep.data.options import TableOptions
 from jaxsweep.errors import RequestError
+from jaxsweep.setup import how_read
 
 Write = Callable[..., Path]
 
@@ -425,3 +426,13 @@ def test_settings_can_be_pasted(write: Write) -> None:
     with pytest.raises(RequestError) as caught:
         read_table(write(text), "t")
     assert re.search(r"--set 'keep=\[\"my name\", \"b'\"'\"'c\"\]' takes them in", str(caught.value))
+
+
+def test_what_is_said_stays_one_line_that_can_be_read(write: Write) -> None:
+    kinds = [lambda row: f"{row}%", lambda row: f"{row},{row % 10}", lambda row: f"$ {row}", lambda row: f"{row} km"]
+    names = [f"c{number}" for number in range(40)]
+    lines = [";".join([*(kinds[number % 4](row) for number in range(40)), "xy"[row % 2]]) for row in range(12)]
+    data = read_table(write("\n".join([";".join([*names, "t"]), *lines])), "t")
+    (line,) = how_read(data, prepare(data, split=(0.6, 0.4, 0)), 3)
+    assert "'c0', 'c4', 'c8', 'c12', 'c16' and 5 more are read as numbers with '%'" in line
+    assert line.endswith("; 1 more, in data.notes and sweep.toml; target 't' is taken as 2 classes (classification)")
