@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Choice", "Constant", "Dataset", "Int", "LogUniform", "Model", "Plan", "RequestError", "Result", "Space",
+    "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan", "read_table", "search",
+    "solo", "sweep",
+]  # fmt: skip
+
 # Names are loaded when they are first used, so that `--help` does not import JAX.
 _HOMES = {
     "jaxsweep.api": ("plan", "solo", "sweep"),
@@ -45,17 +51,17 @@ _HOMES = {
     "jaxsweep.spec.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = [*_HOME, "search"]  # noqa: PLE0604
 
+if not TYPE_CHECKING:  # type checkers and editors read the imports above; to them a name that is not there is an error
 
-def __getattr__(name: str) -> Any:
-    if name == "search":
-        return import_module("jaxsweep.search")
-    if name not in _HOME:
-        raise AttributeError(f"module 'jaxsweep' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name == "search":
+            return import_module("jaxsweep.search")
+        if name not in _HOME:
+            raise AttributeError(f"module 'jaxsweep' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The entry of `python -m jaxsweep`: the command line."""
 
 from jaxsweep.cli import entry

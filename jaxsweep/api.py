@@ -15,12 +15,15 @@ from jaxsweep.data.weights import row_weights
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute
+from jaxsweep.network import ambient
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.search import SEARCHERS
 from jaxsweep.search import options as searcher_options
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
+from jaxsweep.spec import arguments
+from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
 from jaxsweep.spec.metrics import check_objective
@@ -92,8 +95,9 @@ def sweep(
         "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
         "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
     })  # fmt: skip
-    view = make_progress(None) if progress else Progress()
-    return execute(dataset, request, Path(out) if out is not None else None, view)
+    folder = None if out is None else arguments.path("out", out)
+    view = make_progress(None) if arguments.flag("progress", progress) else Progress()
+    return execute(dataset, request, folder, view)
 
 
 def plan(
@@ -166,16 +170,23 @@ def solo(
     Raises:
         RequestError: an illegal config, split or objective.
     """
+    ambient.check_fork()
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
     dataset = _told(data, groups, weights)
-    prepared = prepare(dataset, split=tuple(split), folds=_pairs(folds, dataset, split, seed), seed=seed)
+    request = Request(
+        configs=(dict(arguments.config("config", config)),), objective=objective, seed=seed, split=_fractions(split),
+        folds=_pairs(folds, dataset, split, seed), keep_weights=keep_weights, train_metrics=train_metrics,
+    )  # fmt: skip
+    trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))
+    prepared = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
+    fold = arguments.whole("fold", fold, most=len(prepared.train) - 1)
     check_together(resolve_for(prepared, config))
     if objective is not None:
         check_objective(objective, prepared.task, prepared.n_outputs)
     return train(
-        prepared, config, seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
-        keep_best=keep_weights == "best", train_metrics=train_metrics,
+        prepared, config, request.seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
+        keep_best=request.keep_best, train_metrics=request.train_metrics,
     )  # fmt: skip
 
 
@@ -218,6 +229,12 @@ def _told(data: Any, groups: Any, weights: Any) -> Dataset:
     return dataset
 
 
+def _fractions(split: Any) -> tuple[float, ...]:
+    if isinstance(split, str) or not isinstance(split, Iterable) or getattr(split, "ndim", 1) != 1:
+        raise RequestError(f"split = {shown(split)} is not legal: it must be three fractions: train, validation, test")
+    return tuple(split)
+
+
 def _request(function: str, space: Any, configs: Any, seed: int, options: Any, more: Any) -> Request:
     """Return the checked request of a call; `more` are the fields that need no looking after."""
     if isinstance(space, Mapping):
@@ -230,20 +247,17 @@ def _request(function: str, space: Any, configs: Any, seed: int, options: Any, m
         raise RequestError("configs is a single config: it must be a list, such as configs=[config]")
     if hasattr(configs, "iloc"):
         raise RequestError("configs is a frame: give configs=frame.to_dict('records')")
-    if configs is not None and not isinstance(configs, Iterable):
-        raise RequestError(f"configs = {configs!r} is not a list of configs: it must be like [{{'depth': 2}}]")
+    if configs is not None and (not isinstance(configs, Iterable) or getattr(configs, "ndim", 1) != 1):
+        raise RequestError(f"configs = {shown(configs)} is not a list of configs: it must be like [{{'depth': 2}}]")
     search = more["search"] if configs is None and isinstance(more["search"], str) else ""
     known = searcher_options(search) if search else {}
     for name in options:
         if name not in known:
             every = {each: list(searcher_options(each)) for each in SEARCHERS}
             raise refused(name, function, KEYWORDS, every, search)
-    split = more.pop("split")
-    if isinstance(split, str) or not isinstance(split, Iterable):
-        raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
     return Request(
-        space=space, configs=None if configs is None else tuple(configs), seed=seed,
-        options=options, split=tuple(split), **more,
+        space=space, configs=None if configs is None else tuple(configs), seed=seed, options=options,
+        **{**more, "split": _fractions(more["split"])},
     )  # fmt: skip
 
 

@@ -14,7 +14,13 @@ class RequestError(ValueError):
 
 
 class SweepFailed(RuntimeError):
-    """Every trial of the sweep diverged or failed, so that there is no result to report."""
+    """No trial of the sweep has a score, so that there is no result to report; the message says what became of them."""
+
+
+def brief(value: object) -> str:
+    """Return a value as a sentence shows it, in one line and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -16,19 +16,23 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
+from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.keeper import Keeper
+from jaxsweep.records.lanes import Lane
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
-from jaxsweep.records.trials import Trial, make_trial, mean_of
-from jaxsweep.report.progress import Progress, Snapshot
-from jaxsweep.setup import Setup, how_read, plan_of, resolve_for, set_up
+from jaxsweep.records.trials import Trial, make_trial
+from jaxsweep.report.progress import Preparing, Progress, Snapshot
+from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.sweepfile import to_toml
+from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.5  # how often finished trials are committed
+LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
 
 
 def execute(
@@ -42,10 +46,9 @@ def execute(
     setup = set_up(dataset, request)
     store = None
     if out is not None:
-        store = Store(
-            out, to_toml(_written_out(setup, dataset), _record(setup, dataset, command)), setup.columns.curves
-        )
-    loop = _Loop(setup, store, progress or Progress())
+        document = to_toml(_written_out(setup, dataset), _record(setup, dataset, command))
+        store = Store(out, document, setup.columns.curves, setup.columns.test)
+    loop = _Loop(setup, dataset, store, progress or Progress())
     try:
         return loop.run()
     finally:
@@ -85,43 +88,49 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
 class _Loop:
     """The state of a running sweep."""
 
-    def __init__(self, setup: Setup, store: Store | None, progress: Progress) -> None:
-        self.setup, self.store, self.progress = setup, store, progress
+    def __init__(self, setup: Setup, dataset: Dataset, store: Store | None, progress: Progress) -> None:
+        self.setup, self.dataset, self.store, self.progress = setup, dataset, store, progress
         request = setup.request
+        self.costs = device_costs()  # once, and first: what is free later is less by what this sweep itself has taken
         self.engine = Engine(
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
             train_metrics=request.train_metrics,
         )  # fmt: skip
-        self.costs = device_costs()  # once: what is free later is less by what this sweep itself has taken
         self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
-        self.defaults = resolve_for(setup.data, {})
+        self.swept = Swept.of(request)
         self.trials: list[Trial] = []
-        self.curves: dict[int, Any] = {}
+        self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
         self.began = time.perf_counter()
-        self.flushed = self.began
+        self.flushed = self.looked = self.began
+        self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
 
     def run(self) -> Result:
         status = "completed"
-        self.progress.start(self.snapshot)
-        for note in self.setup.notes:
-            self.progress.message(note)
         try:
+            self.progress.start(self.snapshot)
+            for note in self.setup.notes:
+                self.progress.message(note)
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
         except KeyboardInterrupt:
             status = "interrupted"
+            self.snapshot.interrupted = True
         finally:
-            self._flush()
-            self.progress.close(self._look())
+            try:
+                self._agree()
+                self._flush()
+            finally:
+                self._reckon()
+                self.progress.close(self._look())
         if status == "completed" and not any(trial.score is not None for trial in self.trials):
             status = "failed"
         self.trials.sort(key=lambda trial: trial.id)
         result = Result(
-            status, self.setup.objective, self.trials, self.curves, self.setup.columns, self.setup.data,
+            status, self.setup.objective, self.trials, self.lanes, self.setup.columns, (self.dataset, self.setup.data),
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
         )  # fmt: skip
         if self.store:
@@ -136,11 +145,15 @@ class _Loop:
             return False
         plan = plan_of(self.setup, resolved, self.costs)
         self.plans.append(plan)
+        self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
-        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted)
+        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick)
         try:
             for lane in lanes:
                 self._take(lane, resolved)
+        except KeyboardInterrupt:
+            self.snapshot.interrupted = True
+            raise
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
@@ -156,25 +169,32 @@ class _Loop:
         del self.pending[lane.job.trial]
         lanes.sort(key=lambda each: (each.job.replicate, each.job.fold))
         keep_best = self.setup.request.keep_best
-        trial = make_trial(lane.job.trial, configs[lane.job.position], lanes, self.setup.columns, keep_best)
+        config = configs[lane.job.position]
+        trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self.swept)
+        self.lanes[trial.id] = tuple(map(Lane.of, lanes))
+        self.unsaved.append((trial, lanes))
         self.trials.append(trial)
-        self.curves[trial.id] = mean_of([each.curves for each in lanes])
         self._note(trial)
         self.keeper.settle(trial, lanes)
-        if self.store is not None:
-            self.unsaved.append((trial, lanes))
         if time.perf_counter() - self.flushed > FLUSH_SECONDS:
             self._flush()
         self.progress.update(self._look())
 
     def _note(self, trial: Trial) -> None:
-        """Let the snapshot know of a trial, and of what its config has that is no default."""
+        """Let the snapshot know of a trial."""
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
         rank = None if trial.score is None else (sign * trial.score, -trial.id)
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
-            self.snapshot.best_config = {k: v for k, v in trial.config.items() if v != self.defaults[k]}
+            self.snapshot.best_params = trial.params
+
+    def _agree(self) -> None:
+        """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
+        counted = {trial.id for trial in self.trials}
+        self.trials += [trial for trial, _ in self.unsaved if trial.id not in counted]
+        recorded = self.store.recorded() if self.store is not None else set()
+        self.unsaved = [each for each in self.unsaved if each[0].id not in recorded]
 
     def _flush(self) -> None:
         if self.store is not None and self.unsaved:
@@ -189,9 +209,36 @@ class _Loop:
         now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
         now.busy = usage.occupancy
         now.programs = len(usage.programs)
-        share = now.finished / max(now.requested, 1)
-        now.left = now.seconds * (1 - share) / share if share > 0 else None
+        now.interrupted |= self.engine.interrupted
+        if time.perf_counter() - self.looked > LOOK_SECONDS:
+            self._reckon()
         return now
+
+    def _tick(self) -> None:
+        """Show where the sweep stands while nothing finishes."""
+        self.progress.update(self._look())
+
+    def _reckon(self) -> None:
+        """Let the snapshot know what goes on in the engine, and how long the rest will take."""
+        now, works, clock = self.snapshot, self.engine.works, time.perf_counter()
+        self.looked = clock
+        now.preparing = tuple(
+            Preparing(number, len(works), expected_compilation(works, work), clock - since, work.kept)
+            for number, work in enumerate(works, 1)
+            if (since := work.compiling) is not None
+        )
+        now.training = sum(work.lanes for work in works)
+        now.depths = tuple(sorted({work.bucket.depth for work in works if work.lanes}))
+        if not works:
+            return
+        done, rest = now.finished, now.requested - now.finished
+        batch = sum(len(work.bucket.members) for work in works)
+        left = seconds_left(works, self.plans[-1], clock, self.later / batch)
+        if done and self.engine.usage.training:
+            # What the first trials took says little of the rest; once many have finished, they are the better measure.
+            weight = (done / now.requested) ** 2
+            left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)
+        now.left = left if rest else 0.0
 
     def _numbers(self) -> dict[str, Any]:
         """Return what the summary says of speed."""
@@ -202,6 +249,7 @@ class _Loop:
         waste = sum(plan.padding_waste * plan.useful_flops for plan in self.plans) / max(useful, 1)
         return {
             "requested": self.setup.trials,
+            "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
                 "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),

@@ -15,6 +15,7 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
+from jaxsweep.network import ambient
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
@@ -66,6 +67,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     Raises:
         RequestError: whatever is wrong with the request.
     """
+    ambient.check_fork()
     data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)
     check_objective(objective, data.task, data.n_outputs)

@@ -12,7 +12,7 @@ import pytest
 import jaxsweep as js
 from jaxsweep.engine import machine, programs
 from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.planner import Plan, make_plan
+from jaxsweep.engine.planner import LONE, Plan, make_plan
 from jaxsweep.engine.usage import Usage
 from jaxsweep.loop import execute
 from jaxsweep.report.progress import Progress, Snapshot
@@ -85,7 +85,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
 def test_trials_are_counted_by_status(watched: Watched) -> None:
     statuses = [trial.status for trial in watched.result.trials]
     assert statuses == ["completed", "completed", "stopped", "diverged", "completed"]
-    counts = {"requested": 5, "completed": 3, "stopped": 1, "diverged": 1, "failed": 0}
+    counts = {"requested": 5, "finished": 5, "recorded": 5, "completed": 3, "stopped": 1, "diverged": 1, "failed": 0}
     assert watched.result.summary()["trials"] == counts
 
 
@@ -149,16 +149,23 @@ def test_the_run_directory_says_what_the_json_line_says(watched: Watched) -> Non
     assert kept == watched.result.summary()
 
 
-def test_progress_expects_the_rest_to_take_as_long_for_each_trial(watched: Watched) -> None:
+def test_progress_counts_what_finishes_and_tells_what_goes_on_before_anything_does(watched: Watched) -> None:
     first, *after, last = watched.snapshots
     assert first.left is None
-    assert [now.finished for now in (first, *after, last)] == [0, 1, 2, 3, 4, 5, 5]
+    assert sorted({now.finished for now in after}) == [0, 1, 2, 3, 4, 5]
     for now in after:
         assert now.requested == 5
         assert now.rate == pytest.approx(now.finished / now.seconds)
-        assert now.left == pytest.approx(now.seconds / now.finished * (5 - now.finished))
+    (compiling,) = next(now.preparing for now in after if now.preparing)
+    assert compiling[:2] == (1, 2)
+    assert not compiling.kept
+    assert compiling.expected == pytest.approx(LONE * watched.plans[0].buckets[0].compile_seconds)
+    assert next(now.left for now in after if now.left is not None) == pytest.approx(
+        watched.plans[0].predicted_seconds, rel=0.01
+    )
     assert last.left == 0
     assert last.diverged == 1
+    assert (last.preparing, last.training) == ((), 0)
 
 
 # --- usage -------------------------------------------------------------------------------------------------------
@@ -182,13 +189,11 @@ def test_compiling_counts_where_nobody_trains() -> None:
     assert usage.programs == {"one", "another"}
 
 
-def test_occupancy_of_lanes_that_have_ended() -> None:
+def test_occupancy_of_lanes_ended_or_not() -> None:
     usage = Usage()
     assert usage.occupancy == 0
-    usage.trained((0.0, 1.0), lane_steps=30)
-    usage.trained((1.0, 2.0), lane_steps=10)
-    usage.ended(20)
-    usage.ended(5)
+    usage.trained((0.0, 1.0), lane_steps=30, useful=20)
+    usage.trained((1.0, 2.0), lane_steps=10, useful=5)
     assert usage.occupancy == 25 / 40
 
 

@@ -113,3 +113,11 @@ def test_a_name_a_pair_and_a_dataset_are_data() -> None:
     ).best.metrics  # fmt: skip
     alone = js.solo("iris", CONFIG, first.request.seed).curves["val_loss"]
     assert alone[-1] == pytest.approx(first.best.metrics["val_loss"], rel=1e-5)
+
+
+def test_a_solo_says_of_itself_what_it_came_to() -> None:
+    alone = js.solo("iris", {**CONFIG, "epochs": 3})
+    assert repr(alone).startswith(
+        f"Solo(completed after 3 epochs, {{'train_loss': {alone.curves['train_loss'][-1]:.4g}"
+    )
+    assert len(repr(alone)) < 300

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
+from jaxsweep import loop
 from jaxsweep.loop import execute
 from jaxsweep.records import store
 from jaxsweep.report.progress import Progress, Snapshot
@@ -202,6 +203,32 @@ def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path) -
     assert len(store.load(tmp_path / "run").trials) == len(result.trials)
 
 
+@pytest.mark.parametrize("place", ["_note", "_flush", "record"])
+def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """What the result has is what the database has, whether it comes before a trial is committed or after."""
+    owner = store.Store if place == "record" else loop._Loop
+    original, calls = getattr(owner, place), []
+
+    def interrupted(self: Any, *arguments: Any) -> None:
+        calls.append(arguments)
+        if place == "record":
+            original(self, *arguments)  # committed, and nobody knows
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        if place != "record":
+            original(self, *arguments)
+
+    monkeypatch.setattr(owner, place, interrupted)
+    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+    result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", Progress())
+    counts = result.summary()["trials"]
+    assert result.status == "interrupted"
+    assert counts["finished"] == counts["recorded"] == len(result.trials) >= 1
+    assert [trial.id for trial in store.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
+
+
 def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
     listener = _Interrupts()
     space = Space(learning_rate=js.Choice([0.01, 0.02, 0.03]), epochs=2, **SHAPE)
@@ -222,7 +249,7 @@ def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
         ({"trials": 0}, "trials = 0 is not legal"),
         ({"keep_weights": "worst"}, "keep_weights = 'worst'"),
         ({"split": (0.5, 0.2, 0.2)}, "split"),
-        ({"space": Space(batch_size=500)}, "exceeds the 90 training rows"),
+        ({"space": {"batch_size": 0}}, "batch_size = 0 is not legal"),
         ({"space": Space(rotation=js.Uniform(0, 9))}, "image-shaped"),
         ({"space": Space(loss="mse")}, "does not fit classification"),
     ],

@@ -1,11 +1,14 @@
 """The notebooks run from top to bottom, and are stored without outputs."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
@@ -45,3 +48,67 @@ def test_the_first_sweep(tmp_path: Path) -> None:
     assert "completed, 180 trials, best val_accuracy first" in tables[0]
     printed = "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
     assert "predictions for the first five images: [0 1 2 3 4]" in printed
+
+
+class Kernel:
+    """A notebook's kernel, and what arrives at the front end while it carries out a cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(folder))
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def states(self, code: str, stop_at: str | None = None) -> list[str]:
+        """Return the states of the display, as text, and what was printed; press stop when one of them has a word."""
+        asked, seen = self.client.execute(code), []
+        while True:
+            message = self.client.get_iopub_msg(timeout=SECONDS)
+            content, kind = message["content"], message["msg_type"]
+            assert kind != "error", content
+            if kind in ("display_data", "update_display_data"):
+                seen.append(re.sub("<[^>]*>", " ", content["data"]["text/html"]))
+            elif kind == "stream":
+                seen.append(content["text"])
+            if stop_at is not None and seen and stop_at in seen[-1]:
+                stop_at = self.manager.interrupt_kernel()  # once
+            ours = message["parent_header"].get("msg_id") == asked
+            if ours and kind == "status" and content["execution_state"] == "idle":
+                return seen
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    made = Kernel(tmp_path)
+    yield made
+    made.close()
+
+
+SWEEP = (
+    "import jaxsweep as js; r = js.sweep('iris', configs=[dict(depth={}, width=8, batch_size=30, epochs={})] * 4); "
+    "print(r.status, len(r.trials))"
+)
+
+
+def test_the_display_says_what_goes_on_and_that_stop_was_seen(kernel: Kernel) -> None:
+    """It does while nothing finishes: no lane of the first sweep ends, and the second is stopped before one begins."""
+    *states, last, printed = kernel.states(SWEEP.format(1, 1_000_000), stop_at="training")
+    assert "planning" in states[0]
+    assert "0/4 trials" in states[0]
+    assert any(re.search(r"compiling program 1 of 1, about \d+ s", state) for state in states)
+    assert any(re.search(r"taken, \d+:\d\d.* left .* training \d networks? of depth 1", state) for state in states)
+    assert any("interrupted: keeping what has finished" in state for state in states)
+    assert re.search(r"0/4 trials · interrupted after \d:\d\d", last)
+    assert printed == "interrupted 0\n"
+
+    *states, last, printed = kernel.states(SWEEP.format(3, 2), stop_at="compiling")
+    awaited = "interrupted: keeping what has finished, waiting for the program being compiled"
+    assert any(awaited in state and "interrupted, 0:0" in state for state in states)
+    assert not any("training" in state for state in states)
+    assert "interrupted after" in last
+    assert printed == "interrupted 0\n"
+
+    *states, last, printed = kernel.states(SWEEP.format(1, 2))  # and the next sweep goes on as ever
+    assert re.search(r"4/4 trials .* \d:\d\d taken", last)
+    assert printed == "completed 4\n"

@@ -65,13 +65,28 @@ def test_everything_that_is_exported_exists_and_says_what_it_is() -> None:
     assert set(js.__all__) <= set(dir(js))
 
 
+def test_type_checkers_and_editors_see_every_name_that_is_exported() -> None:
+    """`typed_tour.py` is for mypy; here is that no name is forgotten, and that it has all that the README shows."""
+    (block,) = (
+        node for node in TREES[PACKAGE / "__init__.py"].body if ast.unparse(node).startswith("if TYPE_CHECKING")
+    )
+    seen = [alias.asname for node in ast.walk(block) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(filter(None, seen)) == sorted(js.__all__) == js.__all__
+    assert {*js._HOME, "search"} == set(js.__all__)
+    assert (PACKAGE / "py.typed").exists()
+    tour = (ROOT / "tests" / "typed_tour.py").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert code.partition("\n\n")[2].strip() in tour, "copy it into tests/typed_tour.py"
+    assert [name for name in js.__all__ if f"js.{name}" not in tour] == []
+
+
 # --- who imports whom --------------------------------------------------------------------------------------------
 
 
 # Of folders that need JAX, what help, lists, `show`, `predict` and plans of costs do without.
 WITHOUT_JAX = [
     "engine.costs", "engine.machine", "engine.memory", "engine.outcome", "engine.planner", "engine.usage",
-    "network.late", "cli.parser", "cli.lists", "cli.models",
+    "engine.underway", "network.late", "cli.complete", "cli.lists", "cli.models", "cli.parser", "cli.unknown",
 ]  # fmt: skip
 
 

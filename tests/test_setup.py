@@ -12,7 +12,7 @@ from cli_helpers import ok, refused
 import jaxsweep as js
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records import store
-from jaxsweep.records.model import forward
+from jaxsweep.records.forward import forward
 from jaxsweep.records.trials import Columns, lane_score, make_trial
 from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
@@ -284,7 +284,7 @@ def test_solo_knows_what_is_constant_up_to_rounding() -> None:
         ({"configs": [3]}, "configs[0] = 3 is not a config: it must be a dict such as {'depth': 2}"),
         ({"configs": [{"depth": 1}, {"dept": 1}]}, "configs[1]: unknown hyperparameter 'dept'; did you mean 'depth'?"),
         ({"configs": [{}, {"depth": 17}]}, "configs[1]: depth = 17 is not legal: it must be an integer in [0, 16]"),
-        ({"configs": [{}, {"batch_size": 1000}]}, "configs[1]: batch_size = 1000 exceeds the 90 training rows"),
+        ({"configs": [{}, {"batch_size": 0}]}, "configs[1]: batch_size = 0 is not legal: it must be an integer >= 1"),
         ({"configs": [{}], "search": "grid"}, "search = 'grid' does not go with configs: leave out one of the two"),
         ({"configs": [{}], "resolution": 3}, "sweep has no keyword 'resolution'; it has data, space, configs, trials"),
         ({"configs": [{}], "space": {"depth": 1}}, "either a space or a list of configs"),

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `python -m jaxsweep COMMAND`.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 the request is wrong (one line
@@ -8,6 +9,7 @@ they are called, so that help does not wait for JAX.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -16,6 +18,7 @@ from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.parser import make_parser
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 
+WORKER = "jaxsweep-"  # how the names of the engine's threads begin
 FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
 
 _COMMANDS = {
@@ -35,7 +38,13 @@ _COMMANDS = {
 
 def entry() -> None:
     """Run the command line of this process and exit."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+        # A second interrupt has not waited for what XLA compiles: Python's own end would abort with such a thread.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,10 +70,15 @@ def _carry_out(argv: Sequence[str]) -> int:
     name = next((argument for argument in argv if not argument.startswith("-")), None)
     if name is not None and name not in _COMMANDS:
         raise RequestError(f"unknown command {name!r}{suggestion(name, _COMMANDS)}")
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on, and gets no more than that
+        import_module("jaxsweep.cli.complete").answer(parser)
     try:
-        arguments = make_parser().parse_args(argv)
+        arguments, unknown = parser.parse_known_args(argv)
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
+    if unknown:
+        raise import_module("jaxsweep.cli.unknown").refused(parser, arguments.command, unknown, argv)
     module = import_module(f"jaxsweep.cli.{_COMMANDS[arguments.command]}")
     command: Callable[[Any], int] = getattr(module, arguments.command)
     arguments.argv = list(argv)

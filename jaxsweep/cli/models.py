@@ -59,7 +59,9 @@ def _read(model: Model, path: str) -> Table:
     try:
         table = read_raw(path, header=True, options=options, text=text)
     except RequestError:
-        read_raw(path, header=False, options=options)  # unless the header alone was at fault
+        plain = read_raw(path, header=False, options=options)
+        if _are_names({str(cells[0]).strip() for cells in plain.cells}, names):
+            raise  # names that cannot be used as they are, or no rows below them
         return read_raw(path, options=options, text=text)
     return table if _are_names(set(table.names), names) else read_raw(path, options=options, text=text)
 

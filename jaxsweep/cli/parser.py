@@ -59,6 +59,21 @@ def make_parser() -> Parser:
     return parser
 
 
+def actions_of(parser: argparse.ArgumentParser, command: str | None = None) -> list[argparse.Action]:
+    """Return the arguments of a command, or of all of them."""
+    found: list[argparse.Action] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            chosen = action.choices.values() if command is None else [action.choices[command]]
+            found += [inner for each in chosen for inner in each._actions]
+    return found
+
+
+def options_of(parser: argparse.ArgumentParser, command: str) -> list[str]:
+    """Return the options of a command, such as --trials."""
+    return [option for action in actions_of(parser, command) for option in action.option_strings]
+
+
 def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str, epilog: str = "") -> Parser:
     return commands.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, allow_abbrev=False,

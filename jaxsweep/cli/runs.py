@@ -54,11 +54,11 @@ def export(arguments: Namespace) -> int:
     if run.has_model(trial.id):
         model, how = load_model(run.model_path(trial.id)), "kept weights"
     else:
-        from jaxsweep.records.result import retrain
+        from jaxsweep.records.networks import trained_again
 
         data = run.prepared()
         tables.say(f"the weights of trial {trial.id} were not kept: training it again")
-        model, how = retrain(data, trial, run.request, run.objective), "trained again"
+        model, how = trained_again(data, trial, run.request, run.objective), "trained again"
     model.save(arguments.out)
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
     return 0

@@ -16,10 +16,10 @@ from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
-from jaxsweep.report.views import duration, make_progress
+from jaxsweep.report.views import make_progress
+from jaxsweep.report.words import duration
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.spec import sweepfile
-from jaxsweep.spec.distributions import Constant
 from jaxsweep.spec.request import Request
 
 DEFAULT_DATA = "digits"
@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     """Train a sweep, print its table, and return the exit code."""
     dataset, request = _asked(arguments)
     out = Path(arguments.out) if arguments.out else _new_directory(dataset.name)
-    view = make_progress(not arguments.quiet, _varying(request))
+    view = make_progress(not arguments.quiet)
     result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
     if arguments.format == "json":
         tables.print_json(result.summary())
@@ -107,14 +107,6 @@ def _new_directory(name: str) -> Path:
     return path
 
 
-def _varying(request: Request) -> list[str]:
-    if request.space is not None:
-        return [name for name, entry in request.space.entries.items() if not isinstance(entry, Constant)]
-    configs = request.configs or ()
-    names = {name for config in configs for name in config}
-    return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
-
-
 def _print_result(result: Result) -> None:
     console = tables.stdout()
     rows = [trial.row() for trial in result.trials]
@@ -133,11 +125,15 @@ def _what_next(result: Result, out: Path) -> None:
     done = ", ".join(
         f"{counts[name]} {name}" for name in ("completed", "stopped", "diverged", "failed") if counts[name]
     )
-    seconds = duration(result.summary()["seconds"]["total"])
-    tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
+    seconds, where = duration(result.summary()["seconds"]["total"]), shlex.quote(str(out))
+    if result.status == "interrupted":
+        of = f"{counts['finished']} of {counts['requested']} trials finished{done and f' ({done})'}"
+        tables.say(f"interrupted after {seconds}: {of}, and {counts['recorded']} are recorded in {out}")
+    else:
+        tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
     if any(trial.score is not None for trial in result.trials):
-        tables.say(f"all trials:       jaxsweep show {shlex.quote(str(out))}")
-        tables.say(f"the best network: jaxsweep export {shlex.quote(str(out))} --out MODEL_DIR")
+        tables.say(f"all trials:       jaxsweep show {where}")
+        tables.say(f"the best network: jaxsweep export {where} --out MODEL_DIR")
 
 
 def _print_plan(planned: Plan) -> None:

@@ -20,6 +20,8 @@ from jaxsweep.data.rawtable import Table
 from jaxsweep.data.textfile import read_text
 from jaxsweep.errors import RequestError
 
+BLOCK = 1 << 23  # bytes that are looked at together
+
 
 def read_csv(
     path: Path,
@@ -43,32 +45,35 @@ def read_csv(
     content = read_text(path, options.encoding)
     layout = find_layout(content, path.name, options, target)
     names = layout.names or tuple(str(number) for number in range(layout.width))
-    body = content[layout.start :]
     notes = list(layout.notes)
-    raw = body.encode()
-    if _is_regular(raw, layout):
+    start = len(content[: layout.start].encode())
+    raw = content.encode()
+    del content  # one copy of a large file is enough
+    if _is_regular(raw, start, layout):
         as_text = {number for number, name in enumerate(names) if name in text or options.decimal == ","}
-        cells = _by_pandas(raw, layout, [*MISSING - {DOUBTFUL}, *options.missing], as_text)
+        cells = _by_pandas(raw, start, layout, [*MISSING - {DOUBTFUL}, *options.missing], as_text)
     else:
-        cells, comments = _line_by_line(body, layout, path.name)
+        cells, comments = _line_by_line(raw[start:].decode(), layout, path.name)
         if comments:
             notes.append(f"{comments} comment line{'s' * (comments != 1)} among the rows skipped")
     if not cells or not len(cells[0]):
         raise RequestError(f"{path} has zero rows below its header: it must have at least one")
     return Table(
-        names, tuple(cells), len(cells[0]), named=layout.names is not None, nameless=layout.nameless,
-        delimiter=layout.delimiter, notes=tuple(notes),
+        names, tuple(cells), len(cells[0]), named=layout.names is not None, what=path.name, nameless=layout.nameless,
+        again=layout.again, delimiter=layout.delimiter, notes=tuple(notes),
     )  # fmt: skip
 
 
-def _by_pandas(raw: bytes, layout: Layout, missing: list[str], as_text: Collection[int]) -> list[Any]:
+def _by_pandas(raw: bytes, start: int, layout: Layout, missing: list[str], as_text: Collection[int]) -> list[Any]:
     import pandas as pd
 
     # Older versions round numbers otherwise than Python unless they are told.
     older = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
     exact: dict[str, Any] = {"float_precision": "round_trip"} if older else {}
+    text = io.BytesIO(raw)
+    text.seek(start)
     frame = pd.read_csv(
-        io.BytesIO(raw),
+        text,
         sep=r"\s+" if layout.delimiter == BLANKS else layout.delimiter,
         header=None,
         names=list(range(layout.width)),
@@ -90,14 +95,31 @@ def _cells(series: Any) -> Any:
     return series.to_numpy(dtype=object, na_value=None)
 
 
-def _is_regular(raw: bytes, layout: Layout) -> bool:
+def _is_regular(raw: bytes, start: int, layout: Layout) -> bool:
     """Return whether every line has the width of the layout, and quotes stand around whole cells alone."""
-    data = np.frombuffer(raw, dtype=np.uint8)
-    mark = ord(layout.delimiter) if layout.delimiter.isascii() else 256
-    if mark == 256 or (layout.width == 1 and re.search(rb"(?:^|\n)[ \t]+(?:\n|$)", raw)):
-        return False  # a character of several bytes; a line of blanks, which looks like a cell
+    if not layout.delimiter.isascii():
+        return False
+    if layout.width == 1 and re.search(rb'(?:^|\n)(?:[ \t]+|"")(?:\n|$)', raw[start:]):
+        return False  # a line without anything looks like a cell
+    quoted = b'"' in raw
+    while start < len(raw):
+        stop = _line_end(raw, start + BLOCK)
+        while quoted and raw.count(b'"', start, stop) % 2 and stop < len(raw):
+            stop = _line_end(raw, stop)  # inside a cell of several lines
+        if not _is_regular_block(np.frombuffer(raw, np.uint8, stop - start, start), quoted, layout):
+            return False
+        start = stop
+    return True
+
+
+def _line_end(raw: bytes, start: int) -> int:
+    return (raw.find(b"\n", start) + 1) or len(raw)
+
+
+def _is_regular_block(data: NDArray[np.uint8], quoted: bool, layout: Layout) -> bool:
+    """Return whether whole lines are regular."""
     outside: NDArray[np.bool_] | None = None
-    if b'"' in raw:
+    if quoted:
         quotes = np.flatnonzero(data == ord('"'))
         if len(quotes) % 2 or not _around_cells(data, quotes, layout.delimiter):
             return False
@@ -109,11 +131,13 @@ def _is_regular(raw: bytes, layout: Layout) -> bool:
             blank &= outside
         marks = ~blank & np.concatenate([[True], blank[:-1]])  # where cells begin
     else:
-        marks = data == mark
+        marks = data == ord(layout.delimiter)
+        if outside is not None:
+            marks &= outside
     if outside is not None:
-        ends, marks = ends & outside, marks & outside if layout.delimiter != BLANKS else marks
+        ends &= outside
     stops = np.flatnonzero(ends)
-    if not raw.endswith(b"\n"):
+    if data[-1] != ord("\n"):
         stops = np.append(stops, len(data))
     counts = np.diff(np.searchsorted(np.flatnonzero(marks), stops), prepend=0)
     filled = np.diff(stops, prepend=-1) > 1

@@ -38,6 +38,7 @@ class Dataset:
         origin: where the data can be read again, by the keys of a sweep file's [data]; None for data in memory.
         named: whether the table names its columns: False for arrays, and CSV without a header.
         groups: which rows stay together when rows are split, int64 [rows]; None: none do.
+        numbers: the rows' numbers in what the user gave, int64 [rows], where rows were left out; None: 0, 1, 2, ...
         weights: how much each row counts in losses and metrics, float64 [rows]; None: all count alike.
         most_categories: words of a column that get a feature each, the most frequent ones; all others share one.
         notes: how the columns were read, as far as their owner might wonder.
@@ -57,6 +58,7 @@ class Dataset:
     origin: Mapping[str, Any] | None = field(default=None, compare=False)
     named: bool = True
     groups: NDArray[np.int64] | None = None
+    numbers: NDArray[np.int64] | None = field(default=None, compare=False)
     weights: NDArray[np.float64] | None = None
     most_categories: int = MOST_CATEGORIES
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -181,7 +183,7 @@ class Dataset:
         return cls(
             name, first.task, columns[0], first.values, first.classes, target_name, image_shape,
             validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
-            groups=None if together is None else together[rows],
+            groups=None if together is None else together[rows], numbers=rows if left else None,
             weights=None if "X" not in weighed else weighed["X"][rows], most_categories=said.most_categories,
             notes=(*left, *inputs.notes, described(first, tuple(several or ()), target_name, task)), options=said,
             target_names=tuple(several or ()),
@@ -267,14 +269,6 @@ def _check_inputs(data: Dataset) -> None:
         raise RequestError(f"{data.name} has no input columns: at least one besides the target is needed")
     if data.rows == 0:
         raise RequestError(f"{data.name} has zero rows: at least one is needed")
-    for column in data.inputs:
-        if column.kind == "category":
-            distinct = len({value for value in column.values if value is not None})
-            if distinct >= data.rows:
-                raise RequestError(
-                    f"column {column.name!r} has {distinct} categories in {data.rows} rows of {data.name}, so that it "
-                    "says nothing about new rows: leave it out"
-                )
     if data.image_shape is not None:
         height, width = data.image_shape
         if height * width != len(data.inputs) or any(column.kind != "number" for column in data.inputs):

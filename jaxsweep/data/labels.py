@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.cells import DOUBTFUL, PLUS, is_missing, parse_boolean, parse_number
-from jaxsweep.data.columns import LARGEST, Raw, words_of
-from jaxsweep.data.forms import Ambiguous, find_form
-from jaxsweep.data.options import TableOptions
-from jaxsweep.errors import RequestError
+from jaxsweep.data.columns import LARGEST, Raw, Words, words_of
+from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
+from jaxsweep.data.options import TableOptions, setting
+from jaxsweep.errors import RequestError, brief
 
 Task = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -22,6 +22,7 @@ Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
 FEW_CLASSES = 5  # so many may be classes even if most of them stand in a single row
+MOSTLY = 0.5  # a target with this share of numbers is one of numbers
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -55,8 +56,8 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
 
 def check_task(task: str | None) -> None:
     """Raise RequestError if a task is given that there is not."""
-    if task is not None and task not in TASKS:
-        raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise RequestError(f"task = {brief(task)} is not known: it must be classification or regression")
 
 
 def target_cells(name: str, raw: Raw) -> list[Any]:
@@ -95,7 +96,11 @@ def is_absent(cell: Any) -> bool:
 
 
 def typed_cells(
-    cells: Sequence[str | None], name: str, options: TableOptions | None = None, delimiter: str | None = None
+    cells: Sequence[str | None],
+    name: str,
+    options: TableOptions | None = None,
+    delimiter: str | None = None,
+    task: str | None = None,
 ) -> tuple[list[Any], str | None]:
     """Return text cells of a target as integers, numbers, booleans or else text: the first that fits them all.
 
@@ -104,12 +109,13 @@ def typed_cells(
         name: the target's name.
         options: what the owner of the table says about it.
         delimiter: of the file, by which a comma is told from a decimal one.
+        task: what the target is for, if that is said.
 
     Returns:
         The cells, None for missing, and a note for the owner of the table if numbers are written in a form.
 
     Raises:
-        RequestError: numbers whose separators may be decimal ones or not.
+        RequestError: numbers whose separators may be decimal ones or not; numbers with a few other words.
     """
     options = options or TableOptions()
     found = words_of(list(cells), options.missing)
@@ -133,8 +139,32 @@ def typed_cells(
     elif form is not None:
         typed = [form.parse(word) for word in words]
         note = f"the target is read as numbers with {form.describe()}"
+    elif len(words) > MOST_INTEGER_CLASSES and task != "classification":
+        _check_almost_numbers(found, name, options, delimiter)
     values = [*typed, None]
     return [values[code] for code in found.codes.tolist()], note
+
+
+def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimiter: str | None) -> None:
+    """Raise RequestError if most cells of a target are numbers, and too many for classes, but some are not."""
+    form = next(
+        (
+            form
+            for word in found.words[:50]
+            if isinstance(form := find_form([word], options.decimal, delimiter), NumberForm)
+        ),
+        None,
+    )
+    parse = parse_number if form is None else form.parse
+    fits = np.array([parse(word) is not None or parse_number(word) is not None for word in found.words], dtype=bool)
+    if found.counts[fits].sum() < MOSTLY * found.counts.sum():
+        return
+    word = int(np.argmin(fits))
+    ways = f"{setting('numbers', [name])} --set missing_target=drop leaves such rows out"
+    raise RequestError(
+        f"target {name!r} holds numbers, and {found.words[word]!r} in row {found.first_row(word)} (from 0): "
+        f"{ways}, and --task classification takes every word as a class"
+    )
 
 
 def check_target(cells: Sequence[Any], name: str) -> None:

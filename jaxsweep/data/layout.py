@@ -30,6 +30,7 @@ class Layout:
         width: the number of cells of a row.
         names: the columns' names, nameless ones by their numbers; None without a header.
         nameless: the numbers of the columns whose names are missing in a header.
+        again: new names of columns whose own ones occurred before, with these.
         start: where the rows begin in the text.
         line: the number of the line there, from 1.
         first: what an error says of the line that set the width.
@@ -40,6 +41,7 @@ class Layout:
     width: int
     names: tuple[str, ...] | None
     nameless: tuple[int, ...]
+    again: dict[str, str]
     start: int
     line: int
     first: int
@@ -84,14 +86,15 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
         columns = [list(column) for column in zip(*body, strict=True)] or [[] for _ in cells]
         header = _has_header(cells, columns, target)
     if not header:
-        return Layout(delimiter, len(first.cells), None, (), start, line, first.line, tuple(notes))
+        return Layout(delimiter, len(first.cells), None, (), {}, start, line, first.line, tuple(notes))
     if cells and cells[0].startswith("#"):
         cells[0] = cells[0].lstrip("# ")
     names = [cell or str(number) for number, cell in enumerate(cells)]
-    names, twice = numbered_twice(names)
+    names, again = numbered_twice(names)
+    notes += [f"the name {old!r} occurs again: that column is called {new!r}" for new, old in again.items()]
     nameless = tuple(number for number, cell in enumerate(cells) if not cell)
     below = _line_start(text, start, first.end - line + 1)
-    return Layout(delimiter, len(cells), tuple(names), nameless, below, first.end + 1, first.line, (*notes, *twice))
+    return Layout(delimiter, len(cells), tuple(names), nameless, again, below, first.end + 1, first.line, tuple(notes))
 
 
 def reader(lines: Iterator[str], delimiter: str) -> Any:
@@ -210,8 +213,9 @@ def _check_title(sample: Sequence[_Record], width: int, name: str) -> None:
 def _has_header(first: Sequence[str], columns: Sequence[Sequence[str]], target: str | int | None) -> bool:
     """Return whether the first row holds names: they are text unlike what stands below, or the target is among them."""
     names = [cell for cell in first if cell]  # pandas writes no name over its index
-    if target is not None and str(target) in first and (_only_a_name(target, len(first)) or _counts(names)):
-        return True
+    for each in () if target is None else (str(target), *(word.strip() for word in str(target).split(","))):
+        if each in names and (_only_a_name(each, len(first)) or _counts(names)):
+            return True
     if not names or any(is_missing(cell) or _is_value(cell) for cell in names):
         return False
     if any(_is_numeric(cells) for cells in columns):

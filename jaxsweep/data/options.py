@@ -1,12 +1,17 @@
 """What the owner of a table may say about it; all of it may be left out, and is found out then."""
 
+import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, brief, suggestion
 
 MOST_CATEGORIES = 100  # words of a column that get a feature each; the rarer ones share one
+_BARE = re.compile(r"[\w.%+-]+( [\w.%+-]+)*")  # a word that needs no quotes in TOML's place
+_NUMBER = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|true|false|nan|inf")  # which TOML would read as something else
 DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -92,6 +97,14 @@ def table_options(given: Mapping[str, Any]) -> TableOptions:
     return TableOptions(**given)
 
 
+def setting(key: str, names: Iterable[str]) -> str:
+    """Return what sets a list of columns on the command line, to be pasted into a shell."""
+    names = list(names)
+    if len(names) == 1 and _BARE.fullmatch(names[0]) and not _NUMBER.fullmatch(names[0]):
+        return "--set " + shlex.quote(f"{key}={names[0]}")
+    return "--set " + shlex.quote(f"{key}={json.dumps(names, ensure_ascii=False)}")
+
+
 def _check(name: str, value: Any, types: tuple[type, ...], words: str) -> None:
     if not isinstance(value, types):
         raise RequestError(f"{name} = {value!r} is not legal: it must be {words}")
@@ -99,13 +112,13 @@ def _check(name: str, value: Any, types: tuple[type, ...], words: str) -> None:
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:
     """Return one name or number, or several, as a tuple."""
-    several = (value,) if isinstance(value, (str, int, float)) else value
+    several: Any = (value,) if isinstance(value, (str, int, float)) else value
     if not isinstance(several, Iterable) or isinstance(several, Mapping):
-        raise RequestError(f"{name} = {value!r} is not legal: it must be a list")
-    found = tuple(item.item() if hasattr(item, "item") else item for item in several)
+        raise RequestError(f"{name} = {brief(value)} is not legal: it must be a list")
+    found = tuple(item.item() if getattr(item, "ndim", 1) == 0 else item for item in several)
     legal = (str, int, float) if name == "missing" else (str, int)
     for item in found:
         if isinstance(item, bool) or not isinstance(item, legal):
             what = "words and numbers" if name == "missing" else "names of columns, or their numbers from 0"
-            raise RequestError(f"{name} = {value!r} is not legal: it must be a list of {what}")
+            raise RequestError(f"{name} = {brief(value)} is not legal: it must be a list of {what}")
     return found

@@ -1,7 +1,7 @@
 """A dataset, split and standardized: what training runs on. A pure function of (data, split, folds, seed)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class Prepared:
         train_variance, val_variance, test_variance: float64 [splits] or [splits, targets], the (population) variance of
             the standardized targets of each split's part, by their weights; exactly 0 where they are constant up to
             rounding, where there are no rows, and for classification.
+        numbers, test_numbers: int64 [rows] and [test rows], the number of each row, from 0, in the table that it came
+            from: the dataset's own rows, or the validation or test part that it brought.
         weights: float64 [rows], with a mean of 1; None where all rows count alike.
         test_weights: the same of the test rows.
     """
@@ -73,6 +75,8 @@ class Prepared:
     train_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     val_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     test_variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    test_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     weights: NDArray[np.float64] | None = None
     test_weights: NDArray[np.float64] | None = None
 
@@ -112,6 +116,7 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 
     found = assign(data, split, check_folds(folds), seed)
     pool = np.unique(np.concatenate([*found.train, *found.val]))
     columns, target = _rows_of(data, pool)
+    numbers = pool if data.numbers is None else data.numbers[pool]
     train = [np.searchsorted(pool, rows) for rows in found.train]
     val = [np.searchsorted(pool, rows) for rows in found.val]
     if data.validation is not None:
@@ -119,17 +124,41 @@ def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 
         pairs = zip(columns, data.validation.inputs, strict=True)
         columns = tuple(Column(a.name, a.kind, np.concatenate([a.values, b.values]), a.reading) for a, b in pairs)
         target = np.concatenate([target, data.validation.target])
+        numbers = np.concatenate([numbers, np.arange(data.validation.rows)])
     if data.test is None:
         test_columns, test_target = _rows_of(data, found.test)
+        test_numbers = found.test if data.numbers is None else data.numbers[found.test]
     else:
         test_columns, test_target = data.test.inputs, data.test.target
+        test_numbers = np.arange(len(test_target))
     weights, test_weights = _weights_of(data, pool, found.test)
     for part, rows in (("training", train), ("validation", val)):
         if weights is not None:
             check_parts(weights, rows, part, data.name)
     if test_weights is not None:
         check_parts(test_weights, [np.arange(len(test_weights))], "test", data.name)
-    return _standardized(data, columns, target, train, val, test_columns, test_target, weights, test_weights)
+    prepared = _standardized(data, columns, target, train, val, test_columns, test_target, weights, test_weights)
+    return replace(prepared, numbers=numbers, test_numbers=test_numbers)
+
+
+def prepare_whole(data: Dataset) -> Prepared:
+    """Return the data with all rows, those of its own validation and test parts too, for training and validation both.
+
+    Everything is fitted on all of them: what is trained on this is to be used, and no rows are left to judge it by.
+    """
+    parts = [part for part in (data.validation, data.test) if part is not None]
+    columns = tuple(
+        replace(own, values=np.concatenate([own.values, *(part.inputs[place].values for part in parts)]))
+        for place, own in enumerate(data.inputs)
+    )
+    target = np.concatenate([data.target, *(part.target for part in parts)])
+    every, none = np.arange(len(target)), np.arange(0)
+    nothing = tuple(column.take(none) for column in columns)
+    weights = None
+    if data.weights is not None or any(part.weights is not None for part in parts):
+        pieces = [(data.weights, data.rows), *((part.weights, part.rows) for part in parts)]
+        weights = normalized(np.concatenate([np.ones(rows) if own is None else own for own, rows in pieces]))
+    return _standardized(data, columns, target, [every], [every], nothing, target[none], weights, None)
 
 
 def _rows_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[tuple[Column, ...], NDArray[Any]]:
@@ -182,6 +211,12 @@ def _standardized(
     names = preprocessors[0].feature_names
     _check_size(data, len(names), len(train) * (len(target) + len(test_target)))
 
+    def features(own: Sequence[Column]) -> NDArray[np.float64]:
+        x = np.zeros((len(preprocessors), len(own[0].values), len(names)))  # once: it may be large
+        for preprocessor, out in zip(preprocessors, x, strict=True):
+            preprocessor.transform(own, out)
+        return x
+
     n_targets = len(data.target_names) or 1
     target_scale = np.array([preprocessor.target_units[1] for preprocessor in preprocessors])
 
@@ -208,11 +243,11 @@ def _standardized(
         n_outputs=len(data.classes) if data.classes is not None else n_targets,
         feature_names=names,
         image_shape=data.image_shape,
-        x=np.stack([preprocessor.transform(columns) for preprocessor in preprocessors]),
+        x=features(columns),
         y=encoded(target),
         train=tuple(rows.astype(np.int32) for rows in train),
         val=tuple(rows.astype(np.int32) for rows in val),
-        x_test=np.stack([preprocessor.transform(test_columns) for preprocessor in preprocessors]),
+        x_test=features(test_columns),
         y_test=encoded(test_target),
         target_mean=np.array([preprocessor.target_units[0] for preprocessor in preprocessors]),
         target_scale=target_scale,

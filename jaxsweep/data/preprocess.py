@@ -146,10 +146,13 @@ class Preprocessor:
                 names.append(f"{entry.name} missing")
         return tuple(names)
 
-    def transform(self, columns: Sequence[Column]) -> Floats:
-        """Return the features, float64 [rows, features], of columns in the order and of the kinds of `inputs`."""
+    def transform(self, columns: Sequence[Column], out: Floats | None = None) -> Floats:
+        """Return the features, float64 [rows, features], of columns in the order and of the kinds of `inputs`.
+
+        `out` is where they are written to, if given: zeros of that shape.
+        """
         rows = len(columns[0].values)
-        x = np.zeros((rows, len(self.feature_names)))
+        x = np.zeros((rows, len(self.feature_names))) if out is None else out
         at = 0
         for entry, column in zip(self.inputs, columns, strict=True):
             missing = column.missing
@@ -215,15 +218,19 @@ class Preprocessor:
         names = list(dict.fromkeys(_raw_name(entry.name, entry.reading) for entry in self.inputs))
         by_position = not table.named and (len(table.names) == len(names) or not isinstance(X, Table))
         if by_position and len(table.names) != len(names):
-            raise RequestError(f"X has {len(table.names)} columns: it must have the {len(names)} of the training data")
+            raise RequestError(
+                f"{table.what} has {len(table.names)} columns: it must have the {len(names)} of the training data"
+            )
         if not by_position:
-            check_names(table.names, "X", among=names)
+            found = [name if name in names else table.again.get(name, name) for name in table.names]
+            check_names(found, table.what, among=names)
         place = {name: number for number, name in enumerate(names if by_position else table.names)}
         columns = []
+        what = table.what if table.what != "X" else "the data"
         for entry in self.inputs:
             raw = _raw_name(entry.name, entry.reading)
             if raw not in place:
-                raise RequestError(f"input column {raw!r} is not in the data{suggestion(raw, place)}")
+                raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
             kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
             columns.append(make_column(entry.name, table.cells[place[raw]], kind, entry.reading))
         return columns

@@ -1,15 +1,15 @@
 """Raw cells by column: what files, arrays and frames have in common before anything is known about their kinds."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Raw
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, brief, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,9 @@ class Table:
         cells: one entry a column, each [rows].
         rows: the number of rows.
         named: False if all names are only numbers.
+        what: what errors call the table.
         nameless: the numbers of the columns that a header leaves without a name.
+        again: names that the columns have got since theirs stood before in the header, with the ones that they were.
         delimiter: what separates cells, in a CSV file.
         notes: what the owner of the table should know of how it was read.
     """
@@ -30,7 +32,9 @@ class Table:
     cells: tuple[Raw, ...]
     rows: int
     named: bool = True
+    what: str = "X"
     nameless: tuple[int, ...] = ()
+    again: Mapping[str, str] = field(default_factory=dict)
     delimiter: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -86,7 +90,7 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
             raise RequestError(f"{what} is a pandas series: it must be a frame with one column a feature")
         names = tuple(str(name) for name in X.columns)
         cells: tuple[Raw, ...] = tuple(X.iloc[:, number] for number in range(X.shape[1]))
-        table = Table(names, cells, len(X))
+        table = Table(names, cells, len(X), what=what)
     else:
         values = as_array(X, what)
         if values.ndim == 3:
@@ -94,15 +98,19 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
         if values.ndim != 2:
             raise RequestError(f"{what} has shape {values.shape}: it must be [rows, features]")
         names = tuple(str(number) for number in range(values.shape[1]))
-        table = Table(names, tuple(values.T), len(values), named=False)
+        table = Table(names, tuple(values.T), len(values), named=False, what=what)
     if feature_names is None:
         return table
+    if isinstance(feature_names, (str, bytes)) or not hasattr(feature_names, "__len__"):
+        raise RequestError(
+            f"feature_names = {brief(feature_names)} is not legal: it must be a list with one name for each column"
+        )
     if len(feature_names) != len(table.names):
         raise RequestError(
             f"feature_names has {len(feature_names)} names for the {len(table.names)} columns of {what}: "
             "there must be one for each column"
         )
-    return Table(tuple(str(name) for name in feature_names), table.cells, table.rows)
+    return replace(table, names=tuple(str(name) for name in feature_names), named=True)
 
 
 def check_names(names: Sequence[str], what: str, among: Collection[str] | None = None) -> None:
@@ -124,10 +132,14 @@ def number_of(column: str | int) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() else None
 
 
-def numbered_twice(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return names of which those that occur again have a number behind them, as pandas has it, and notes on these."""
-    given, found, notes = set(names), [], []
+def numbered_twice(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return names of which those that occur again have a number behind them, as pandas has it.
+
+    The second value has the new names, with the ones that they were.
+    """
+    given, found = set(names), []
     seen: Counter[str] = Counter()
+    again: dict[str, str] = {}
     for name in names:
         new = name
         while seen[name] and (new == name or new in given):
@@ -137,8 +149,8 @@ def numbered_twice(names: Sequence[str]) -> tuple[list[str], list[str]]:
         given.add(new)
         found.append(new)
         if new != name:
-            notes.append(f"the name {name!r} occurs again: its column is called {new!r}")
-    return found, notes
+            again[new] = name
+    return found, again
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:

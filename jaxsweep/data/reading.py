@@ -1,9 +1,7 @@
 """Which columns of a table are numbers, categories or dates, which are left out, and what its owner is told of that."""
 
-import json
 import re
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +21,7 @@ from jaxsweep.data.columns import (
 )
 from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, varying_parts
 from jaxsweep.data.forms import Ambiguous, find_form
-from jaxsweep.data.options import TableOptions
+from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import Table
 from jaxsweep.errors import RequestError
 
@@ -33,7 +31,6 @@ ALMOST = 0.5  # a column with this share of numbers looks like one of numbers
 SHOWN = 5  # columns that a note names
 _INTEGERS = re.compile(r"[+-]?[0-9]+")
 _ID = re.compile(r"(?i:^id$|^index$|^unnamed|[_ .-]id$|^id[_ .-])|[a-z]I[dD]$")  # names of identifiers
-_BARE = re.compile(r"[\w.%+-]+( [\w.%+-]+)*")
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,16 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
     columns: list[Column] = []
     for number in which:
         columns += _read(table, number, options, named, found, chosen)
+    for column in columns if not chosen else ():
+        if column.kind == "category" and len(set(column.values) - {None}) >= table.rows:
+            raise RequestError(
+                f"column {column.name!r} has {table.rows} categories in {table.rows} rows of {what}, so that it says "
+                f"nothing about new rows: leave it out with drop={column.name!r}"
+            )
     if not columns and found.left_out + found.numbered:
         raise RequestError(
             f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
-            f"value; {setting('keep', found.left_out + found.numbered)} takes them in"
+            f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
         )
     notes = list(found.notes)
     if found.numbered:
@@ -100,14 +103,6 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
         what = _it(found.counters)
         notes.append(f"{_listed(found.counters)} {verb} to count or name the rows: {advice} leaves {what} out")
     return Inputs(tuple(columns), tuple(notes))
-
-
-def setting(key: str, names: Iterable[str]) -> str:
-    """Return what sets a list of columns on the command line, to be pasted into a shell."""
-    names = list(names)
-    if len(names) == 1 and _BARE.fullmatch(names[0]) and parse_number(names[0]) is None:
-        return "--set " + shlex.quote(f"{key}={names[0]}")
-    return "--set " + shlex.quote(f"{key}={json.dumps(names, ensure_ascii=False)}")
 
 
 def _named(table: Table, options: TableOptions, what: str) -> _Named:
@@ -134,7 +129,9 @@ def _read(
     if is_datetime(raw):
         return _date(name, raw, "", found)
     if number in named.numbers:
-        return [_declared_number(name, raw, options, table.delimiter, found)]
+        column, note = declared_number(name, raw, options, table.delimiter)
+        found.notes += [note] if note else []
+        return [column]
     if is_categorical(raw):
         return _category(name, make_column(name, raw, "category", plain), keep, found)
     cells = plain_cells(name, raw)
@@ -182,7 +179,7 @@ def _text(
     values = words.spread(np.array([*words.words, None], dtype=object)[:-1], None)
     used = reading if reading.missing or reading.present else None
     column = Column(name, "category", values, used)
-    if form is None and (note := _almost_numbers(name, words)):
+    if form is None and (note := almost_numbers(name, words)):
         kept = [column] if keep or not _has_own_words(column) else []
         what = (
             f"taken as {len(words.words):,} categories" if kept else "left out, since nearly every row has another one"
@@ -253,26 +250,28 @@ def _date(name: str, raw: Raw, form: str, found: _Findings, missing: tuple[str, 
     return columns
 
 
-def _declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str | None, found: _Findings) -> Column:
-    """Return a column that is said to hold numbers: what is none counts as missing."""
+def declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str | None) -> tuple[Column, str | None]:
+    """Return a column that is said to hold numbers, where what is none counts as missing, and a note if there is such.
+
+    Raises:
+        RequestError: infinite or overflowing numbers.
+    """
     cells = plain_cells(name, raw)
     words = words_of(cells, options.missing) if isinstance(cells, list) else None
     if words is None:
-        return make_column(name, raw, "number", Reading(name, missing=options.missing, lenient=True))
-    form = _most_fitting(words, options.decimal, delimiter)
-    reading = Reading(name, form, missing=options.missing, lenient=True)
-    column = make_column(name, cells, "number", reading)
+        return make_column(name, raw, "number", Reading(name, missing=options.missing, lenient=True)), None
+    form = most_fitting(words, options.decimal, delimiter)
+    column = make_column(name, cells, "number", Reading(name, form, missing=options.missing, lenient=True))
     odd = np.isnan(column.values) & (words.codes >= 0)
-    if odd.any():
-        row = int(np.argmax(odd))
-        found.notes.append(
-            f"{int(odd.sum()):,} cell{'s' * (int(odd.sum()) != 1)} of {name!r}, such as {cells[row].strip()!r} in row "
-            f"{row} (from 0), are no numbers and count as missing"
-        )
-    return column
+    if not odd.any():
+        return column, None
+    row, count = int(np.argmax(odd)), int(odd.sum())
+    what = "is no number and counts" if count == 1 else "are no numbers and count"
+    example = f"such as {str(cells[row]).strip()!r} in row {row} (from 0)"
+    return column, f"{count:,} cell{'s' * (count != 1)} of {name!r}, {example}, {what} as missing"
 
 
-def _most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> Any:
+def most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> Any:
     """Return the form of most of the words that are no plain numbers, or None if plain numbers are as frequent."""
     frequency = dict(zip(words.words, words.counts.tolist(), strict=True))
     plain = sum(count for word, count in frequency.items() if parse_number(word) is not None)
@@ -287,7 +286,7 @@ def _most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> A
     return best
 
 
-def _almost_numbers(name: str, words: Words) -> str:
+def almost_numbers(name: str, words: Words) -> str:
     """Return what there is to say of a column that holds numbers and a few other words; nothing of others."""
     counts = words.counts
     plain = np.array([parse_number(word) is not None for word in words.words], dtype=bool)

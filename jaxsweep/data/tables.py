@@ -16,7 +16,7 @@ from jaxsweep.data.labels import check_task, is_absent, target_cells, typed_cell
 from jaxsweep.data.options import TableOptions, table_options
 from jaxsweep.data.parts import Part, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
-from jaxsweep.data.reading import read_inputs
+from jaxsweep.data.reading import declared_number, read_inputs
 from jaxsweep.data.targets import described, encoded, target_list, target_numbers, with_targets
 from jaxsweep.data.textfile import is_parquet
 from jaxsweep.data.weights import row_weights
@@ -60,7 +60,7 @@ def read_table(
     said = table_options({"header": header, "drop": () if drop is None else drop, **options})
     check_task(task)
     file = _path(path)
-    table = read_raw(file, options=said, target=target_list(target)[0])
+    table = read_raw(file, options=said, target=target if isinstance(target, str) else target_list(target)[0])
     goals = target_numbers(table, target, file.name)
     gone = {table.find(column, file.name, "drop: column") for column in said.drop}
     for goal in gone.intersection(goals):
@@ -81,15 +81,15 @@ def read_table(
         raise RequestError(
             f"target names {len(several)} columns: task = 'classification' takes one, regression several"
         )
-    cells, read_notes = _targets(table, goals, said)
+    cells, read_notes = _targets(table, goals, said, "regression" if several else task)
     if several:
-        table, cells, _, dropped = with_targets(table, cells, said)
+        table, cells, rows, dropped = with_targets(table, cells, said)
     else:
-        table, cells[0], _, dropped = with_target(table, cells[0], said, task)
+        table, cells[0], rows, dropped = with_target(table, cells[0], said, task)
     inputs = read_inputs(table, which, said, file.name)
     column = None if heavy is None else _weight_column(table, heavy, file.name, said)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
-    tables = {part: _alike(other, table, goals, said) for part, other in others.items()}
+    tables = {part: _alike(other, table, goals, said, task) for part, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
     found_targets = encoded([cells, *(found[1] for found in tables.values())], several, name, whats, task)
     parts = {
@@ -122,6 +122,7 @@ def read_table(
         origin=origin,
         named=table.named,
         groups=together_codes,
+        numbers=rows if dropped else None,
         weights=None if column is None else _weights(table, column, file.name),
         most_categories=said.most_categories,
         notes=notes,
@@ -171,12 +172,15 @@ def _path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _target(table: Table, goal: int, options: TableOptions) -> tuple[list[Any], str | None]:
+def _target(table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[list[Any], str | None]:
     """Return the target's cells as Python values, None for missing, and a note on how they were read."""
     cells, name = table.cells[goal], table.names[goal]
+    if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
+        column, note = declared_number(name, cells, options, table.delimiter)
+        return [None if value != value else value for value in column.values.tolist()], note
     text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
     if text and all(isinstance(cell, str) or cell is None for cell in cells):
-        return typed_cells(cells, name, options, table.delimiter)
+        return typed_cells(cells, name, options, table.delimiter, task)
     plain = target_cells(name, cells)
     gone = {float(word) for word in options.missing if _is_number(word)}
     return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
@@ -199,9 +203,11 @@ def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | N
     return row_weights(found.values, table.rows, f"weight column {column.name!r} of {what}", what)
 
 
-def _targets(table: Table, goals: Sequence[int], options: TableOptions) -> tuple[list[list[Any]], list[str]]:
+def _targets(
+    table: Table, goals: Sequence[int], options: TableOptions, task: str | None
+) -> tuple[list[list[Any]], list[str]]:
     """Return the cells of each target, [targets][rows], and notes on how they were read."""
-    found = [_target(table, goal, options) for goal in goals]
+    found = [_target(table, goal, options, task) for goal in goals]
     return [cells for cells, _ in found], [note for _, note in found if note]
 
 
@@ -213,11 +219,14 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _alike(other: Path, table: Table, goals: Sequence[int], options: TableOptions) -> tuple[Table, list[list[Any]]]:
+def _alike(
+    other: Path, table: Table, goals: Sequence[int], options: TableOptions, task: str | None
+) -> tuple[Table, list[list[Any]]]:
     """Return another file with the columns of the first, and the cells of its target, or of each of several."""
     said = replace(options, header=table.named) if options.header is None else options
     found = read_raw(other, options=said)
-    cells, _ = _targets(found, [found.find(table.names[goal], other.name, "target column") for goal in goals], options)
+    numbers = [found.find(table.names[goal], other.name, "target column") for goal in goals]
+    cells, _ = _targets(found, numbers, options, task)
     if options.missing_target == "drop":
         whole = [not any(map(is_absent, row)) for row in zip(*cells, strict=True)]
         rows = np.flatnonzero(whole)

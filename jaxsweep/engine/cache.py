@@ -23,7 +23,7 @@ from jaxsweep.engine import machine
 
 VARIABLE = "JAXSWEEP_CACHE"
 LIMIT = 256 * 2**20  # bytes of all entries; beyond them the oldest go
-WORTH_KEEPING = 0.1  # seconds of compilation
+WORTH_KEEPING = 0.1  # seconds of compilation that an executable must have taken
 _ENTRY, _SEAL = "-cache", ".sha256"
 
 _lock = threading.Lock()
@@ -53,16 +53,14 @@ def digest(content: bytes) -> str:
 
 
 def enable() -> None:
-    """Let JAX keep compiled programs, once in a process; a folder that cannot be used is a warning, no error."""
+    """Make the folder ready, once in a process; one that cannot be used is a warning, no error."""
     global _asked, _folder
     with _lock:
         if _asked:
             return
         _asked = True
-        import jax
-
         path = folder()
-        if path is None or jax.config.values.get("jax_compilation_cache_dir"):
+        if path is None:
             return
         try:
             _make_private(path)
@@ -70,8 +68,6 @@ def enable() -> None:
         except OSError as error:
             _warn(path, error)
             return
-        jax.config.update("jax_compilation_cache_dir", str(path))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
         _folder = path
 
 
@@ -133,28 +129,18 @@ def load(name: str) -> bytes | None:
     return content if _fits(entry, content) else None
 
 
+def has(name: str) -> bool:
+    """Return whether something is kept under a name, whatever it is worth."""
+    return _folder is not None and (_folder / (name + _ENTRY)).exists()
+
+
 def store(name: str, content: bytes) -> None:
     """Keep content under a name, if anything is kept."""
     if _folder is None:
         return
     entry = _folder / (name + _ENTRY)
     try:
-        # The seal goes first: nobody else seals an entry that is not all written yet.
         _seal_of(entry).write_text(digest(content))
         entry.write_bytes(content)
     except OSError as error:
         _warn(_folder, error)
-
-
-def seal() -> None:
-    """Seal the entries that have come since; call it after compiling."""
-    with _lock:
-        if _folder is None:
-            return
-        for entry in list(_entries(_folder)):
-            mark = _seal_of(entry)
-            try:
-                if not mark.exists():
-                    mark.write_text(digest(entry.read_bytes()))
-            except FileNotFoundError:
-                continue  # another process has removed it meanwhile

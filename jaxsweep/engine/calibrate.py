@@ -18,7 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxsweep.engine import cache, machine
+from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.costs import Costs
+from jaxsweep.network import ambient
 
 FILE = "calibration.json"
 NOMINAL_RUN, NOMINAL_COMPILE = 0.015, 0.107  # seconds that `_measure` finds on the nominal machine
@@ -45,12 +47,14 @@ def default_workers() -> int:
 def device_costs(measure: bool = False) -> Costs:
     """Return the costs of the device; with `measure`, measure it if nobody has yet."""
     cpu = jax.default_backend() == "cpu"
+    held, reached = machine.memory_used(), machine.peak_memory()  # before the probe, which a sweep may not need
     nominal = Costs() if cpu else _ACCELERATOR
     run, compiling = _known() or (_calibrate() if measure and cpu else (1.0, 1.0))
     memory = machine.memory_available() + machine.memory_used() if cpu else _device_memory()
     return replace(
         nominal, workers=default_workers(), devices=len(default_devices()), memory=memory, slower=run,
-        slower_compiling=compiling,
+        slower_compiling=compiling, held=float(held) if cpu else 0.0,
+        reached=float(reached) if cpu else 0.0,
     )  # fmt: skip
 
 
@@ -81,6 +85,8 @@ def _calibrate() -> tuple[float, float]:
     return factors
 
 
+@ambient.own()
+@borrowed(keep=False)  # what comes from a cache would not be measured
 def _measure() -> tuple[float, float]:
     """Return the seconds of a small training loop, run by all workers at a time, and those of compiling it."""
     lanes, batch, width = 8, 64, 64
@@ -94,20 +100,18 @@ def _measure() -> tuple[float, float]:
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         return weights - 1e-3 * mean / (jnp.sqrt(square) + 1e-8), mean, square
 
-    keep = jax.config.values.get("jax_enable_compilation_cache")
-    jax.config.update("jax_enable_compilation_cache", False)
     compiling = float("inf")
-    try:
-        for _ in range(COMPILATIONS):
-            lowered = jax.jit(lambda state: jax.lax.fori_loop(0, 50, step, state)).lower(state)
-            began = time.perf_counter()
-            program = lowered.compile()
-            compiling = min(compiling, time.perf_counter() - began)
-    finally:
-        jax.config.update("jax_enable_compilation_cache", keep)
+    for _ in range(COMPILATIONS):
+        lowered = jax.jit(lambda state: jax.lax.fori_loop(0, 50, step, state)).lower(state)
+        began = time.perf_counter()
+        program = lowered.compile()
+        compiling = min(compiling, time.perf_counter() - began)
+
+    wide = ambient.x64()
 
     def once() -> None:
-        jax.block_until_ready(program(state))
+        with ambient.own(wide):
+            jax.block_until_ready(program(state))
 
     return min(_together(once) for _ in range(ROUNDS)), compiling
 

@@ -71,7 +71,10 @@ class Costs:
     compilation_layer: float = 0.8  # ... for each layer
     compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
     item_bytes: int = 4
-    process_bytes: float = 500e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program
+    process_bytes: float = 600e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program: at least that
+    held: float = 0.0  # bytes that the process has when it plans, with the table and its features
+    coming: float = 330e6  # bytes of what it imports and starts until the first program
+    reached: float = 0.0  # bytes that it has had at most
     program_bytes: float = 25e6
     memory: float = math.inf  # bytes that the process may reach
     slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -26,7 +27,9 @@ from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan, uniform_key
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
+from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
+from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -35,6 +38,7 @@ from jaxsweep.spec.scope import Scope
 # How long a thread may keep Python to itself. A worker needs it for a moment between calls, often; while another thread
 # traces a program, or records trials, it would wait for 5 ms each time by default.
 SWITCH_SECONDS = 0.0005
+TICK_SECONDS = 0.2  # how often a caller that waits for lanes hears that it does
 
 
 class Engine:
@@ -57,12 +61,16 @@ class Engine:
     ) -> None:  # fmt: skip
         cache.enable()
         self.objective = objective.removeprefix("val_")
-        self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
-        self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
+        self.wide = ambient.x64()  # of this thread; the workers do not inherit it
+        with ambient.own():
+            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices())
+            self.code = programs.code()  # as it stands now: a later sweep of this process may find another activation
         self.workers = workers or default_workers()
         self.usage = Usage()
+        self.works: list[Work] = []  # of the last call of `run`, a bucket each
         self.stop = threading.Event()
+        self.interrupted = False  # while it waited for lanes
 
     def program(self, bucket: Bucket, configs: Sequence[Config]) -> Program:
         """Return what the bucket's compiled program is specialized to."""
@@ -85,6 +93,7 @@ class Engine:
         trials: Sequence[int],
         replicates: int = 1,
         wanted: Callable[[LaneResult], bool] = lambda _: False,
+        tick: Callable[[], object] = lambda: None,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -94,8 +103,11 @@ class Engine:
             trials: the id of each config's trial.
             replicates: trainings of each config on each split under different seeds.
             wanted: tells, from a worker's thread, whether a lane's weights are worth fetching from the device.
+            tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
 
-        Setting `stop` makes the workers end after their current call; lanes under way are then not yielded.
+        Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
+        ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
+        while it waits ends that too.
         """
         groups = self._groups(plan, configs, trials, replicates)
         done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
@@ -109,28 +121,33 @@ class Engine:
             )
             for i in range(min(self.workers, plan.workers))
         ]
-        for thread in threads:
-            thread.start()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            for _ in threads:
-                while (item := done.get()) is not None:
-                    if isinstance(item, BaseException):
-                        raise item
-                    yield item
-        finally:
-            self.stop.set()
-            for thread in threads:
-                thread.join()
-            self.stop.clear()
-            sys.setswitchinterval(interval)
-            cache.seal()
+        with _switching.often():
+            try:
+                for thread in threads:
+                    thread.start()
+                for _ in threads:
+                    while (item := _next(done, tick)) is not None:
+                        if isinstance(item, BaseException):
+                            raise item
+                        yield item
+            except KeyboardInterrupt:
+                self.interrupted = True
+                raise
+            finally:
+                self.stop.set()
+                # Those that have started: an interrupt may come before all are.
+                _join([thread for thread in threads if thread.ident is not None], tick)
+                self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
 
     def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
         groups = []
+        sizes = self.supply.sizes
+        self.works = []
         for bucket in plan.buckets:
             program = self.program(bucket, configs)
+            steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in bucket.members)
+            work = Work(bucket, steps * replicates * sizes.splits)
+            self.works.append(work)
             by_key: dict[tuple[str, str, str], list[int]] = {}
             for i in bucket.members:
                 by_key.setdefault(uniform_key(configs[i]), []).append(i)
@@ -141,9 +158,9 @@ class Engine:
                     Job(i, trials[i], replicate, fold)
                     for i in members
                     for replicate in range(replicates)
-                    for fold in range(self.supply.sizes.splits)
+                    for fold in range(sizes.splits)
                 )
-                groups.append(Group(program, bucket, self._choices(key), jobs, configs))
+                groups.append(Group(program, work, self._choices(key), jobs, configs))
         return groups
 
     def _choices(self, key: tuple[str, str, str]) -> Choices:
@@ -157,8 +174,8 @@ class Engine:
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
-            with jax.default_device(place.device):
-                while not self.stop.is_set() and (group := pool.take()) is not None:
+            with ambient.own(self.wide), jax.default_device(place.device):
+                while (group := pool.take()) is not None and not self.stop.is_set():  # it may have waited to take one
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
                     with room.taken(compiled.bytes):
@@ -179,9 +196,55 @@ class Engine:
     def _compiled(self, group: Group, place: Place, tile: int) -> Compiled:
         shapes = (group.program, place.data, place.test, group.choices, self.supply.lanes([], group, tile))
         began = time.perf_counter()
-        compiled, seconds = programs.compiled(*shapes, place.device)
-        self.usage.compiled(programs.key_of(*shapes), (began, time.perf_counter()) if seconds else None)
+        key = programs.key_of(*shapes)
+        with group.work.preparing(group.work.compiled is None and programs.kept(key)):
+            compiled, seconds = programs.compiled(*shapes, place.device)
+        self.usage.compiled(key, (began, time.perf_counter()) if seconds else None)
         return compiled
+
+
+def _next(done: queue.Queue[Any], tick: Callable[[], object]) -> Any:
+    """Return what comes next from the workers, calling `tick` while nothing comes."""
+    while True:
+        try:
+            return done.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            tick()
+
+
+def _join(threads: Sequence[threading.Thread], tick: Callable[[], object]) -> None:
+    """Wait for workers to end; `tick` hears of it, at once if any of them has not."""
+    for thread in threads:
+        while thread.is_alive():
+            tick()
+            thread.join(TICK_SECONDS)
+
+
+class _Switching:
+    """Python's switch interval, which is one for all threads: short while any engine runs, then again as it was."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
+
+    @contextmanager
+    def often(self) -> Generator[None, None, None]:
+        """Inside, threads take turns every SWITCH_SECONDS."""
+        with self._lock:
+            if not self._users:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH_SECONDS)
+                self._set = sys.getswitchinterval()  # in whole microseconds
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and sys.getswitchinterval() == self._set:  # else somebody else has set it meanwhile
+                    sys.setswitchinterval(self._before)
+
+
+_switching = _Switching()
 
 
 class _Pool:

@@ -8,6 +8,7 @@ is compiled does not depend on that. An entry is named after all that tracing de
 settings; and, as a second net, this package's sources as they were imported.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import jaxsweep
 from jaxsweep.engine import cache, fingerprint
 
 Traced = export.Exported
-_FOLDERS = ("_dir", "_file", "_path")  # settings that say where something is, and change no program
+# Settings that say where something is, what is kept and what is logged, and those of kernels, which come with an import
+# of somebody else's; they change no program of this package.
+_ELSEWHERE = re.compile(r"_(dir|file|path)$|_cache(_|$)|_log_|_logging_|_pallas_")
 
 
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
@@ -38,7 +41,7 @@ def name_of(role: str, key: Any) -> str:
 
 def settings() -> list[str]:
     """Return JAX's settings that a program may depend on."""
-    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not name.endswith(_FOLDERS))
+    return sorted(f"{name}={value}" for name, value in jax.config.values.items() if not _ELSEWHERE.search(name))
 
 
 def load(name: str) -> Traced | None:
@@ -49,9 +52,9 @@ def load(name: str) -> Traced | None:
 
 def trace(name: str, function: Callable[..., Any], *arguments: Any) -> Traced:
     """Return `function` traced for arguments of these shapes, kept under this name."""
-    program = export.export(jax.jit(function))(*arguments)
-    cache.store(name, bytes(program.serialize()))
-    return program
+    content = bytes(export.export(jax.jit(function))(*arguments).serialize())
+    cache.store(name, content)
+    return export.deserialize(bytearray(content))  # holds nothing of the tracing, which JAX would keep as long as this
 
 
 def register(kind: type[Any]) -> None:

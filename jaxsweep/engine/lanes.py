@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
+from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
-from jaxsweep.engine.planner import Bucket
+from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -30,9 +31,10 @@ class Group:
     """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
 
     def __init__(
-        self, program: Program, bucket: Bucket, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
+        self, program: Program, work: Work, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
     ) -> None:
-        self.program, self.bucket, self.choices, self.jobs, self.configs = program, bucket, choices, jobs, configs
+        self.program, self.work, self.choices, self.jobs, self.configs = program, work, choices, jobs, configs
+        self.bucket = bucket = work.bucket
         self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
         self.workers = 0  # how many are at it; the pool's to change
         self._lock = threading.Lock()
@@ -170,7 +172,8 @@ class Supply:
     def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
         ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
         trials, replicates, folds = ids
-        return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
+        with borrowed():  # a first call of a tile's size compiles
+            return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
 
 
 _IDENTITY = ("trial", "replicate", "fold")

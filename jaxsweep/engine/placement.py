@@ -12,6 +12,8 @@ from jaxsweep.data import Prepared
 from jaxsweep.engine.programs import TestData
 from jaxsweep.network.train import Data
 
+BLOCK = 4096  # rows that are converted together
+
 
 class Place(NamedTuple):
     """A device, and its copy of the data."""
@@ -36,7 +38,9 @@ def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
         longest = max(len(part) for part in parts)
         out = np.zeros((len(parts), longest, *source.shape[2:]), kind)
         for split, part in enumerate(parts):
-            out[split, : len(part)] = source[split][part]
+            for start in range(0, len(part), BLOCK):  # without a copy of all rows in the precision of the host
+                rows = part[start : start + BLOCK]
+                out[split, start : start + len(rows)] = source[split][rows]
         return out
 
     weights = None if data.weights is None else np.broadcast_to(data.weights, data.y.shape[:2])

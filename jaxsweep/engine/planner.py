@@ -4,9 +4,10 @@ A bucket is compiled once, for the largest widths and batch size among its membe
 saves compilations; which is dearer is computed here. No device array is touched.
 """
 
+import html
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Bucket:
 
     widths: tuple[int, ...]
     batch_size: int
-    members: list[int]
+    members: list[int] = field(repr=False)
     lanes: int
     tile: int
     padding_waste: float
@@ -56,7 +57,7 @@ class Bucket:
         return len(self.widths)
 
 
-@dataclass
+@dataclass(repr=False)
 class Plan:
     """What a sweep will compile and run, and what that is predicted to cost."""
 
@@ -68,7 +69,8 @@ class Plan:
     useful_flops: float  # of the training steps, without padding
     lane_steps: int
     lanes: int
-    workers: int  # that may hold a tile at a time
+    workers: int  # that may hold a tile at a time ...
+    at_once: int  # ... and that compute at a time
     room: float  # bytes that the tiles of one device may take together
     notes: tuple[str, ...] = ()  # what the user should know before anything is trained
 
@@ -77,13 +79,19 @@ class Plan:
         """The number of compiled training programs."""
         return len(self.buckets)
 
+    def __repr__(self) -> str:
+        programs = f"{self.programs} program{'s' * (self.programs != 1)}"
+        return (
+            f"Plan({self.lanes} lanes, {programs}, {self.padding_waste:.0%} padding, "
+            f"about {self.predicted_seconds:.2g} s, {self.predicted_bytes / 2**30:.2g} GiB)"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return what `plan --format json` prints."""
         return {
             "programs": self.programs,
             "predicted_seconds": round(self.predicted_seconds, 3),
             "predicted_bytes": self.predicted_bytes,
-            "notes": list(self.notes),
             "buckets": [
                 {
                     "depth": bucket.depth,
@@ -96,6 +104,7 @@ class Plan:
                 }
                 for bucket in self.buckets
             ],
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
     def _repr_html_(self) -> str:
@@ -105,7 +114,7 @@ class Plan:
             f"<td>{b.tile}</td><td>{b.padding_waste:.0%}</td></tr>"
             for b in self.buckets
         )
-        return f"<table>{head}{rows}</table>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
 
 
 def make_plan(
@@ -154,6 +163,7 @@ def make_plan(
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,
         workers=workers,
+        at_once=at_once,
         room=room,
     )  # fmt: skip
 
@@ -167,11 +177,12 @@ def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int
         RequestError: not even one tile of the largest bucket fits.
     """
     largest = sorted((bucket.bytes for bucket in buckets), reverse=True)
-    fixed = int(costs.process_bytes + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
+    process = max(costs.process_bytes, costs.held + costs.coming)
+    fixed = int(process + costs.program_bytes * len(buckets)) + data_bytes(sizes, costs)
     for workers in range(max(1, costs.workers // costs.devices), 0, -1):
         total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
         if total <= costs.memory:
-            return workers * costs.devices, total, costs.memory - fixed
+            return workers * costs.devices, max(total, int(costs.reached)), costs.memory - fixed
     raise RequestError(
         f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
         " are available: narrower or shallower networks, or smaller batches, would fit"

@@ -9,6 +9,7 @@ import functools
 import inspect
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -18,12 +19,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxsweep.engine import cache, exported, fingerprint
+from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.exported import Traced
-from jaxsweep.network import train
+from jaxsweep.network import ambient, train
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import RUNNING, Choices, Data, Lane, Program, State
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
+KEPT = 16  # programs that a process keeps, of 10 to 20 MB each; those beyond, least recently used, are loaded again
 
 # What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs as
 # fast. (Training would not: it takes half as long again with them.)
@@ -112,7 +115,7 @@ class Compiled(NamedTuple):
     bytes: int  # that a tile takes at its most, as XLA counts them: arguments, results and what lies between
 
 
-_cache: dict[Any, Compiled] = {}
+_cache: OrderedDict[Any, dict[jax.Device | None, Compiled]] = OrderedDict()  # the least recently used first
 _locks: dict[Any, threading.Lock] = {}
 _guard = threading.Lock()
 
@@ -144,6 +147,11 @@ def key_of(program: Program, data: Data, test: TestData | None, choices: Choices
     return program, signature(data), signature(test), signature(choices), signature(lanes)
 
 
+def kept(key: Any) -> bool:
+    """Return whether the programs with this key were traced before, so that making them ready takes but a moment."""
+    return cache.has(exported.name_of(advance.__name__, key))
+
+
 def compiled(
     program: Program, data: Data, test: TestData | None, choices: Choices, lanes: Lane,
     device: jax.Device | None = None,
@@ -153,15 +161,33 @@ def compiled(
     They run on `device`, which must be JAX's default one in the calling thread; each device has its own.
     """
     key = key_of(program, data, test, choices, lanes)
-    here = key, device
     with _guard:
-        lock = _locks.setdefault(here, threading.Lock())
+        lock = _locks.setdefault((key, device), threading.Lock())
     with lock:
-        if here in _cache:
-            return _cache[here], 0.0
+        if (known := _known(key, device)) is not None:
+            return known, 0.0
         began = time.perf_counter()
-        _cache[here] = _compile(key, program, data, test, choices, lanes)
-        return _cache[here], time.perf_counter() - began
+        new = _compile(key, program, data, test, choices, lanes)
+        _keep(key, device, new)
+        return new, time.perf_counter() - began
+
+
+def _known(key: Any, device: jax.Device | None) -> Compiled | None:
+    with _guard:
+        if key in _cache:
+            _cache.move_to_end(key)
+        return _cache.get(key, {}).get(device)
+
+
+def _keep(key: Any, device: jax.Device | None, new: Compiled) -> None:
+    """Keep a program, and forget those that have not been used for longest; who runs one of them still holds it."""
+    with _guard:
+        _cache.setdefault(key, {})[device] = new
+        _cache.move_to_end(key)
+        while len(_cache) > KEPT:
+            _cache.popitem(last=False)
+        for name in [name for name in _locks if name[0] not in _cache and not _locks[name].locked()]:
+            del _locks[name]
 
 
 def _compile(
@@ -183,18 +209,22 @@ def _compile(
     else:  # what `start` returns tells it without tracing
         shape = jax.tree.unflatten(known.out_tree, known.out_avals)
     brief = _brief()
+
+    def compile_(lowered: Any, options: dict[str, Any] | None = None) -> Any:
+        with ambient.own(), borrowed():  # in the thread that compiles
+            return lowered.compile(options)
+
     # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
         training = (data, choices, lanes, shape, number, number)
-        advance_it = pool.submit(_lowered(text_of(advance, *training), training, 3).compile)
+        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3))
         starting = (choices, lanes, fresh, shape)
-        start_it = pool.submit(_lowered(text_of(start, *starting), starting, 3).compile, brief)
+        start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), brief)
         score_it = None
         if test is not None:
             scoring = (test, choices, lanes, shape)
-            score_it = _lowered(text_of(score_test, *scoring), scoring).compile(brief)
+            score_it = compile_(_lowered(text_of(score_test, *scoring), scoring), brief)
         executables = (start_it.result(), advance_it.result(), score_it)
-    cache.seal()
     return Compiled(*executables, shape, max(_bytes(executable) for executable in executables if executable))
 
 
@@ -214,7 +244,8 @@ def known_options(options: dict[str, Any]) -> dict[str, Any]:
     known = {}
     for name, value in options.items():
         try:
-            trivial.compile({name: value})
+            with borrowed(keep=False):
+                trivial.compile({name: value})
         except jax.errors.JaxRuntimeError as error:
             if "No such compile option" not in str(error):
                 raise

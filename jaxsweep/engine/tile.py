@@ -52,6 +52,7 @@ class Tile:
         self.jobs: list[Job | None] = [None] * self.size
         self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
         self.seconds = np.zeros(self.size)
+        self.steps = np.zeros(self.size, np.int64)  # that each lane has taken
         self.lanes = supply.lanes([], group, self.size)
         self.state = _empty(compiled.state)
         self.asked = np.zeros(self.size, np.int64)  # epochs that calls so far were made for
@@ -102,6 +103,8 @@ class Tile:
         self.lanes = jax.tree.map(place, self.lanes, new)
         for slot, job in zip(slots, jobs, strict=True):
             self.jobs[slot], self.curves[slot], self.seconds[slot], self.asked[slot] = job, [], 0.0, 0
+            self.steps[slot] = 0
+        self.group.work.enter(len(slots))
         began = time.perf_counter()
         self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
         if not self.ahead:
@@ -127,12 +130,15 @@ class Tile:
         seconds = self.looked - began
         if count:
             self.epoch_seconds = seconds / count
-        self.usage.trained((began, self.looked), count * call.steps * self.size)
         history = np.asarray(call.result.history)[:count]
         status, steps, epochs = np.asarray(call.result.lanes)
         # A slot may have another lane by now, if the call was made before the host knew that the former had ended.
         trained = [slot for slot, job in enumerate(call.jobs) if job is not None and job is self.jobs[slot]]
         self.seconds[trained] += seconds / max(len(trained), 1)
+        took = int((steps[trained] - self.steps[trained]).sum())
+        self.steps[trained] = steps[trained]
+        self.usage.trained((began, self.looked), count * call.steps * self.size, took)
+        self.group.work.took(took, seconds)
         for slot in trained:
             self.curves[slot].append(history[:, slot])
         ended = [slot for slot in trained if status[slot] != RUNNING]
@@ -153,7 +159,7 @@ class Tile:
             if wanted(result):
                 result.weights = self._weights(slot, job)
             self.jobs[slot], self.curves[slot] = None, []
-            self.usage.ended(result.steps)
+            self.group.work.leave(int(self.lanes.epochs[slot]) * int(self.lanes.epoch_steps[slot]) - result.steps)
             done.put(result)
 
     def _weights(self, slot: int, job: Job) -> Weights:

@@ -35,16 +35,12 @@ class Usage:
         with self._guard:
             self.tile_bytes = max(self.tile_bytes, tile_bytes)
 
-    def trained(self, interval: tuple[float, float], lane_steps: int = 0) -> None:
-        """Note that a tile trained, and for how many steps of all its slots."""
+    def trained(self, interval: tuple[float, float], lane_steps: int = 0, useful: int = 0) -> None:
+        """Note that a tile trained, for how many steps of all its slots, and how many of them lanes took."""
         with self._guard:
             self.training.append(interval)
             self.lane_steps += lane_steps
-
-    def ended(self, steps: int) -> None:
-        """Note that a lane has ended after so many steps of its own."""
-        with self._guard:
-            self.useful_steps += steps
+            self.useful_steps += useful
 
     @property
     def occupancy(self) -> float:

@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxsweep.data import Prepared
-from jaxsweep.network import randomness
+from jaxsweep.network import ambient, randomness
 from jaxsweep.network.activations import ACTIVATIONS
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
 from jaxsweep.network.augment import augment
@@ -113,7 +113,7 @@ def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
     )
 
 
-@dataclass
+@dataclass(repr=False)
 class Solo:
     """What one training gives: `status`, learning curves by metric name, and the weights of the last epoch (or of
     the best, if asked for), as NumPy arrays in the layout of the Flax module.
@@ -133,7 +133,12 @@ class Solo:
         """Return the number of epochs trained."""
         return len(self.curves["train_loss"])
 
+    def __repr__(self) -> str:
+        ends = {name: float(f"{curve[-1]:.4g}") for name, curve in self.curves.items() if len(curve)}
+        return f"Solo({self.status} after {self.epochs} epochs, {ends})"
 
+
+@ambient.own()
 def train(
     data: Prepared,
     config: Mapping[str, Any],
@@ -145,6 +150,7 @@ def train(
     objective_metric: str | None = None,
     keep_best: bool = False,
     train_metrics: bool = False,
+    stop_after: int | None = None,
 ) -> Solo:
     """Train one config on one split and return its curves and weights.
 
@@ -158,6 +164,7 @@ def train(
         objective_metric: what `monitor = "objective"` and keep_best follow, such as `val_accuracy`.
         keep_best: return the weights of the epoch with the best objective instead of the last.
         train_metrics: let the curves hold the metrics of the training rows after each epoch, too.
+        stop_after: end after so many epochs, of a schedule that is laid out for all of them.
     """
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
@@ -174,7 +181,7 @@ def train(
     initial = _numpy(params)
     kept, number = (params, stats), 0
     curves: list[dict[str, float]] = []
-    for epoch in range(full["epochs"]):
+    for epoch in range(min(full["epochs"], stop_after or full["epochs"])):
         order = np.asarray(_shuffled(run.key, epoch, rows))
         loss_sum = 0.0
         for start in range(0, rows, full["batch_size"]):

@@ -1,17 +1,17 @@
 """A trained network on disk and back: `model.safetensors` for the weights, `model.json` for everything else.
 
 Prediction is plain NumPy in float64 and imports no JAX, so that a network can be used where it was never trained. The
-folder's format is a contract: another program can read it with safetensors, JSON and the few lines of `forward`.
+folder's format is a contract: another program can read it with safetensors, JSON and the few lines of `forward.py`.
 """
 
 import itertools
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,16 @@ from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.data.options import table_options
 from jaxsweep.errors import RequestError
-from jaxsweep.network.activations import ACTIVATIONS
+from jaxsweep.network.late import jax
+from jaxsweep.records.forward import Floats, Layers, layers, traced
+from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 
-Floats: TypeAlias = NDArray[np.float64]
-Layers: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]
+if TYPE_CHECKING:
+    from jax import Array
+    from jax.typing import ArrayLike
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-NORM_EPSILON = 1e-5  # that of `network/mlp.py`, which cannot be imported without JAX; a test compares the two
 BLOCK = 8192  # rows predicted at once, so that memory does not grow with the table
 
 
@@ -55,6 +57,7 @@ class Model:
     preprocessor: Preprocessor
     header: bool | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
+    _retrain: "Callable[[], Model] | None" = field(default=None, repr=False)  # what a result knows: data and trial
 
     @classmethod
     def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
@@ -72,6 +75,9 @@ class Model:
         own = {name: self.config.get(name) for name in ("depth", "width", "activation", "norm", "optimizer")}
         return f"Model({self.task}, {len(self.preprocessor.inputs)} inputs, {own})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_retrain": None}  # a network that is sent somewhere does not take its data along
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return a label of the original type, or a number in units of the target, for each row, [rows].
 
@@ -85,10 +91,7 @@ class Model:
         Raises:
             RequestError: a column is missing, occurs twice, or holds text instead of numbers.
         """
-        outputs = self._outputs(X)
-        if self.task == "regression":
-            return self.preprocessor.restore_target(outputs if self.preprocessor.targets else outputs[:, 0])
-        return self.preprocessor.labels(outputs.argmax(axis=1))
+        return self.predicted(self.features(X))[0]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probability of each class, [rows, classes] in the order of `classes`; `X` as in `predict`.
@@ -98,9 +101,60 @@ class Model:
         """
         if self.task == "regression":
             raise RequestError("a regression network has no class probabilities: use predict")
-        outputs = self._outputs(X)
+        return self.predicted(self.features(X))[1]
+
+    def features(self, X: Any) -> Floats:
+        """Return what the first layer sees of raw rows, [rows, features]; `X` and errors as in `predict`."""
+        return self.preprocessor.transform_table(X)
+
+    def activations(self, X: Any) -> list[Floats]:
+        """Return what each hidden layer gives after its activation, [rows, width] each; `X` and errors as in `predict`.
+
+        A network of depth 0 has none.
+        """
+        return self._layers(self.features(X))[:-1]
+
+    def apply(self, params: Any, x: "ArrayLike") -> "Array":
+        """Return what the network says of features, as a pure function of JAX: to differentiate, compile, or vmap.
+
+        `model.apply(model.params, model.features(X))` is `predict_proba(X)`, or for regression `predict(X)`, to the
+        precision of JAX; the running statistics of batch norm are part of the function.
+
+        Args:
+            params: kernels, biases and scales, in the form of `params`.
+            x: standardized features [..., features], as `features` gives them.
+
+        Returns:
+            Probabilities [..., classes]; for regression numbers [...] in units of the target.
+        """
+        outputs = traced(self.config, params, self.stats, x)
+        if self.task == "classification":
+            return jax.nn.softmax(outputs)
+        scaled: Array = outputs[..., 0] * self.preprocessor.target_scale + self.preprocessor.target_mean
+        return scaled
+
+    def retrain(self) -> "Model":
+        """Return the network of the same config trained on all rows: `Result.retrain` of its trial.
+
+        Raises:
+            RequestError: the network was read from a folder or sent from elsewhere, and has no data; or as
+                `Result.retrain`.
+        """
+        if self._retrain is None:
+            raise RequestError("this network comes without its data: use retrain of the result that it belongs to")
+        return self._retrain()
+
+    def predicted(self, features: Floats) -> tuple[NDArray[Any], Floats]:
+        """Return labels [rows] and probabilities [rows, classes] for features [rows, features].
+
+        For regression they are numbers in units of the target, of several targets [rows, targets], and no columns.
+        """
+        outputs = self._layers(features)[-1]
+        if self.task == "regression":
+            own = outputs if self.preprocessor.targets else outputs[:, 0]
+            return self.preprocessor.restore_target(own), np.empty((len(features), 0))
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return self.preprocessor.labels(outputs.argmax(axis=1)), powers / powers.sum(axis=1, keepdims=True)
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
@@ -118,7 +172,7 @@ class Model:
         Raises:
             RequestError: the folder cannot be written, or holds something else.
         """
-        target = Path(directory)
+        target = arguments.path("directory", directory)
         try:
             _check_target(target)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,24 +203,11 @@ class Model:
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())  # the rename that makes the folder visible must not overtake its contents
 
-    def _outputs(self, X: Any) -> Floats:
-        features = self.preprocessor.transform_table(X)
-        blocks = [features[start : start + BLOCK] for start in range(0, len(features), BLOCK)] or [features]
-        return np.concatenate([forward(self.config, self.params, self.stats, block) for block in blocks])
-
-
-def forward(config: Config, params: Layers, stats: Layers, x: Floats) -> Floats:
-    """Return the outputs [rows, outputs] (logits, or standardized targets) for features [rows, features]."""
-    for layer in range(sum(name.startswith("hidden_") for name in params)):
-        x = x @ params[f"hidden_{layer}"]["kernel"].astype(np.float64) + params[f"hidden_{layer}"]["bias"]
-        if config["norm"] != "none":
-            norm = params[f"norm_{layer}"]
-            running = stats[f"norm_{layer}"] if config["norm"] == "batch" else None
-            mean = x.mean(axis=1, keepdims=True) if running is None else running["mean"]
-            var = x.var(axis=1, keepdims=True) if running is None else running["var"].astype(np.float64)
-            x = (x - mean) / np.sqrt(var + NORM_EPSILON) * norm["scale"] + norm["bias"]
-        x = ACTIVATIONS[config["activation"]].numpy(x, config["negative_slope"])
-    return np.asarray(x @ params["output"]["kernel"].astype(np.float64) + params["output"]["bias"])
+    def _layers(self, features: Floats) -> list[Floats]:
+        """Return what each layer gives, [rows, width]; the last are the outputs."""
+        starts = range(0, len(features), BLOCK) or [0]
+        blocks = [layers(self.config, self.params, self.stats, features[start : start + BLOCK]) for start in starts]
+        return [np.concatenate(several) for several in zip(*blocks, strict=True)]
 
 
 def load_model(directory: str | os.PathLike[str]) -> Model:
@@ -175,7 +216,7 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
     Raises:
         RequestError: the folder is no exported network, or a broken one.
     """
-    folder = Path(directory)
+    folder = arguments.path("directory", directory)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             raise RequestError(f"{folder} is no exported network: it has no {name}")

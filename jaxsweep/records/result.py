@@ -1,20 +1,24 @@
 """What a sweep gives back."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data import Prepared
+from jaxsweep.data import Dataset, Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
+from jaxsweep.records.lanes import Lane, lane_rows, stacked
 from jaxsweep.records.model import Model, load_model
+from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.store import load as read_run
-from jaxsweep.records.trials import Columns, Trial, best_first
+from jaxsweep.records.trials import FINISHED, Columns, Trial, best_first, mean_of
+from jaxsweep.spec import arguments
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
@@ -39,18 +43,28 @@ class Result:
     status: str
     objective: str
     trials: list[Trial]
-    _curves: Mapping[int, NDArray[np.float64]] | StoredRun = field(repr=False)
-    columns: Columns = field(repr=False)
-    _data: Prepared | StoredRun = field(repr=False)
-    request: Request = field(repr=False)
+    _lanes: Mapping[int, Sequence[Lane]] | StoredRun
+    columns: Columns
+    _data: tuple[Dataset, Prepared] | StoredRun
+    request: Request
     run: Path | None
-    numbers: Mapping[str, Any] = field(repr=False)
-    models: Mapping[int, Model] = field(repr=False)
+    numbers: Mapping[str, Any]
+    models: Mapping[int, Model]
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data as they were given; RequestError if they cannot be read again as they were."""
+        return self._data.dataset() if isinstance(self._data, StoredRun) else self._data[0]
 
     @cached_property
     def data(self) -> Prepared:
-        """The data, split and standardized; RequestError if they cannot be read again as they were."""
-        return self._data.prepared() if isinstance(self._data, StoredRun) else self._data
+        """The data, split and standardized; RequestError if they cannot be read again, or split, as they were."""
+        return self._data.prepared() if isinstance(self._data, StoredRun) else self._data[1]
+
+    @property
+    def lanes(self) -> Mapping[int, Sequence[Lane]]:
+        """The networks of each trial by its id: status, curves and test metrics of each replicate on each fold."""
+        return self._lanes.lanes if isinstance(self._lanes, StoredRun) else self._lanes
 
     def __repr__(self) -> str:
         ranked = best_first(self.trials, self.objective)
@@ -68,50 +82,107 @@ class Result:
         """The trial with the best score.
 
         Raises:
-            SweepFailed: no trial finished.
+            SweepFailed: no trial has a score; it says what became of them.
         """
         ranked = best_first(self.trials, self.objective)
         if not ranked:
-            raise SweepFailed(f"no trial finished: all {len(self.trials)} diverged or failed")
+            raise SweepFailed(self._why_none())
         return ranked[0]
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return a frame with a row for each trial: id, status, score, epochs, metrics, hyperparameters."""
+    def _why_none(self) -> str:
+        """Return why there is no best trial."""
+        statuses = [trial.status for trial in self.trials]
+        words = [f"{statuses.count(name)} {name}" for name in ("diverged", "failed") if name in statuses]
+        undefined = sum(status in FINISHED for status in statuses)
+        words += [f"of {undefined} the objective {self.objective} is no finite number"] if undefined else []
+        so_far = f"; of those that ended, {', '.join(words)}" if words else ""
+        if self.status == "interrupted":
+            requested = self.numbers.get("requested") or self.request.trials
+            return f"the sweep was interrupted before any of its {requested} trials finished with a score{so_far}"
+        if self.status == "running":
+            return f"no trial of {self.run} has finished with a score yet, or before the run was cut off{so_far}"
+        hint = "; try smaller learning rates, or clip_norm" if "diverged" in statuses else ""
+        return f"no trial {'has a score' if undefined else 'finished'}: {', '.join(words)}{hint}"
+
+    def to_pandas(self, lanes: bool = False) -> "pd.DataFrame":
+        """Return a frame with a row for each trial: id, status, score, epochs, spread, metrics, hyperparameters.
+
+        With `lanes` it has a row for each of their networks instead, with `replicate` and `fold` in place of `spread`.
+        What a run of an earlier format does not say of them, the status of some and the test metrics, is "" and NaN.
+        """
         import pandas as pd
 
-        return pd.DataFrame([trial.row() for trial in self.trials])
+        if not lanes:
+            return pd.DataFrame([trial.row() for trial in self.trials])
+        known, keep_best = self.lanes, self.request.keep_best
+        rows = [lane_rows(trial, known[trial.id], self.columns, keep_best) for trial in self.trials]
+        return pd.DataFrame([row for several in rows for row in several])
 
-    def curves(self, metric: str) -> NDArray[np.float64]:
+    def curves(self, metric: str, lanes: bool = False) -> NDArray[np.float64]:
         """Return a metric after each epoch, float [trials, epochs], NaN beyond a trial's end.
 
-        Of several replicates or folds it is the mean, as far as all of them go.
+        Of several replicates or folds it is the mean, as far as all of them go. With `lanes` it is that of each,
+        [trials, lanes, epochs], in the order of replicates and, within each, of folds; NaN beyond a lane's end.
 
         Raises:
             RequestError: a metric that has no learning curve.
         """
-        if metric not in self.columns.curves:
+        if arguments.word("metric", metric, "val_loss") not in self.columns.curves:
             hint = suggestion(metric, self.columns.curves)
             if metric.startswith("train_") and metric.replace("train_", "val_", 1) in self.columns.curves:
                 hint = ": sweep with train_metrics=True"
             raise RequestError(f"{metric!r} has no learning curve{hint}")
-        column = self.columns.curves.index(metric)
-        known = self._curves.mean_curves if isinstance(self._curves, StoredRun) else self._curves
-        curves = [known[trial.id][:, column] for trial in self.trials]
-        table = np.full((len(curves), max((len(curve) for curve in curves), default=0)), np.nan)
-        for row, curve in zip(table, curves, strict=True):
-            row[: len(curve)] = curve
-        return table
+        column, known = self.columns.curves.index(metric), self.lanes
+        each = [[lane.curves[:, column] for lane in known[trial.id]] for trial in self.trials]
+        return stacked(each) if lanes else stacked([mean_of(several)] for several in each)[:, 0]
 
     def model(self, trial: int | None = None) -> Model:
         """Return a trial's network (by default the best one's): its kept weights, or trained again by `solo`.
 
         Raises:
             RequestError: there is no such trial, or it did not finish.
+            SweepFailed: as `best`.
         """
-        chosen = self.best if trial is None else self._trial(trial)
-        if chosen.id in self.models:
-            return self.models[chosen.id]
-        return retrain(self.data, chosen, self.request, self.objective)
+        chosen = self._chosen(trial)
+        kept = self.models.get(chosen.id)
+        model = kept or trained_again(self.data, chosen, self.request, self.objective)
+        return replace(model, _retrain=partial(self.retrain, chosen.id))
+
+    def retrain(self, trial: int | None = None) -> Model:
+        """Return the network of a trial's config (by default the best one's) trained on all rows, to be used.
+
+        All are training, validation and test rows, on which the preprocessing is fitted too. It trains without early
+        stopping, by plain Flax and Optax, for as many epochs as counted in the sweep. No score is left to report for
+        it: it has seen every row. What the sweep reports of the trial is what to expect of it, if not a little less.
+
+        Raises:
+            RequestError: there is no such trial, it did not finish, the data cannot be read again, or this training
+                diverges.
+            SweepFailed: as `best`.
+        """
+        chosen = self._chosen(trial)
+        lanes = self.lanes[chosen.id]
+        return trained_on_all(self.dataset, self.data, chosen, lanes, self.columns, self.request)
+
+    def predictions(self, part: str = "test", trial: int | None = None) -> "pd.DataFrame":
+        """Return what a trial's network (by default the best one's) says of the rows of a part, beside their truth.
+
+        A frame with the columns `row`, the number from 0 of the row in the data, or in the validation or test part
+        that was given apart; `truth`; `prediction`; and for classification `proba_LABEL` for each class. With folds,
+        validation rows are those of the first, whose network it is.
+
+        Args:
+            part: train, val or test.
+            trial: the id of a trial.
+
+        Raises:
+            RequestError: another part, or one without rows; or as `model`.
+            SweepFailed: as `best`.
+        """
+        return predictions(self.dataset, self.data, self.model(trial), part)
+
+    def _chosen(self, trial: int | None) -> Trial:
+        return self.best if trial is None else self._trial(arguments.whole("trial", trial))
 
     def _trial(self, number: int) -> Trial:
         for trial in self.trials:
@@ -130,6 +201,8 @@ class Result:
             "objective": self.objective,
             "trials": {
                 "requested": self.numbers.get("requested"),
+                "finished": len(self.trials),
+                "recorded": self.numbers.get("recorded"),
                 **{name: statuses.count(name) for name in ("completed", "stopped", "diverged", "failed")},
             },
             "best": best
@@ -148,27 +221,18 @@ class Result:
         ranked = best_first(self.trials, self.objective)[:10]
         if not ranked:
             return f"<p>jaxsweep: none of {len(self.trials)} trials finished.</p>"
-        configs = [trial.config for trial in self.trials]
-        varied = [name for name in configs[0] if len({repr(config[name]) for config in configs}) > 1]
-        frame = self.to_pandas().set_index("trial").loc[[trial.id for trial in ranked]]
-        frame = frame[["status", "score", "epochs_done", *varied]]
-        head = f"<p>jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first</p>"
-        return head + str(frame.to_html(float_format=lambda value: f"{value:.4g}"))
+        import pandas as pd
+
+        head = ("status", "score", "epochs_done")
+        rows = [{**{name: getattr(trial, name) for name in head}, **trial.params} for trial in ranked]
+        names = [*head, *(name for name in HYPERPARAMETERS if any(name in row for row in rows))]
+        cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
+        table = pd.DataFrame(cells, pd.Index([trial.id for trial in ranked], name="trial"), names).to_html()
+        return f"<p>jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first</p>{table}"
 
 
-def retrain(data: Prepared, trial: Trial, request: Request, objective: str) -> Model:
-    """Return the network of a trial, trained again as `solo` does: the same one that the sweep trained."""
-    if trial.score is None:
-        raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
-    from jaxsweep.network.reference import (
-        train,  # with Flax and Optax, which few sweeps need that find their programs compiled
-    )
-
-    again = train(
-        data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
-        keep_best=request.keep_best,
-    )  # fmt: skip
-    return Model.of(data, trial.config, again.params, again.stats)
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class _Networks(Mapping[int, Model]):
@@ -196,10 +260,10 @@ def load(path: str | Path) -> Result:
     Raises:
         RequestError: there is no run in `path`, or it cannot be read.
     """
-    run = read_run(path)
-    test = tuple(name for name in (run.trials[0].metrics if run.trials else ()) if name.startswith("test_"))
-    numbers = {**run.summary, "requested": run.summary.get("trials", {}).get("requested", run.request.trials)}
+    run = read_run(arguments.path("path", path))
+    requested = run.summary.get("trials", {}).get("requested", run.request.trials)
+    numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
-        Columns(run.curve_names, test, run.objective), run, run.request, run.path, numbers, _Networks(run),
+        Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, _Networks(run),
     )  # fmt: skip

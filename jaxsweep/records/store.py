@@ -25,15 +25,19 @@ from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
-from jaxsweep.records.trials import Trial, mean_of
+from jaxsweep.records.lanes import Lane, as_recorded_before
+from jaxsweep.records.trials import Trial
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
+from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
 MODELS = "models"
-FORMAT = 1  # of the tables, as `PRAGMA user_version` says it; 0: before it was said, the same tables
+# Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
+# test metrics, too.
+FORMAT = 2
 CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
 
 _SCHEMA = """
@@ -43,10 +47,11 @@ CREATE TABLE trials (
 );
 CREATE TABLE evaluations (
     trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
-    {columns}, PRIMARY KEY (trial, replicate, fold)
+    status TEXT NOT NULL, {columns}, PRIMARY KEY (trial, replicate, fold)
 );
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_OF_LANES = ("trial", "replicate", "fold", "epochs", "status")  # columns of `evaluations` that are no metrics
 
 
 def check_free(out: Path) -> None:
@@ -66,15 +71,15 @@ def check_free(out: Path) -> None:
 class Store:
     """The writer of a new run directory."""
 
-    def __init__(self, out: Path, sweep_toml: str, curves: Sequence[str]) -> None:
+    def __init__(self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = ()) -> None:
         check_free(out)
-        self.path, self.curves = out, tuple(curves)
+        self.path, self.curves, self.test = out, tuple(curves), tuple(test)
         (out / MODELS).mkdir(exist_ok=True)
         self._db = sqlite3.connect(out / TRIALS)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        columns = ", ".join(f"{name} BLOB NOT NULL" for name in self.curves)
-        self._db.executescript(_SCHEMA.format(columns=columns))
+        metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
+        self._db.executescript(_SCHEMA.format(columns=", ".join(metrics)))
         self._db.execute(f"PRAGMA user_version = {FORMAT}")
         (out / SWEEP).write_text(sweep_toml)
 
@@ -89,11 +94,17 @@ class Store:
             )  # fmt: skip
             for lane in lanes:
                 curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
-                rows.append((trial.id, lane.job.replicate, lane.job.fold, len(lane.curves), *curves))
-        marks = ", ".join("?" * (4 + len(self.curves)))
+                known = np.full(len(self.test), np.nan) if lane.test is None else lane.test
+                test = [value if math.isfinite(value) else None for value in known.tolist()]
+                rows.append((trial.id, lane.job.replicate, lane.job.fold, lane.epochs, lane.status, *curves, *test))
+        marks = ", ".join("?" * (len(_OF_LANES) + len(self.curves) + len(self.test)))
         with self._db:
             self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
+
+    def recorded(self) -> set[int]:
+        """Return the numbers of the trials that are committed."""
+        return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """Commit what the run came to."""
@@ -144,28 +155,45 @@ class StoredRun:
     def curves_of(self, number: int, replicate: int = 0, fold: int = 0) -> dict[str, NDArray[np.float64]]:
         """Return the learning curves of one lane of a trial by metric, each [epochs]."""
         with _reading(self.path) as db:
-            cursor = db.execute(
-                "SELECT * FROM evaluations WHERE trial = ? AND replicate = ? AND fold = ?", (number, replicate, fold)
-            )
-            names = [column[0] for column in cursor.description][4:]
-            row = cursor.fetchone()
-        curves = [b""] * len(names) if row is None else row[4:]
-        return {name: np.frombuffer(curve, CURVE) for name, curve in zip(names, curves, strict=True)}
+            row = db.execute(
+                f"SELECT {', '.join(self.curve_names)} FROM evaluations WHERE trial = ? AND replicate = ? AND fold = ?",
+                (number, replicate, fold),
+            ).fetchone()
+        curves = [b""] * len(self.curve_names) if row is None else row
+        return {name: np.frombuffer(curve, CURVE) for name, curve in zip(self.curve_names, curves, strict=True)}
 
     @cached_property
+    def _lane_columns(self) -> tuple[str, ...]:
+        with _reading(self.path) as db:
+            return tuple(column[0] for column in db.execute("SELECT * FROM evaluations LIMIT 0").description)
+
+    @property
     def curve_names(self) -> tuple[str, ...]:
         """The metrics that have learning curves."""
-        with _reading(self.path) as db:
-            return tuple(column[0] for column in db.execute("SELECT * FROM evaluations LIMIT 0").description[4:])
+        return tuple(name for name in self._lane_columns if name not in _OF_LANES and not name.startswith("test_"))
 
     @cached_property
-    def mean_curves(self) -> dict[int, NDArray[np.float64]]:
-        """The mean of the lanes' learning curves, [epochs, metrics], by trial; all are read at the first look."""
-        lanes: dict[int, list[NDArray[np.float64]]] = {}
+    def test_names(self) -> tuple[str, ...]:
+        """The metrics of test rows."""
+        return tuple(name for name in (self.trials[0].metrics if self.trials else ()) if name.startswith("test_"))
+
+    @cached_property
+    def lanes(self) -> dict[int, Sequence[Lane]]:
+        """The lanes of each trial by its id, in the order of replicates and folds; all are read at the first look."""
+        curves, told = len(self.curve_names), "status" in self._lane_columns
+        names = [*self.curve_names, *(name for name in self._lane_columns if name.startswith("test_"))]
+        wanted = ", ".join(["trial", "replicate", "fold", "status" if told else "''", *names])
+        found: dict[int, list[Lane]] = {}
         with _reading(self.path) as db:
-            for number, _, _, _, *curves in db.execute("SELECT * FROM evaluations ORDER BY trial, replicate, fold"):
-                lanes.setdefault(number, []).append(np.stack([np.frombuffer(curve, CURVE) for curve in curves], axis=1))
-        return {number: mean_of(several) for number, several in lanes.items()}
+            rows = db.execute(f"SELECT {wanted} FROM evaluations ORDER BY trial, replicate, fold")
+            for number, replicate, fold, status, *values in rows:
+                curve = np.stack([np.frombuffer(blob, CURVE) for blob in values[:curves]], axis=1)
+                test = np.array(values[curves:], np.float64) if values[curves:] else None  # NULL becomes NaN
+                found.setdefault(number, []).append(Lane(replicate, fold, status, curve, test))
+        if told:
+            return {**found}
+        known = [trial for trial in self.trials if trial.id in found]
+        return {trial.id: as_recorded_before(trial, found[trial.id], self.test_names) for trial in known}
 
     def model_path(self, number: int) -> Path:
         """Return the folder in which a trial's weights are, if they were kept."""
@@ -193,11 +221,15 @@ class StoredRun:
         return prepare(self.dataset(), split=self.request.split, folds=self.request.folds, seed=self.request.seed)
 
     def dataset(self) -> Dataset:
-        """Return the data that the run was trained on, read again from where they came.
+        """Return the data that the run was trained on, read again, at the first call, from where they came.
 
         Raises:
             RequestError: data that were in memory, are gone, or are not the same any more.
         """
+        return self._dataset
+
+    @cached_property
+    def _dataset(self) -> Dataset:
         source = self.request.source
         if source.name is None and source.path is None:
             raise RequestError(f"{self.path} was trained on data in memory, which cannot be read again")
@@ -246,13 +278,14 @@ def load(path: Path | str) -> StoredRun:
         raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
     run = table.get("run", {})
     request = sweepfile.from_table(table)
+    swept = Swept.of(request)
     return StoredRun(
         path=path,
         request=request,
         objective=str(request.objective),
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
-        trials=[_trial(*row) for row in rows],
+        trials=[_trial(swept, *row) for row in rows],
         rules=int(table.get("versions", {}).get("rules", 1)),
         tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,
@@ -260,11 +293,12 @@ def load(path: Path | str) -> StoredRun:
 
 
 def _trial(
-    number: int, status: str, score: float | None, spread: float, epochs: int, seconds: float, metrics: str, config: str
-) -> Trial:
+    swept: Swept, number: int, status: str, score: float | None, spread: float, epochs: int, seconds: float,
+    metrics: str, config: str,
+) -> Trial:  # fmt: skip
     known = {name: float("nan") if value is None else value for name, value in json.loads(metrics).items()}
     own = json.loads(config)
     optimizer = own.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
     values = tuple(own.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
-    return Trial(number, status, score, spread, epochs, seconds, known, values, own)
+    return Trial(number, status, score, spread, epochs, seconds, known, values, own, swept)

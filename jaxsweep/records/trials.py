@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine.outcome import LaneResult
-from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, REGRESSION_LOSSES, Config
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import METRICS, metric_names, sign
+from jaxsweep.spec.swept import Swept
 
 FINISHED = ("completed", "stopped")
-USUAL_LOSSES = (("loss", CLASSIFICATION_LOSSES[0]), ("loss", REGRESSION_LOSSES[0]))
+EVERYTHING = Swept()
 
 
 @dataclass(repr=False)
@@ -35,6 +36,7 @@ class Trial:
     metrics: dict[str, float]
     values: tuple[Any, ...]  # of every hyperparameter, in the order of the table
     later: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters of a run that this version does not know
+    swept: Swept = field(default=EVERYTHING, compare=False)  # what the sweep varied
 
     @property
     def config(self) -> Config:
@@ -44,11 +46,19 @@ class Trial:
             **self.later,
         }
 
+    @property
+    def params(self) -> Config:
+        """Return the hyperparameters that the sweep varied, at their defaults or not: what tells it from other trials.
+
+        Those of its space that are no constants, or that any of its `configs` names; without what is inactive in this
+        config by a condition of the space, and without what has no effect in it, such as momentum under adam.
+        """
+        return self.swept.params(self.config)
+
     def __repr__(self) -> str:
-        config = self.config
-        usual = {name: row.default_for(config["optimizer"]) for name, row in HYPERPARAMETERS.items()}
-        own = {n: v for n, v in config.items() if v != usual.get(n) and (n, v) not in USUAL_LOSSES}
-        return f"Trial({self.id}, {self.status}, score={self.score}, {own})"
+        rounded = {n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in self.params.items()}
+        score = None if self.score is None else float(f"{self.score:.6g}")
+        return f"Trial({self.id}, {self.status}, score={score}, {rounded})"
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of the table that `show` and `to_pandas` give."""
@@ -57,6 +67,7 @@ class Trial:
             "status": self.status,
             "score": np.nan if self.score is None else self.score,
             "epochs_done": self.epochs_done,
+            "spread": self.spread,
             **self.metrics,
             **self.config,
         }
@@ -110,7 +121,10 @@ def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_
     return score if math.isfinite(score) else None
 
 
-def make_trial(number: int, config: Config, lanes: Sequence[LaneResult], columns: Columns, keep_best: bool) -> Trial:
+def make_trial(
+    number: int, config: Config, lanes: Sequence[LaneResult], columns: Columns, keep_best: bool,
+    swept: Swept = EVERYTHING,
+) -> Trial:  # fmt: skip
     """Return the trial that its lanes make: means over them, and a score only if all of them finished."""
     statuses = [lane.status for lane in lanes]
     status = next((s for s in ("failed", "diverged", "stopped") if s in statuses), "completed")
@@ -133,6 +147,7 @@ def make_trial(number: int, config: Config, lanes: Sequence[LaneResult], columns
         seconds=sum(lane.seconds for lane in lanes),
         metrics=metrics,
         values=tuple(config[name] for name in HYPERPARAMETERS),
+        swept=swept,
     )
 
 

@@ -1,12 +1,22 @@
 """What a sweep tells about itself while it runs, and who listens."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Preparing(NamedTuple):
+    """A program that is being made ready to run, by its number in the plan. Times in seconds."""
+
+    number: int  # from 1
+    of: int  # that the plan has
+    expected: float  # it will take in all ...
+    taken: float  # ... and has so far
+    kept: bool  # since an earlier process compiled it, so that it need only be loaded
 
 
 @dataclass
 class Snapshot:
-    """Where a sweep stands. Times in seconds; `busy` is the share of lanes at work that are useful, in [0, 1]."""
+    """Where a sweep stands. Times in seconds; `busy` is the share of lane-steps run that were useful, in [0, 1]."""
 
     requested: int = 0
     finished: int = 0
@@ -18,8 +28,12 @@ class Snapshot:
     objective: str = ""
     best_trial: int | None = None
     best_score: float | None = None
-    best_config: dict[str, Any] = field(default_factory=dict)
+    best_params: dict[str, Any] = field(default_factory=dict)  # what the sweep varied
     programs: int = 0  # compiled so far
+    preparing: tuple[Preparing, ...] = ()
+    training: int = 0  # lanes in training ...
+    depths: tuple[int, ...] = ()  # ... and their numbers of hidden layers
+    interrupted: bool = False  # somebody wants it to end, and it waits for what cannot be stopped, or has ended so
 
 
 class Progress:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from jaxsweep.report.views import short
+from jaxsweep.report.words import short
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.metrics import direction
+from jaxsweep.spec.swept import acts
 
 Row = Mapping[str, Any]
 FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varies
@@ -43,6 +44,9 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
 def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str) -> str:
     """Print rows of trials with the columns that tell them apart; return a remark on columns left out, or "".
 
+    A hyperparameter that does nothing in a trial's config, such as momentum under adam, has an empty cell there, and no
+    column if that is so in all rows.
+
     Args:
         console: where to print.
         rows: the rows to print, as `Trial.row` gives them.
@@ -50,7 +54,7 @@ def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row]
         objective: the metric that `score` is.
         sort: a column to show in any case.
     """
-    columns = _columns(everything, objective, sort)
+    columns = [name for name in _columns(everything, objective, sort) if any(acts(name, row) for row in rows)]
     left_out: list[str] = []
     while len(columns) > 3 and _width(console, _trials(rows, columns)) > console.width:
         spare = next((name for name in columns if name in ("train_loss", "val_loss") and name != sort), columns[-1])
@@ -84,7 +88,7 @@ def _trials(rows: Sequence[Row], columns: Sequence[str]) -> Table:
         text = name in ("status", "width") or (name in HYPERPARAMETERS and HYPERPARAMETERS[name].kind == "choice")
         table.add_column(name, justify="left" if text else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell(name, row[name]) for name in columns))
+        table.add_row(*(cell(name, row[name]) if acts(name, row) else "" for name in columns))
     return table
 
 

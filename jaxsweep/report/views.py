@@ -7,7 +7,6 @@ import copy
 import html
 import sys
 import time
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -17,79 +16,31 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxsweep.report.progress import Progress, Snapshot
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.report.words import activity, best_text, clock_text, rate_text, taken, telling
 
 LINE_SECONDS = 5.0  # between plain lines
 DISPLAY_SECONDS = 0.5  # between two states of a notebook's display
 FRAMES = 5  # a second, of the live view
 
 
-def make_progress(enabled: bool | None = None, varying: Collection[str] | None = None) -> Progress:
-    """Return the view that fits where stderr goes.
-
-    Args:
-        enabled: False for a silent one; None or True for one that shows something.
-        varying: the hyperparameters that the sweep varies, which are all that a config need show; if None, those that
-            are not at their default.
-    """
+def make_progress(enabled: bool | None = None) -> Progress:
+    """Return the view that fits where stderr goes; if `enabled` is False a silent one."""
     if enabled is False:
         return Progress()
     if _in_notebook():
-        return NotebookView(varying)
+        return NotebookView()
     console = Console(stderr=True, highlight=False)
-    return LiveView(console, varying) if console.is_terminal and not console.is_dumb_terminal else LineView(varying)
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else LineView()
 
 
 def _in_notebook() -> bool:
-    """Whether this runs in a notebook's kernel; IPython is asked only if it is there already."""
+    """Whether this runs in a notebook's kernel; IPython is asked only if it is there already.
+
+    Jupyter's own shell, which VS Code runs too, is a ZMQInteractiveShell; Colab's and others' are subclasses of it.
+    """
     ipython = sys.modules.get("IPython")
     shell = getattr(ipython, "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"
-
-
-# --- words shared by all views -----------------------------------------------------------------------------------
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time such as 0:07 or 1:02:45; -:-- while it is unknown."""
-    if seconds is None:
-        return "-:--"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def rate_text(rate: float) -> str:
-    """Return configs a second with as many digits as mean something."""
-    return f"{rate:.0f} configs/s" if rate >= 100 else f"{rate:.2g} configs/s"
-
-
-def short(value: Any) -> str:
-    """Return a hyperparameter's value in few characters."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def telling(config: Mapping[str, Any], varying: Collection[str] | None) -> dict[str, str]:
-    """Return the values of a config that tell it from others, in few characters each."""
-    if varying is None:
-        return {k: short(v) for k, v in config.items() if k in HYPERPARAMETERS and v != HYPERPARAMETERS[k].default}
-    # A config may leave out what is at its default, and what a condition leaves out must not show: a default number
-    # says little, a default choice does.
-    shown = {
-        name: config.get(name, row.default if row.role != "traced" else None) for name, row in HYPERPARAMETERS.items()
-    }
-    return {name: short(value) for name, value in shown.items() if name in varying and value is not None}
-
-
-def best_text(now: Snapshot) -> str:
-    """Return the best score and whose it is."""
-    if now.best_score is None:
-        return "none yet"
-    return f"{now.objective} {now.best_score:.4g} (trial {now.best_trial})"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 # --- a terminal --------------------------------------------------------------------------------------------------
@@ -98,8 +49,8 @@ def best_text(now: Snapshot) -> str:
 class LiveView(Progress):
     """A few lines that redraw themselves; its clock goes on while the sweep compiles and reports nothing."""
 
-    def __init__(self, console: Console, varying: Collection[str] | None = None) -> None:
-        self.console, self.varying = console, varying
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._live: Live | None = None
         self._done = False
         self._now, self._seen = Snapshot(), time.monotonic()
@@ -127,26 +78,29 @@ class LiveView(Progress):
             self._live = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        now, late = self._now, 0.0 if self._done else time.monotonic() - self._seen
-        left = None if now.left is None else max(now.left - late, 0.0)
-        seconds = now.seconds + late
-        yield Group(self._bar(now, left, seconds), self._state(now, seconds), self._best(now))
+        now, late = copy.copy(self._now), 0.0 if self._done else time.monotonic() - self._seen
+        now.left = None if now.left is None else max(now.left - late, 0.0)
+        now.seconds += late
+        lines: list[Table | Text] = [self._bar(now), self._state(now), self._best(now)]
+        if not self._done:
+            style = "yellow" if now.interrupted else "dim"
+            lines.insert(1, Text(activity(now), style=style, no_wrap=True, overflow="ellipsis"))
+        yield Group(*lines)
 
-    def _bar(self, now: Snapshot, left: float | None, seconds: float) -> Table:
+    def _bar(self, now: Snapshot) -> Table:
         done = self._done or now.finished >= now.requested
         line = Table.grid(padding=(0, 2), expand=True)
         line.add_column(ratio=1)
         for _ in range(3):
             line.add_column(justify="right", no_wrap=True)
         rate = rate_text(now.rate) if now.finished else ""
-        bar = ProgressBar(total=max(now.requested, 1), completed=now.finished, pulse=now.finished == 0 and not done)
-        clock = Text(f"{duration(seconds)} taken" if done else f"{duration(left)} left", style="cyan")
+        waits = now.finished == 0 and not done
+        bar = ProgressBar(total=max(now.requested, 1), completed=now.finished, pulse=waits)
+        clock = Text(taken(now) if self._done else clock_text(now), style="yellow" if now.interrupted else "cyan")
         line.add_row(bar, f"{now.finished}/{now.requested} trials", Text(rate, style="green"), clock)
         return line
 
-    def _state(self, now: Snapshot, seconds: float) -> Text:
-        if now.finished == 0 and not self._done:
-            return Text(f"compiling the first programs, {duration(seconds)} so far", style="dim")
+    def _state(self, now: Snapshot) -> Text:
         text = Text()
         text.append(f"lanes busy {now.busy:.0%}")
         text.append(f"  ·  {now.programs} program{'s' * (now.programs != 1)}")
@@ -158,7 +112,7 @@ class LiveView(Progress):
         text.append(best_text(now), style="bold" if now.best_score is not None else "dim")
         if now.best_score is None:
             return text
-        for name, value in telling(now.best_config, self.varying).items():
+        for name, value in telling(now.best_params).items():
             text.append(f"  {name}=", style="dim")  # one word, so that a line never breaks inside it
             text.append(value)
         return text
@@ -168,10 +122,11 @@ class LiveView(Progress):
 
 
 class LineView(Progress):
-    """A line on stderr every few seconds, for log files."""
+    """A line on stderr every few seconds, for log files; at once what the first program takes, and an interrupt."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._told: set[str] = set()
 
     def start(self, snapshot: Snapshot) -> None:
         """Say what is to be done."""
@@ -179,10 +134,16 @@ class LineView(Progress):
         self._print(f"{snapshot.requested} trials, objective {snapshot.objective}")
 
     def update(self, snapshot: Snapshot) -> None:
-        """Print a line if the last one is some seconds old."""
-        if time.monotonic() - self._last >= LINE_SECONDS:
+        """Print a line if the last one is some seconds old, or if there is news that cannot wait."""
+        news = "interrupted" if snapshot.interrupted else "compiling" if snapshot.preparing else None
+        if news is not None and news not in self._told:
+            self._told.add(news)
             self._last = time.monotonic()
-            self._print(f"{self._line(snapshot)}, {duration(snapshot.left)} left")
+            self._print(activity(snapshot) + ("" if snapshot.interrupted else f"; {clock_text(snapshot)}"))
+        elif time.monotonic() - self._last >= LINE_SECONDS:
+            self._last = time.monotonic()
+            said = self._line(snapshot) if snapshot.finished else f"0/{snapshot.requested} trials"
+            self._print(f"{said}, {activity(snapshot)}; {clock_text(snapshot)}")
 
     def message(self, text: str) -> None:
         """Print a sentence."""
@@ -190,8 +151,8 @@ class LineView(Progress):
 
     def close(self, snapshot: Snapshot) -> None:
         """Print the last state."""
-        self._print(f"{self._line(snapshot)}, {duration(snapshot.seconds)} taken")
-        config = telling(snapshot.best_config, self.varying)
+        self._print(f"{self._line(snapshot)}, {taken(snapshot)}")
+        config = telling(snapshot.best_params)
         if config and snapshot.best_score is not None:
             self._print("best config: " + " ".join(f"{name}={value}" for name, value in config.items()))
 
@@ -211,9 +172,10 @@ class LineView(Progress):
 class NotebookView(Progress):
     """A progress bar and a few numbers in the cell's output, replaced in place."""
 
-    def __init__(self, varying: Collection[str] | None = None) -> None:
-        self.varying, self._last = varying, 0.0
+    def __init__(self) -> None:
+        self._last = 0.0
         self._handle: Any = None
+        self._seen = (False, False)  # an interrupt, a program: what is shown at once
 
     def start(self, snapshot: Snapshot) -> None:
         """Show the first state."""
@@ -223,8 +185,10 @@ class NotebookView(Progress):
         self._handle = display(HTML(self._html(snapshot)), display_id=True)  # type: ignore[no-untyped-call]
 
     def update(self, snapshot: Snapshot) -> None:
-        """Replace what is shown, if that is not too fresh."""
-        if time.monotonic() - self._last >= DISPLAY_SECONDS:
+        """Replace what is shown, if that is not too fresh or there is news that cannot wait."""
+        news = snapshot.interrupted, bool(snapshot.preparing)
+        if news != self._seen or time.monotonic() - self._last >= DISPLAY_SECONDS:
+            self._seen = news
             self._show(snapshot, done=False)
 
     def message(self, text: str) -> None:
@@ -245,11 +209,15 @@ class NotebookView(Progress):
             self._handle.update(HTML(self._html(snapshot, done)))  # type: ignore[no-untyped-call]
 
     def _html(self, now: Snapshot, done: bool = False) -> str:
-        clock = f"{duration(now.seconds)} taken" if done else f"{duration(now.left)} left"
-        numbers = [f"{now.finished}/{now.requested} trials", rate_text(now.rate), clock, f"lanes busy {now.busy:.0%}"]
+        clock = taken(now) if done else clock_text(now)
+        rate = [rate_text(now.rate)] if now.finished else []
+        numbers = [f"{now.finished}/{now.requested} trials", *rate, clock, f"lanes busy {now.busy:.0%}"]
         numbers.append(f"{now.diverged} diverged")
-        known = telling(now.best_config, self.varying) if now.best_score is not None else {}
+        known = telling(now.best_params) if now.best_score is not None else {}
         config = " ".join(f"{name}={value}" for name, value in known.items())
         best = f"best so far: <b>{html.escape(best_text(now))}</b> {html.escape(config)}"
-        bar = f'<progress value="{now.finished}" max="{max(now.requested, 1)}" style="width: 20em"></progress>'
-        return f"<div>{bar} {' · '.join(numbers)}<br>{best}</div>"
+        # Without a value the bar moves by itself, while nothing has finished.
+        value = f'value="{now.finished}" ' if now.finished or done else ""
+        bar = f'<progress {value}max="{max(now.requested, 1)}" style="width: 20em"></progress>'
+        doing = "" if done else f"<br>{html.escape(activity(now))}"
+        return f"<div>{bar} {' · '.join(numbers)}{doing}<br>{best}</div>"

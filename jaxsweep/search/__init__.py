@@ -13,6 +13,7 @@ from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
+from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
@@ -34,8 +35,8 @@ def options(name: str) -> dict[str, Any]:
 
 def searcher_class(name: str) -> type[Searcher]:
     """Return the class of searcher `name`, or raise RequestError that suggests the nearest known name."""
-    if name not in SEARCHERS:
-        raise RequestError(f"unknown searcher {name!r}{suggestion(str(name), SEARCHERS)}")
+    if not isinstance(name, str) or name not in SEARCHERS:
+        raise RequestError(f"unknown searcher {shown(name)}{suggestion(str(name)[:100], SEARCHERS)}")
     return SEARCHERS[name]
 
 

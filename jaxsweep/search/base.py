@@ -11,11 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxsweep.errors import RequestError
+from jaxsweep.spec import arguments
+from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import DIRECTIONS, Direction
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
+
+MOST = 2**31  # configs of one `ask`
 
 
 class Searcher(ABC):
@@ -34,8 +38,10 @@ class Searcher(ABC):
     """One line for the table of searchers."""
 
     def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
-        if direction not in DIRECTIONS:
-            raise RequestError(f"direction = {direction!r} is not legal: it must be maximize or minimize")
+        if space is not None and not isinstance(space, Space):
+            raise RequestError(f"space = {shown(space)} is not legal: it must be a js.Space")
+        if not isinstance(direction, str) or direction not in DIRECTIONS:
+            raise RequestError(f"direction = {shown(direction)} is not legal: it must be maximize or minimize")
         self._space = space
         self.seed = check_seed(seed)
         self.direction: Direction = direction
@@ -60,8 +66,8 @@ class Searcher(ABC):
 
     def ask(self, n: int) -> list[Config]:
         """Return up to `n` more configs; fewer when the searcher runs out, none when it is done."""
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise RequestError(f"ask({n!r}) is not legal: the number of configs must be an integer >= 0")
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 <= n < MOST:
+            raise RequestError(f"ask({shown(n)}) is not legal: the number of configs must be an integer in [0, {MOST})")
         left = int(n) if self.total is None else min(int(n), self.total - self.asked)
         configs = self._propose(left) if left else []
         self.asked += len(configs)
@@ -69,7 +75,7 @@ class Searcher(ABC):
 
     def tell(self, configs: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
         """Report the scores of configs, asked for or not, in any order; a NaN score is a failed trial."""
-        values = np.array([float(score) for score in scores], dtype=np.float64)
+        values, configs = arguments.scores(scores), arguments.configs(configs)
         if len(configs) != len(values):
             raise RequestError(f"{len(values)} scores for {len(configs)} configs: there must be one for each")
         merit = values if self.direction == "maximize" else -values

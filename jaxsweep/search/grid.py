@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
-from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.base import Searcher
 from jaxsweep.search.permutation import LARGEST, permuted
+from jaxsweep.spec import arguments
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Codes, Int
 from jaxsweep.spec.hyperparameters import Config
@@ -18,6 +19,7 @@ from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
 _LARGEST_LIST = 10**6  # combinations of parents
+MOST_LEVELS = 10**6  # of one range
 
 
 class Grid(Searcher):
@@ -41,7 +43,7 @@ class Grid(Searcher):
         self, space: Space | None, *, resolution: int = 5, seed: int = 0, direction: Direction = "maximize"
     ) -> None:
         super().__init__(space, seed=seed, direction=direction)
-        self.resolution = whole("resolution", resolution, 2)
+        self.resolution = arguments.whole("resolution", resolution, 2, MOST_LEVELS)
         self._levels = {name: self._codes(name) for name in self.space.columns}
         self._parents = {parent for entry in self.space.entries.values() for parent in parents(entry)}
         self._rows = self._combinations()  # position of each parent's level, [rows]; -1 where inactive
@@ -69,7 +71,7 @@ class Grid(Searcher):
 
     def remainder(self, asked: int) -> str | None:
         """Return a sentence on the points that are not tried if `asked` are asked for, or None."""
-        if asked >= self._total:
+        if arguments.whole("asked", asked) >= self._total:
             return None
         left = self._total - asked
         return f"the grid has {self._total} points, {asked} asked for: {left} {'is' if left == 1 else 'are'} not tried"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, LogUniform, Uniform, hashable, plain
 from jaxsweep.spec.hyperparameters import lookup
 
@@ -27,7 +28,10 @@ def checked_conditions(entries: dict[str, Distribution]) -> dict[str, Distributi
     checked: dict[str, Distribution] = {}
     for name, entry in entries.items():
         unchecked: Any = entry  # each distribution is a dataclass, which their base class cannot say
-        checked[name] = replace(unchecked, when=_checked_when(name, entry.when, entries)) if entry.when else entry
+        if entry.when is None:
+            checked[name] = entry
+        else:
+            checked[name] = replace(unchecked, when=_checked_when(name, entry.when, entries))
     evaluation_order(checked)
     for name in checked:
         for parent, allowed in requirements(checked, name).items():
@@ -41,7 +45,7 @@ def checked_conditions(entries: dict[str, Distribution]) -> dict[str, Distributi
 
 def _checked_when(name: str, when: Any, entries: Entries) -> dict[str, tuple[Any, ...]]:
     if not isinstance(when, Mapping):
-        raise RequestError(f"{name}: when = {when!r} is not a condition: it must be like {{'optimizer': 'sgd'}}")
+        raise RequestError(f"{name}: when = {shown(when)} is not a condition: it must be like {{'optimizer': 'sgd'}}")
     checked = {parent: _checked_values(name, parent, values, entries) for parent, values in when.items()}
     return {parent: checked[parent] for parent in entries if parent in checked}
 

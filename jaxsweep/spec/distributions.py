@@ -77,7 +77,7 @@ class Distribution(ABC):
 
     def _repr(self, *arguments: str) -> str:
         when = condition_dict(self.when) if isinstance(self.when, Mapping) else self.when
-        shown = [*arguments, f"when={when!r}"] if when else list(arguments)
+        shown = list(arguments) if when is None else [*arguments, f"when={when!r}"]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     @abstractmethod

@@ -10,12 +10,14 @@ a sweep in which nobody uses it compiles nothing for it.
 
 import math
 import struct
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxsweep.data.labels import Task
 from jaxsweep.errors import RequestError, meant, suggestion
+from jaxsweep.spec.arguments import shown
 
 Role = Literal["structural", "categorical", "traced"]
 Kind = Literal["float", "int", "bool", "choice", "widths", "batch"]
@@ -119,7 +121,7 @@ class Hyperparameter:
         return self._number(value)
 
     def _number(self, value: Any) -> float | None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
             return None
         if self.low is not None and (value < self.low or (self.open_low and value == self.low)):
             return None
@@ -140,7 +142,7 @@ def _nearest(single: float) -> str:
 def _integer(value: Any, low: float | None, high: float | None) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    if not math.isfinite(value) or value != int(value):
+    if not abs(value) <= sys.float_info.max or value != int(value):
         return None
     if (low is not None and value < low) or (high is not None and value > high):
         return None
@@ -292,8 +294,8 @@ def lookup(name: str) -> Hyperparameter:
     """Return the row called `name`, or raise RequestError that suggests the nearest known name."""
     row = HYPERPARAMETERS.get(name)
     if row is None:
-        hint = meant(ELSEWHERE.get(name)) or suggestion(name, HYPERPARAMETERS)
-        raise RequestError(f"unknown hyperparameter {name!r}{hint}")
+        hint = meant(ELSEWHERE.get(name)) or suggestion(str(name)[:100], HYPERPARAMETERS)
+        raise RequestError(f"unknown hyperparameter {shown(name)}{hint}")
     return row
 
 

@@ -10,6 +10,7 @@ from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError
+from jaxsweep.spec.arguments import flag, shown
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
@@ -67,10 +68,9 @@ class Request:
         for name in ("search", "objective"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
-        if self.keep_weights not in KEEP_WEIGHTS:
-            raise RequestError(f"keep_weights = {self.keep_weights!r} is not legal: it must be one of last, best")
-        if not isinstance(self.train_metrics, bool):
-            raise RequestError(f"train_metrics = {self.train_metrics!r} is not legal: it must be true or false")
+        if not isinstance(self.keep_weights, str) or self.keep_weights not in KEEP_WEIGHTS:
+            raise RequestError(f"keep_weights = {shown(self.keep_weights)} is not legal: it must be one of last, best")
+        object.__setattr__(self, "train_metrics", flag("train_metrics", self.train_metrics))
 
 
 def _at_least(name: str, value: Any, low: int) -> int | None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.spec import toml
+from jaxsweep.spec import arguments, instead, toml
+from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.conditions import check_width_lists, checked_conditions, evaluation_order, parents
 from jaxsweep.spec.distributions import (
     Choice,
@@ -34,6 +35,7 @@ __all__ = ["Choice", "Constant", "Distribution", "Int", "LogUniform", "Space", "
 
 _ABSENT: Any = object()
 _LARGEST_INT = 2**31
+LONGEST = 600  # characters of an entry in the repr of a space
 
 
 class Space:
@@ -53,6 +55,9 @@ class Space:
         ordered = [name for name in HYPERPARAMETERS if name in rows]
         checked = checked_conditions({name: _checked(rows[name], entries[name]) for name in ordered})
         check_width_lists(checked)
+        widths = entries.get("width")
+        if isinstance(widths, (list, tuple)) and len(widths) > 1 and "depth" not in entries:
+            instead.warn_of_widths(widths)
         self._entries = checked
         self._order = evaluation_order(checked)
         varied = [name for name in checked if not isinstance(checked[name], Constant)]
@@ -65,15 +70,20 @@ class Space:
     @classmethod
     def from_mapping(cls, entries: Mapping[str, Any]) -> "Space":
         """Return the space of `entries`: distributions or plain values by name."""
-        unknown = next((name for name in entries if not isinstance(name, str)), None)
-        if unknown is not None:
-            raise RequestError(f"unknown hyperparameter {unknown!r}: a name must be a string")
+        if not isinstance(entries, Mapping):
+            raise RequestError(f"space = {shown(entries)} is not a space: it must be a dict, such as {{'depth': 2}}")
+        for name in entries:
+            if not isinstance(name, str):
+                raise RequestError(f"unknown hyperparameter {shown(name)}: a name must be a string")
         return cls(**entries)
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> "Space":
         """Return the space of a parsed [space] table, such as `{"depth": {"int": [1, 3]}, "epochs": 20}`."""
-        return cls.from_mapping(toml.parse(table))
+        entries = toml.parse(table)
+        if isinstance(entries.get("width"), list):
+            entries["width"] = Constant(entries["width"])  # beside the forms of TOML it is plain what a list means
+        return cls.from_mapping(entries)
 
     def toml_lines(self) -> list[str]:
         """Return the [space] section of a sweep file, a line for each entry, without the header."""
@@ -96,7 +106,11 @@ class Space:
 
     def sample(self, rng: np.random.Generator, n: int) -> list[Config]:
         """Return `n` random configs; drawing n, then m, gives the same as drawing n + m."""
-        return self.from_unit(rng.random((n, self.dimensions)))
+        if not isinstance(rng, np.random.Generator):
+            raise RequestError(
+                f"rng = {shown(rng)} is not legal: it must be a generator, as np.random.default_rng gives"
+            )
+        return self.from_unit(rng.random((arguments.whole("n", n, most=2**31), self.dimensions)))
 
     def from_unit(self, u: NDArray[np.float64]) -> list[Config]:
         """Return the config at each point `u` [n, dimensions] of the unit cube.
@@ -104,7 +118,7 @@ class Space:
         Coordinates of inactive entries are ignored, and may be NaN.
 
         Raises:
-            ValueError: another shape, or a coordinate of an active entry outside [0, 1].
+            RequestError: another shape, or a coordinate of an active entry outside [0, 1].
         """
         codes, active = self._decide(u)
         columns = [entry.values_from_codes(codes[name]) for name, entry in self._entries.items()]
@@ -120,7 +134,7 @@ class Space:
         Two points snap to the same one if they are the same config.
         """
         codes, active = self._decide(u)
-        snapped = np.full((len(u), self.dimensions), np.nan)
+        snapped = np.full((len(active[self._order[0]]), self.dimensions), np.nan)
         for name, column in self._columns.items():
             on = active[name]
             snapped[on, column] = self._entries[name].unit_from_codes(codes[name][on])
@@ -128,16 +142,16 @@ class Space:
 
     def _decide(self, u: NDArray[np.float64]) -> tuple[dict[str, Codes], dict[str, NDArray[np.bool_]]]:
         """Return, by name, the codes [n] at the points `u` [n, dimensions] and where each entry is active [n]."""
-        u = np.asarray(u, dtype=np.float64)
+        u = arguments.floats("u", u)
         if u.ndim != 2 or u.shape[1] != self.dimensions:
-            raise ValueError(f"u has the shape {u.shape}: it must be [n, {self.dimensions}]")
+            raise RequestError(f"u has the shape {u.shape}: it must be [n, {self.dimensions}]")
         codes: dict[str, Codes] = {}
         active: dict[str, NDArray[np.bool_]] = {}
         for name in self._order:
             on = self._active(name, codes, active, len(u))
             column = u[:, self._columns[name]] if name in self._columns else np.full(len(u), 0.5)
             if not ((column[on] >= 0) & (column[on] <= 1)).all():
-                raise ValueError(f"u has a coordinate of {name} outside [0, 1]")
+                raise RequestError(f"u has a coordinate of {name} outside [0, 1]")
             codes[name] = self._entries[name].codes_from_unit(np.where(on, column, 0.5))
             active[name] = on
         return codes, active
@@ -151,6 +165,7 @@ class Space:
         Raises:
             RequestError: a value that its entry cannot have.
         """
+        configs = arguments.configs(configs)
         codes: dict[str, Codes] = {}
         active: dict[str, NDArray[np.bool_]] = {}
         u = np.full((len(configs), self.dimensions), np.nan)
@@ -169,7 +184,7 @@ class Space:
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise RequestError if `config` is not a point of the space."""
-        for name in config:
+        for name in arguments.config("config", config):
             if name not in self._entries:
                 raise RequestError(f"{name!r} is not in the space{suggestion(str(name), self._entries)}")
         for name in self._order:
@@ -215,12 +230,19 @@ class Space:
             name: repr(plain(entry.value)) if isinstance(entry, Constant) and not entry.when else repr(entry)
             for name, entry in self._entries.items()
         }
-        return "Space(\n" + "".join(f"    {name}={text},\n" for name, text in plainly.items()) + ")"
+        return "Space(\n" + "".join(f"    {name}={_short(text)},\n" for name, text in plainly.items()) + ")"
+
+
+def _short(text: str) -> str:
+    """Return an entry's text, without its middle if it lists a great many values."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 
 def _checked(row: Hyperparameter, entry: Any) -> Distribution:
     """Return `entry` as a distribution whose values are legal for `row` and have their plain types."""
     if not isinstance(entry, Distribution):
+        if (distribution := instead.meant(row, entry)) is not None:
+            raise RequestError(f"{row.name} = {entry!r} is not a single value: use {distribution}")
         entry = Constant(entry)
     if isinstance(entry, Choice):
         return _checked_choice(row, entry)
@@ -258,10 +280,10 @@ def _checked_int(row: Hyperparameter, entry: Int) -> Int:
     low, high = int(entry.low), int(entry.high)
     if low > high:
         raise RequestError(f"{row.name} = {entry!r} is an empty range: the first end must not exceed the second")
+    if not isinstance(entry.log, bool):
+        raise RequestError(f"{row.name}: log = {shown(entry.log)} is not legal: it must be true or false")
     if entry.log and low < 1:
         raise RequestError(f"{row.name} = {entry!r} is a log range that reaches zero: it must start at 1 or above")
-    if not isinstance(entry.log, bool):
-        raise RequestError(f"{row.name}: log = {entry.log!r} is not legal: it must be true or false")
     return replace(entry, low=low, high=high)
 
 

@@ -45,7 +45,7 @@ def parse(table: Mapping[str, Any]) -> dict[str, Any]:
 def _entry(name: str, form: Mapping[str, Any]) -> Distribution:
     for key in form:
         if key not in _KEYS:
-            raise RequestError(f"{name}: unknown key {key!r}{suggestion(key, _KEYS)}")
+            raise RequestError(f"{name}: unknown key {key!r}{suggestion(str(key), _KEYS)}")
     kinds = [key for key in _KINDS if key in form]
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none of the forms"

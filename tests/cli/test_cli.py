@@ -49,7 +49,8 @@ def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> Non
         "iterations",
     ]  # fmt: skip
     assert (last["run"], last["status"], last["objective"]) == (str(out), "completed", "val_accuracy")
-    assert last["trials"] == {"requested": 6, "completed": 6, "stopped": 0, "diverged": 0, "failed": 0}
+    counts = {"requested": 6, "finished": 6, "recorded": 6, "completed": 6, "stopped": 0, "diverged": 0, "failed": 0}
+    assert last["trials"] == counts
     assert set(last["best"]) == {"trial", "score", "config", "metrics"}
     assert list(last["best"]["config"]) == list(HYPERPARAMETERS)
     assert set(last["seconds"]) == {"total", "compile", "train", "host"}
@@ -246,7 +247,7 @@ class _Killer(Progress):
         self.number, self.sent = number, False
 
     def update(self, snapshot: Snapshot) -> None:
-        if not self.sent:
+        if not self.sent and snapshot.finished:
             self.sent = True
             os.kill(os.getpid(), self.number)
 
@@ -258,12 +259,31 @@ def test_an_interrupted_run_keeps_what_has_finished(
     before = signal.getsignal(signal.SIGTERM)
     argv = ["run", "--data", "iris", "--trials", "5000", *SETS, "--out", str(tmp_path / "r"), "--format", "json"]
     assert main(argv) == 143
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    printed = capsys.readouterr()
+    last = json.loads(printed.out.splitlines()[-1])
     assert last["status"] == "interrupted"
     done = last["trials"]["completed"]
     assert 1 <= done < 5000
+    assert done == last["trials"]["finished"] == last["trials"]["recorded"]
+    assert f": {done} of 5000 trials finished ({done} completed), and {done} are recorded in " in printed.err
     assert len(json.loads(ok("show", tmp_path / "r", "--format", "json"))) == done
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_interrupt_does_not_wait_for_a_compilation(tmp_path: Path) -> None:
+    """Nor does the process end otherwise than by its exit code, though a thread is still within XLA."""
+    sets = ["--set", "depth=6", "--set", "width=32", "--set", "epochs=9"]
+    command = [sys.executable, "-m", "jaxsweep", "run", "--data", "iris", *sets, "--out", str(tmp_path / "r")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = []
+        for word in ("compiling program 1 of 1", "waiting for the program being compiled"):
+            said.append(next(line for line in process.stderr if word in line))
+            process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert said[1].startswith("interrupted: keeping what has finished")
+    assert "0 of 256 trials finished, and 0 are recorded in" in rest
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -62,7 +62,7 @@ def test_names_that_are_numbers_are_refused_where_they_do_not_fit(tmp_path: Path
     twice = write(tmp_path / "twice.csv", ["2000", "2001", "2001", "2002"], NUMBERS)
     assert "column name '2001' occurs twice in twice.csv" in refused(capsys, "predict", model, twice)
     less = write(tmp_path / "less.csv", ["2000", "2001"], NUMBERS[:, :2])
-    assert "input column '2002' is not in the data" in refused(capsys, "predict", model, less)
+    assert "input column '2002' is not in less.csv" in refused(capsys, "predict", model, less)
     none = write(tmp_path / "none.csv", YEARS[:3], [])
     assert "zero rows below its header" in refused(capsys, "predict", model, none)
 

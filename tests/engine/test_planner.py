@@ -101,3 +101,12 @@ def test_the_grid_of_a_tabular_benchmark_is_planned_quickly_into_few_programs() 
     )
     plan = make_plan(configs, SIZES)
     assert 3 <= plan.programs < 150
+
+
+def test_a_plan_says_of_itself_what_counts() -> None:
+    """Not which of many thousand configs are in which bucket."""
+    plan = make_plan(_resolved([{"depth": 1 + number % 2} for number in range(3000)]), SIZES)
+    assert repr(plan).startswith("Plan(3000 lanes, 2 programs, 0% padding, about ")
+    assert len(repr(plan)) < 100
+    assert len(repr(plan.buckets)) < 1000
+    assert repr(plan) in plan._repr_html_()

@@ -1,6 +1,6 @@
 """What programs are compiled with, and what needs no program of its own."""
 
-from typing import Any
+from typing import Any, cast
 
 import chex
 import numpy as np
@@ -48,3 +48,19 @@ def _anything(rng: np.random.Generator) -> dict[str, Any]:
     config["loss"] = str(rng.choice(["cross_entropy", "focal"]))
     config["learning_rate"] = float(10 ** rng.uniform(-4, -1))
     return config
+
+
+def test_programs_beyond_the_bound_are_forgotten_the_least_recently_used_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs.clear()
+    monkeypatch.setattr(programs, "KEPT", 2)
+    marks: list[Any] = ["a", "b", "c"]
+    programs._keep("first", None, marks[0])
+    programs._keep("second", None, marks[1])
+    assert programs._known("first", None) is marks[0]
+    programs._keep("third", None, marks[2])
+    found: list[Any] = [programs._known(key, None) for key in ("first", "second", "third")]
+    assert found == ["a", None, "c"]
+    programs._keep("third", cast(Any, "another device"), marks[1])  # devices of a program count as one
+    assert programs._known("first", None) is marks[0]
+    assert not programs._locks
+    programs.clear()

@@ -1,5 +1,6 @@
 """In which order lanes train, who compiles first, and what a lane takes into its program."""
 
+import sys
 import threading
 from typing import Any
 
@@ -9,7 +10,7 @@ from parity import ONE_PROGRAM, SEED, three_classes
 
 from jaxsweep.engine import programs
 from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.engine import SWITCH_SECONDS, Engine, _Switching
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.network.train import Lane
@@ -130,3 +131,23 @@ def test_lanes_hold_the_values_of_their_configs() -> None:
     np.testing.assert_allclose(lanes.h["learning_rate"], [0.01, 0.5, 0])
     np.testing.assert_array_equal(lanes.epochs, [4, 4, 0])
     np.testing.assert_array_equal(lanes.epoch_steps, [5, 5, 0])
+
+
+def test_the_switch_interval_is_as_before_when_the_last_engine_ends() -> None:
+    before, switching = sys.getswitchinterval(), _Switching()
+    first = switching.often()
+    first.__enter__()
+
+    def second() -> None:
+        with switching.often():
+            first.__exit__(None, None, None)  # not the one that came last
+            assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        second()
+    assert sys.getswitchinterval() == before
+    with switching.often():
+        sys.setswitchinterval(0.02)  # somebody else's
+    assert sys.getswitchinterval() == pytest.approx(0.02)
+    sys.setswitchinterval(before)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ import jaxsweep as js
 from jaxsweep.data import prepare
 from jaxsweep.network import mlp
 from jaxsweep.network.reference import MLP
-from jaxsweep.records import model
+from jaxsweep.records import forward, model
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 ACTIVATIONS = HYPERPARAMETERS["activation"].choices
@@ -101,17 +102,55 @@ def test_a_folder_and_numpy_are_enough_to_predict(result: js.Result, tmp_path: P
     assert names == {f"{layer}/{kind}" for layer in layers for kind in ("kernel", "bias")} | norms
 
 
+@pytest.mark.parametrize("number", range(len(CONFIGS)), ids=[f"{c['activation']}-{c['norm']}" for c in CONFIGS])
+def test_hidden_layers_and_the_pure_function_are_those_of_the_network(result: js.Result, number: int) -> None:
+    network, frame = result.model(number), raw_frame()
+    x, given = network.features(frame), network.predict_proba(frame)
+    hidden = network.activations(frame)
+    assert [layer.shape for layer in hidden] == [(120, 6), (120, 6)]
+    outputs = hidden[-1] @ network.params["output"]["kernel"] + network.params["output"]["bias"]
+    np.testing.assert_array_equal(outputs.argmax(axis=1), given.argmax(axis=1))
+    np.testing.assert_allclose(jax.nn.softmax(outputs), given, rtol=0, atol=1e-5)
+    if network.config["norm"] == "none":
+        z = x @ network.params["hidden_0"]["kernel"] + network.params["hidden_0"]["bias"]
+        by_hand = textbook.ACTIVATIONS[network.config["activation"]](z, 0.2)
+        np.testing.assert_allclose(hidden[0], by_hand, rtol=1e-6, atol=1e-7)
+    pure = network.apply(network.params, x)
+    assert isinstance(pure, jax.Array)
+    np.testing.assert_allclose(pure, given, rtol=0, atol=1e-5)
+
+
+def test_the_pure_function_can_be_compiled_mapped_and_differentiated(result: js.Result) -> None:
+    network = result.model(CONFIGS.index({**SHAPE, "activation": "tanh", "norm": "batch", "negative_slope": 0.2}))
+    x = network.features(raw_frame(9))
+    given = network.apply(network.params, x)
+    np.testing.assert_allclose(jax.jit(network.apply)(network.params, x), given, rtol=1e-5)
+    one_by_one = jax.vmap(network.apply, in_axes=(None, 0))(network.params, x)
+    np.testing.assert_allclose(one_by_one, given, rtol=1e-5)
+
+    def confidence(params: Any, x: Any) -> Any:
+        return jnp.log(network.apply(params, x)[:, 0]).sum()
+
+    slopes = jax.grad(confidence, argnums=(0, 1))(network.params, x)
+    shapes = {layer: {name: array.shape for name, array in values.items()} for layer, values in network.params.items()}
+    assert jax.tree.map(np.shape, slopes[0]) == shapes
+    step = np.zeros_like(x)
+    step[3, 1] = 1e-4
+    up, down = (np.log(network.predicted(at)[1][:, 0]).sum() for at in (x + step, x - step))
+    assert slopes[1][3, 1] == pytest.approx((up - down) / 2e-4, rel=1e-3)
+
+
 def test_the_validation_accuracy_is_that_of_the_exported_network(result: js.Result, labels: list[str]) -> None:
     data = prepare(js.Dataset.from_arrays(raw_frame(), labels))
     trial = result.best
     network = result.model(trial.id)
-    outputs = model.forward(network.config, network.params, network.stats, data.x[0][data.val[0]])
+    outputs = forward.forward(network.config, network.params, network.stats, data.x[0][data.val[0]])
     accuracy = np.mean(outputs.argmax(axis=1) == data.y[0][data.val[0]])
     assert accuracy == pytest.approx(trial.score)
 
 
 def test_the_epsilon_is_that_of_training() -> None:
-    assert model.NORM_EPSILON == mlp.NORM_EPSILON
+    assert forward.NORM_EPSILON == mlp.NORM_EPSILON
 
 
 def test_predictions_have_the_labels_type(result: js.Result) -> None:
@@ -137,6 +176,8 @@ def test_regression_predicts_in_units_of_the_target(tmp_path: Path) -> None:
     assert predicted.dtype == np.float64
     assert np.abs(predicted - y).mean() < 0.2 * y.std()
     np.testing.assert_array_equal(predicted, network.predict(frame))
+    np.testing.assert_allclose(loaded.apply(loaded.params, loaded.features(frame)), predicted, rtol=1e-5)
+    assert loaded.activations(frame) == []  # a linear model
     document = json.loads((tmp_path / "m" / "model.json").read_text())
     assert set(document) == {"task", "config", "header", "inputs", "target"}
     assert document["header"] is True

@@ -108,6 +108,8 @@ class Reader(Progress):
         self.curves: list[int] = []  # and learning curves
 
     def update(self, snapshot: Snapshot) -> None:
+        if snapshot.finished == len(self.reported):
+            return  # nothing has finished since
         with closing(reader(self.run)) as db:
             self.committed.append(len(trials(db)))
             self.curves.append(db.execute("SELECT count(*) FROM evaluations").fetchone()[0])
@@ -185,9 +187,9 @@ def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: 
 
 def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "run", "[space]\nepochs = 1\n", ("train_loss", "val_loss"))) as store:
-        assert store._db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
         store.record([finished(0)])
         assert [trial.id for trial in load(tmp_path / "run").trials] == [0]
-        store._db.execute("PRAGMA user_version = 2")
-    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 2: this one reads up to format 1"):
+        store._db.execute("PRAGMA user_version = 3")
+    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 3: this one reads up to format 2"):
         load(tmp_path / "run")

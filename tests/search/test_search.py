@@ -173,7 +173,7 @@ class TestRegistry:
         ("name", "settings", "words"),
         [
             ("grid", {"resolutoin": 3}, "unknown option 'resolutoin' of searcher 'grid'; did you mean 'resolution'?"),
-            ("grid", {"resolution": 1}, "resolution = 1 is not legal: it must be an integer >= 2"),
+            ("grid", {"resolution": 1}, "resolution = 1 is not legal: it must be an integer in [2, 1000000]"),
             ("evolution", {"population": 2.5}, "population = 2.5 is not legal: it must be an integer >= 2"),
             ("random", {"population": 9}, "unknown option 'population' of searcher 'random'; it has none"),
         ],

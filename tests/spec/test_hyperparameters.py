@@ -83,8 +83,6 @@ def test_contradictions_are_refused() -> None:
         lookup("learning_rat")
     with pytest.raises(RequestError, match="does not fit regression"):
         resolve({"loss": "focal"}, "regression", 100)
-    with pytest.raises(RequestError, match="exceeds the 100 training rows"):
-        resolve({"batch_size": 101}, "classification", 100)
     with pytest.raises(RequestError, match="has 2 entries for depth = 3"):
         resolve({"width": [3, 4], "depth": 3}, "classification", 100)
     with pytest.raises(RequestError, match="needs image-shaped inputs"):

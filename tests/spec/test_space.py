@@ -161,9 +161,9 @@ class TestWidthLists:
             assert not isinstance(full["width"], list) or len(full["width"]) == full["depth"]
 
     def test_lists_are_not_shared(self) -> None:
-        first, second = Space(width=[64, 32]).sample(np.random.default_rng(0), 2)
+        first, second = Space(width=[64, 32], depth=2).sample(np.random.default_rng(0), 2)
         first["width"].append(1)
-        assert second == {"width": [64, 32]}
+        assert second == {"depth": 2, "width": [64, 32]}
 
 
 class TestConfigs:
@@ -330,3 +330,9 @@ class TestForms:
             "    epochs=20,",
             ")",
         ]
+
+    def test_repr_of_a_great_many_values_is_short(self) -> None:
+        text = repr(Space(learning_rate=Choice([0.001 * step for step in range(1, 1000)]), epochs=20))
+        assert len(text) < 600
+        assert text.splitlines()[1].startswith("    learning_rate=Choice([0.001, 0.002, ")
+        assert text.splitlines()[2] == "    epochs=20,"
