@@ -104,7 +104,7 @@ def read_table(
     task_note = described(found_targets[0], several, name, task)
     notes = (*table.notes, *dropped, *inputs.notes, *read_notes, *weighed, task_note)
     together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
-    kept = list(target) if isinstance(target, tuple) else target
+    kept = target if isinstance(target, (str, int)) else target_list(target)
     origin = {"path": str(file.resolve()), "target": kept, "task": task, **said.said}
     origin |= {part: str(other.resolve()) for part, other in others.items()}
     columns = {"group": group, "weight": weight}

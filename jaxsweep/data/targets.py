@@ -50,7 +50,7 @@ def target_list(target: Any) -> list[str | int]:
         raise RequestError(
             f"target = {target!r} is not legal: it must be a column's name, its number from 0, or a list of them"
         )
-    return named
+    return [name if isinstance(name, (str, int)) else int(name) for name in named]
 
 
 def target_columns(y: Any, what: str, task: str | None) -> dict[str, Any] | None:
