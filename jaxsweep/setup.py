@@ -10,7 +10,7 @@ import numpy as np
 from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
-from jaxsweep.data.preprocess import CategoryInput
+from jaxsweep.data.inputs import CategoryInput
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan

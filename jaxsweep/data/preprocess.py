@@ -5,15 +5,25 @@ What `to_json` gives is the `inputs`, and the `classes` or `target`, of an expor
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import Column, Kind, Reading, make_column
+from jaxsweep.data.columns import Column, Kind, make_column
+from jaxsweep.data.inputs import (
+    CategoryInput,
+    Input,
+    NumberInput,
+    Rows,
+    fit_column,
+    input_entries,
+    parse_inputs,
+    raw_name,
+    shared_statistics,
+)
 from jaxsweep.data.labels import Label
 from jaxsweep.data.moments import moments
 from jaxsweep.data.options import MOST_CATEGORIES
@@ -22,33 +32,6 @@ from jaxsweep.data.unknown import UnknownWords, describe_unknown, frames_to_user
 from jaxsweep.errors import RequestError, suggestion
 
 Floats: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class NumberInput:
-    """A number: missing values become `fill`, then (x - mean) / scale. One feature, or two with the indicator."""
-
-    name: str
-    mean: float
-    scale: float
-    fill: float
-    indicator: bool
-    reading: Reading | None = None
-
-
-@dataclass(frozen=True)
-class CategoryInput:
-    """A one-hot encoded category: one feature for each entry of `categories`.
-
-    With `other` there is one more for all words that are not among them, and with `indicator` one for missing values.
-    """
-
-    name: str
-    categories: tuple[str, ...]
-    indicator: bool
-    reading: Reading | None = None
-    other: bool = False
 
 
 class TargetScale(NamedTuple):
@@ -57,9 +40,6 @@ class TargetScale(NamedTuple):
     name: str
     mean: float
     scale: float
-
-
-Input: TypeAlias = NumberInput | CategoryInput
 
 
 @dataclass(frozen=True)
@@ -116,13 +96,13 @@ class Preprocessor:
         seen_columns: set[str] = set()  # several columns may come from one raw one: they are missing together
         fitted = []
         for column in columns:
-            raw = _raw_name(column.name, column.reading)
+            raw = raw_name(column.name, column.reading)
             indicator = not image and raw not in seen_columns and bool(column.take(pool).missing.any())
             seen_columns.add(raw)
-            fitted.append(_fit_column(column, train, category_rows, image, indicator, most_categories))
+            fitted.append(fit_column(column, train, category_rows, image, indicator, most_categories))
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
         if image:
-            inputs = _shared_statistics(columns, train, inputs)
+            inputs = shared_statistics(columns, train, inputs)
         unseen = tuple(number for number, flag in enumerate(seen) if not flag)
         if target is not None and target.ndim == 2:
             both = [moments(column) for column in target[train].T]
@@ -215,7 +195,7 @@ class Preprocessor:
         table = X if isinstance(X, Table) else table_of(X, "X")
         if not table.names:
             raise RequestError(f"X has no columns: it must have the {len(self.inputs)} of the training data")
-        names = list(dict.fromkeys(_raw_name(entry.name, entry.reading) for entry in self.inputs))
+        names = list(dict.fromkeys(raw_name(entry.name, entry.reading) for entry in self.inputs))
         by_position = not table.named and (len(table.names) == len(names) or not isinstance(X, Table))
         if by_position and len(table.names) != len(names):
             raise RequestError(
@@ -228,7 +208,7 @@ class Preprocessor:
         columns = []
         what = table.what if table.what != "X" else "the data"
         for entry in self.inputs:
-            raw = _raw_name(entry.name, entry.reading)
+            raw = raw_name(entry.name, entry.reading)
             if raw not in place:
                 raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
             kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
@@ -238,13 +218,13 @@ class Preprocessor:
     @property
     def raw_names(self) -> frozenset[str]:
         """The names of the raw columns that are needed."""
-        return frozenset(_raw_name(entry.name, entry.reading) for entry in self.inputs)
+        return frozenset(raw_name(entry.name, entry.reading) for entry in self.inputs)
 
     @property
     def text_columns(self) -> frozenset[str]:
         """The names of the raw columns whose cells must be read as they are written."""
         return frozenset(
-            _raw_name(entry.name, entry.reading)
+            raw_name(entry.name, entry.reading)
             for entry in self.inputs
             if isinstance(entry, CategoryInput) or (entry.reading is not None and not entry.reading.plain)
         )
@@ -274,18 +254,7 @@ class Preprocessor:
 
     def to_json(self) -> dict[str, Any]:
         """Return `inputs`, and `classes` or `target`, as they stand in an exported network's `model.json`."""
-        entries: list[dict[str, Any]] = []
-        for entry in self.inputs:
-            how = entry.reading.to_json(entry.name) if entry.reading is not None else {}
-            if isinstance(entry, NumberInput):
-                number = {"mean": entry.mean, "scale": entry.scale, "fill": entry.fill}
-                entries.append({"name": entry.name, "kind": "number", **number, **how})
-            else:
-                other = {"other": True} if entry.other else {}
-                words = list(entry.categories)
-                entries.append({"name": entry.name, "kind": "category", "categories": words, **other, **how})
-            if entry.indicator:
-                entries.append({"name": entry.name, "kind": "missing"})
+        entries = input_entries(self.inputs)
         if self.classes is not None:
             return {"inputs": entries, "classes": list(self.classes)}
         several = [{"name": each.name, "mean": each.mean, "scale": each.scale} for each in self.targets]
@@ -299,43 +268,12 @@ class Preprocessor:
             RequestError: the document is not what `to_json` gives.
         """
         try:
-            inputs = _parse_inputs(document["inputs"])
+            inputs = parse_inputs(document["inputs"])
             if isinstance(document.get("target"), list):
                 return cls(inputs, targets=_parse_targets(document["target"]))
             return cls(inputs, *_parse_target(document))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RequestError(f"the preprocessing of the network cannot be read: {error}") from error
-
-
-def _parse_inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
-    inputs: list[Input] = []
-    for number, entry in enumerate(entries):
-        after = entries[number + 1] if number + 1 < len(entries) else {}
-        indicator = after.get("kind") == "missing" and after["name"] == entry["name"]
-        if entry["kind"] == "number":
-            values = [float(entry[key]) for key in ("mean", "scale", "fill")]
-            if not all(map(math.isfinite, values)) or values[1] <= 0:
-                raise ValueError(f"input {entry['name']!r} has mean, scale and fill {values}, not finite numbers")
-            inputs.append(NumberInput(str(entry["name"]), values[0], values[1], values[2], indicator, _reading(entry)))
-        elif entry["kind"] == "category":
-            words = tuple(map(str, entry["categories"]))
-            inputs.append(
-                CategoryInput(str(entry["name"]), words, indicator, _reading(entry), bool(entry.get("other", False)))
-            )
-        elif entry["kind"] != "missing":
-            raise ValueError(f"input {entry['name']!r} is of kind {entry['kind']!r}, not number, category or missing")
-        elif number == 0 or entries[number - 1]["name"] != entry["name"]:
-            raise ValueError(f"the missing-value indicator of {entry['name']!r} does not follow its column")
-    return tuple(inputs)
-
-
-def _reading(entry: Mapping[str, Any]) -> Reading | None:
-    found = Reading.from_json(entry)
-    return None if found == Reading(str(entry["name"])) else found
-
-
-def _raw_name(name: str, reading: Reading | None) -> str:
-    return name if reading is None else reading.column
 
 
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
@@ -352,34 +290,3 @@ def _parse_targets(entries: Sequence[Mapping[str, Any]]) -> tuple[TargetScale, .
         if not (math.isfinite(each.mean) and math.isfinite(each.scale) and each.scale > 0):
             raise ValueError(f"target {each.name!r} has the mean {each.mean} and the scale {each.scale}")
     return found
-
-
-def _fit_column(
-    column: Column, train: Rows, category_rows: Rows, pixel: bool, indicator: bool, most: int
-) -> tuple[Input, list[bool]]:
-    """Return a raw column's entry, and for each of its features whether the training rows say anything by it."""
-    own = column.take(train)
-    seen_missing = [bool(own.missing.any())] if indicator else []
-    if column.kind == "category":
-        counts = Counter(word for word in column.values[category_rows] if word is not None)
-        frequent = sorted(counts, key=lambda word: (-counts[word], word))[:most]
-        words, other = tuple(sorted(frequent)), len(counts) > most
-        known = set(own.values)
-        seen = [word in known for word in words]
-        if other:
-            seen.append(bool(known - set(words) - {None}))
-        return CategoryInput(column.name, words, indicator, column.reading, other), seen + seen_missing
-    present = own.values[~own.missing]
-    fill = float(np.median(present)) if len(present) else 0.0
-    mean, scale = moments(np.where(own.missing, fill, own.values))
-    # A constant pixel is not 0 once it is standardized with the others, and augmentation moves others to its place.
-    seen = [pixel or scale > 0, *seen_missing]
-    return NumberInput(column.name, mean, scale or 1.0, fill, indicator, column.reading), seen
-
-
-def _shared_statistics(columns: Sequence[Column], train: Rows, inputs: Sequence[Input]) -> list[Input]:
-    numbers = [entry for entry in inputs if isinstance(entry, NumberInput)]
-    pixels = np.stack([column.values[train] for column in columns], axis=1)
-    pixels = np.where(np.isnan(pixels), np.array([entry.fill for entry in numbers]), pixels)
-    mean, scale = moments(pixels)
-    return [replace(entry, mean=mean, scale=scale or 1.0) for entry in numbers]
