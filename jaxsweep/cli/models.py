@@ -34,6 +34,8 @@ def predict(arguments: Namespace) -> int:
         if model.classes is not None:
             columns += model.predict_proba(table).T.tolist()
             header += [f"proba_{label}" for label in model.classes]
+    for note in table.notes:
+        print(f"jaxsweep: {Path(arguments.table).name}: {note}", file=sys.stderr)
     if unknown is not None:
         print(f"jaxsweep: {' '.join(unknown.splitlines())}", file=sys.stderr)
     text = io.StringIO()

@@ -86,10 +86,11 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
                 f"column {column.name!r} has {table.rows} categories in {table.rows} rows of {what}, so that it says "
                 f"nothing about new rows: leave it out with drop={column.name!r}"
             )
-    if not columns and found.left_out + found.numbered:
+    lost = found.left_out + found.numbered
+    if not columns and lost:
         raise RequestError(
             f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
-            f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
+            f"value; {setting('keep', lost)} takes {_it(lost)} in"
         )
     notes = [f"{_listed(names)} {_are(names)} read as {what}" for what, names in found.read_as.items()] + found.notes
     if found.numbered:

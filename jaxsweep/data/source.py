@@ -42,7 +42,11 @@ def open_source(source: Source) -> Dataset:
     if source.target is None:
         if not Path(source.path).is_file():
             read_raw(source.path)  # refuses: what is wrong with the file comes before what is missing beside it
-        raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
+        names = read_raw(source.path, options=source).names
+        raise RequestError(
+            f"the target column of {source.path} is not named: give its name, or its number from 0; it has "
+            f"{', '.join(names[:30])}{', ...' * (len(names) > 30)}"
+        )
     given = {key: value for key in TABLE_KEYS if (value := getattr(source, key)) is not None}
     return read_table(given.pop("path"), **given)
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import Column
+from jaxsweep.data.columns import Column, Reading, make_column
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import check_task, is_absent, target_cells, typed_cells
 from jaxsweep.data.options import TableOptions, table_options
-from jaxsweep.data.parts import Part, group_codes, read_alike, with_target
+from jaxsweep.data.parts import Part, group_codes, read_alike, text_columns, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.reading import declared_number, read_inputs
 from jaxsweep.data.targets import described, encoded, target_list, target_numbers, with_targets
@@ -81,7 +81,7 @@ def read_table(
         raise RequestError(
             f"target names {len(several)} columns: task = 'classification' takes one, regression several"
         )
-    cells, read_notes = _targets(table, goals, said, "regression" if several else task)
+    cells, how, read_notes = _targets(table, goals, said, "regression" if several else task)
     if several:
         table, cells, rows, dropped = with_targets(table, cells, said)
     else:
@@ -89,7 +89,7 @@ def read_table(
     inputs = read_inputs(table, which, said, file.name)
     column = None if heavy is None else _weight_column(table, heavy, file.name, said)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
-    tables = {part: _alike(other, table, goals, said, task) for part, other in others.items()}
+    tables = {part: _alike(other, table, goals, how, inputs.columns, said) for part, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
     found_targets = encoded([cells, *(found[1] for found in tables.values())], several, name, whats, task)
     parts = {
@@ -172,18 +172,35 @@ def _path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _target(table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[list[Any], str | None]:
-    """Return the target's cells as Python values, None for missing, and a note on how they were read."""
+def _target(
+    table: Table, goal: int, options: TableOptions, task: str | None, like: Reading | None = None
+) -> tuple[list[Any], Reading | None, str | None]:
+    """Return the target's cells as Python values, None for missing, how its numbers are read, and a note on that.
+
+    `like` is how those of another table were read, None if they were words.
+    """
     cells, name = table.cells[goal], table.names[goal]
+    if like is not None:
+        column = make_column(name, cells, "number", like)
+        return [None if value != value else value for value in column.values.tolist()], like, None
     if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
         column, note = declared_number(name, cells, options, table.delimiter)
-        return [None if value != value else value for value in column.values.tolist()], note
+        return [None if value != value else value for value in column.values.tolist()], column.reading, note
     text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
-    if text and all(isinstance(cell, str) or cell is None for cell in cells):
-        return typed_cells(cells, name, options, table.delimiter, task)
+    text = text and all(isinstance(cell, str) or cell is None for cell in cells)
+    if text and goal in {table.find(column, table.what, "categories: column") for column in options.categories}:
+        words = [None if cell is None else cell.strip() for cell in cells]
+        return [word if word and word not in options.missing else None for word in words], None, None
+    if text:
+        found, form = typed_cells(cells, name, options, table.delimiter, task)
+        note = None if form is None else f"the target is read as numbers with {form.describe()}"
+        numbers = all(cell is None or type(cell) in (int, float) for cell in found)
+        return found, Reading(name, form, missing=options.missing) if numbers else None, note
     plain = target_cells(name, cells)
     gone = {float(word) for word in options.missing if _is_number(word)}
-    return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
+    plain = [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain]
+    numbers = all(cell is None or type(cell) in (int, float) for cell in plain)
+    return plain, Reading(name, missing=options.missing) if numbers else None, None
 
 
 def _weight_column(table: Table, number: int, what: str, options: TableOptions) -> Column:
@@ -205,10 +222,10 @@ def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | N
 
 def _targets(
     table: Table, goals: Sequence[int], options: TableOptions, task: str | None
-) -> tuple[list[list[Any]], list[str]]:
-    """Return the cells of each target, [targets][rows], and notes on how they were read."""
+) -> tuple[list[list[Any]], list[Reading | None], list[str]]:
+    """Return the cells of each target, [targets][rows], how they are read, and notes on that."""
     found = [_target(table, goal, options, task) for goal in goals]
-    return [cells for cells, _ in found], [note for _, note in found if note]
+    return [cells for cells, _, _ in found], [how for _, how, _ in found], [note for _, _, note in found if note]
 
 
 def _is_number(word: str) -> bool:
@@ -220,13 +237,27 @@ def _is_number(word: str) -> bool:
 
 
 def _alike(
-    other: Path, table: Table, goals: Sequence[int], options: TableOptions, task: str | None
-) -> tuple[Table, list[list[Any]]]:
-    """Return another file with the columns of the first, and the cells of its target, or of each of several."""
+    other: Path, table: Table, goals: Sequence[int], how: Sequence[Reading | None], inputs: Sequence[Column],
+    options: TableOptions,
+) -> tuple[Table, list[list[Any]]]:  # fmt: skip
+    """Return another file with the columns of the first, and the cells of its target, or of each of several.
+
+    Its columns and targets are read as those of the first are.
+    """
     said = replace(options, header=table.named) if options.header is None else options
-    found = read_raw(other, options=said)
-    numbers = [found.find(table.names[goal], other.name, "target column") for goal in goals]
-    cells, _ = _targets(found, numbers, options, task)
+    written = {table.names[goal] for goal in goals} | text_columns(inputs)
+    try:
+        found = read_raw(other, options=said, text=written)
+    except RequestError as error:
+        more = f" (what is set holds for {table.what} too)" if "--set" in str(error) else ""
+        raise RequestError(f"{error}{more}") from None
+    cells = []
+    for goal, reading in zip(goals, how, strict=True):
+        number = found.find(table.names[goal], other.name, "target column")
+        try:
+            cells.append(_target(found, number, options, "classification", reading)[0])
+        except RequestError as error:
+            raise RequestError(f"{other.name}: {error}") from None
     if options.missing_target == "drop":
         whole = [not any(map(is_absent, row)) for row in zip(*cells, strict=True)]
         rows = np.flatnonzero(whole)
@@ -244,7 +275,9 @@ def _read_parquet(file: Path) -> Table:
         ) from None
     try:
         arrow: Any = pyarrow.parquet.read_table(file)
-        frame = arrow.to_pandas()
+        frame = arrow.to_pandas(date_as_object=False)
+        if any(name is not None for name in frame.index.names):
+            frame = frame.reset_index()  # an index with a name is a column
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise RequestError(f"{file} cannot be read as Parquet ({reason}): it must be a Parquet file") from error
