@@ -11,6 +11,7 @@ from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
+from jaxsweep.data.unknown import describe_unknown
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
@@ -105,6 +106,13 @@ def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[
     kinds = ", ".join([*count_kinds(dataset.inputs), f"{len(data.feature_names):,} features"])
     pooled = [entry for entry in data.preprocessors[0].inputs if isinstance(entry, CategoryInput) and entry.other]
     *notes, task = dataset.notes
+    for what, part in (("the validation table", dataset.validation), ("the test table", dataset.test)):
+        if part is not None:
+            known = zip(data.preprocessors[0].inputs, part.inputs, strict=True)
+            words = [
+                (col, entry.categories) for entry, col in known if isinstance(entry, CategoryInput) and not entry.other
+            ]
+            notes += [unknown] if (unknown := describe_unknown(what, words)) is not None else []
     if pooled:
         names = ", ".join(repr(entry.name) for entry in pooled[:5]) + f" and {len(pooled) - 5} more" * (len(pooled) > 5)
         notes.append(

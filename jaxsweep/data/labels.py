@@ -147,7 +147,8 @@ def typed_cells(
         typed, used = [form.parse(word) for word in words], form
     elif len(words) > MOST_INTEGER_CLASSES and find_formats(words) and task != "classification":
         raise RequestError(
-            f"target {name!r} holds dates such as {words[0]!r}: it must be numbers, such as days, or classes; --task classification takes every date as a class"
+            f"target {name!r} holds dates such as {words[0]!r}: it must be numbers, such as days, or classes; "
+            "--task classification takes every date as a class"
         )
     elif len(words) > MOST_INTEGER_CLASSES and task != "classification":
         _check_almost_numbers(found, name, options, delimiter)

@@ -245,6 +245,7 @@ def test_a_target_of_numbers_is_no_thousand_classes(write: Write) -> None:
 
 
 CARS = "doors,colour,price\n4,red,10.5\n2,blue,12\n,red,9\n4,?,8.25\n"
+NUL = b"a,b\n" * 99 + b"3,\x00\n"
 LAYOUTS = {
     "pipe": CARS.replace(",", "|"),
     "spaces": CARS.replace("\n,", "\n? ").replace(",", "  "),
@@ -298,7 +299,7 @@ def test_archives_and_other_formats(write: Write, tmp_path: Path) -> None:
         read_table(write(gzip.compress(CARS.encode())[:-9], "cars.csv.gz"), "price")
     others = {
         b"\xd0\xcf\x11\xe0\xa1": "an Excel workbook", b"<html><table>": "a web page", b'{"a": 1}\n{"a": 2}\n': "JSON",
-        b"% weka\n@RELATION x\n": "an ARFF file", b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"a,b\n" + b"1,2\n" * 99 + b"3,\x00\n": "holds a NUL",
+        b"% weka\n@RELATION x\n": "an ARFF file", b"\x89HDF\r\n\x1a\n": "an HDF5 file", NUL: "holds a NUL",
         b"\x80\x04\x95abc": "a pickle", b"SQLite format 3\0": "an SQLite database",
     }  # fmt: skip
     for content, words in others.items():
