@@ -75,8 +75,9 @@ def loss_cases(name: str) -> list[tuple[dict[str, Any], Floats, Floats]]:
     errors = np.concatenate([rng.normal(size=40) * np.repeat([0.01, 1.0, 30.0, 1e4], 10), [1.0, -1.0, 1e-3]])
     if name != "mae":  # at 0 it has no derivative
         errors = np.append(errors, 0.0)
-    targets = np.zeros((len(errors), 1))
-    return [(HYPERS | {"huber_delta": d}, errors[:, None], targets) for d in (1e-3, 0.5, 1.0, 1e3, 1e10, 1e20, 1e30)]
+    one = [(HYPERS | {"huber_delta": d}, errors[:, None]) for d in (1e-3, 0.5, 1.0, 1e3, 1e10, 1e20, 1e30)]
+    several = [(HYPERS | {"huber_delta": 0.5}, errors[:42].reshape(14, 3))]  # three targets
+    return [(h, outputs, np.zeros_like(outputs)) for h, outputs in one + several]
 
 
 def _loss(name: str) -> float:

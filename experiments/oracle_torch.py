@@ -119,14 +119,15 @@ def losses(c: Config, outputs: Any, targets: Any, smoothing: float) -> Any:
         log_p = functional.log_softmax(outputs, dim=-1)
         smooth = (1 - smoothing) * targets + smoothing / outputs.shape[-1]
         return -(smooth * (1 - log_p.exp()) ** c["focal_gamma"] * log_p).sum(-1)
-    error = (outputs - targets)[..., 0]
+    error = outputs - targets
     zero = torch.zeros_like(error)
-    return {
+    each = {
         "mse": lambda: functional.mse_loss(error, zero, reduction="none"),
         "mae": lambda: functional.l1_loss(error, zero, reduction="none"),
         "huber": lambda: functional.huber_loss(error, zero, reduction="none", delta=c["huber_delta"]),
         "log_cosh": lambda: torch.logaddexp(error, -error) - np.log(2),
-    }[c["loss"]]()
+    }
+    return each[c["loss"]]().mean(-1)  # over the targets
 
 
 def loss_and_gradient(c: Config, outputs: Any, targets: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -151,7 +151,10 @@ def _wave(start: float, end: float, share: float) -> float:
 
 
 def loss(name: str, h: Hypers, outputs: Floats, targets: Floats) -> tuple[Floats, Floats]:
-    """Return the loss of each example [rows] and its gradient [rows, outputs]; targets are [rows, outputs]."""
+    """Return the loss of each example [rows] and its gradient [rows, outputs]; targets are [rows, outputs].
+
+    That of regression is the mean over the outputs.
+    """
     if name in ("cross_entropy", "focal"):
         share = h["label_smoothing"]
         targets = (1 - share) * targets + share / outputs.shape[1]
@@ -170,7 +173,7 @@ def loss(name: str, h: Hypers, outputs: Floats, targets: Floats) -> tuple[Floats
         "huber": np.clip(error, -delta, delta),
         "log_cosh": np.tanh(error),
     }
-    return values[name][:, 0], slopes[name]
+    return values[name].mean(axis=1), slopes[name] / outputs.shape[1]
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float:

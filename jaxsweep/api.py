@@ -238,12 +238,16 @@ def _pairs(folds: Any, dataset: Dataset, split: Any, seed: int) -> Any:
 
 
 def _told(data: Any, groups: Any, weights: Any) -> Dataset:
-    """Return what a function was given as its data, with the groups and weights that it was given beside them."""
+    """Return what a function was given as its data, with the groups and weights that it was given beside them.
+
+    Where the data came from is then forgotten: there these are not, so that a run could not read them again.
+    """
     dataset = dataset_of(data)
     if groups is not None:
-        dataset = replace(dataset, groups=group_codes(groups, dataset.rows, dataset.name))
+        dataset = replace(dataset, groups=group_codes(groups, dataset.rows, dataset.name), origin=None)
     if weights is not None:
-        dataset = replace(dataset, weights=row_weights(weights, dataset.rows, "weights", dataset.name))
+        weights = row_weights(weights, dataset.rows, "weights", dataset.name)
+        dataset = replace(dataset, weights=weights, origin=None)
     return dataset
 
 

@@ -17,6 +17,12 @@ class SweepFailed(RuntimeError):
     """No trial of the sweep has a score, so that there is no result to report; the message says what became of them."""
 
 
+def brief(value: object) -> str:
+    """Return a value as a sentence shows it, in one line and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like this one, or None if none is like it."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

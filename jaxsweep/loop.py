@@ -101,7 +101,7 @@ class _Loop:
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
             train_metrics=request.train_metrics, metrics=request.metrics,
         )  # fmt: skip
-        self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each == 1, store)
+        self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each, store)
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}

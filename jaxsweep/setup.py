@@ -10,7 +10,8 @@ import numpy as np
 from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
-from jaxsweep.data.preprocess import CategoryInput
+from jaxsweep.data.inputs import CategoryInput
+from jaxsweep.data.unknown import describe_unknown
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
@@ -27,6 +28,7 @@ from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
 
+MOST_NOTES = 12  # parts of the line that says how a table was read
 SLAB = 50_000  # most configs that are asked for at once
 
 
@@ -89,27 +91,39 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     _check_comparable(objective, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
-    notes = [*how_read(dataset, data), *_cut_batches(request, data), *_unfolded(request, data), *notes]
+    notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
     return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
 
 
-def how_read(dataset: Dataset, data: Prepared) -> list[str]:
-    """Return the one line that says how a table's columns were read; none for data that came as numbers."""
+def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[str]:
+    """Return the one line that says how a table's columns were read, in at most so many parts; built-in data have none.
+
+    Its last part says which task the target is taken for.
+    """
     if not dataset.notes:
         return []
     kinds = ", ".join([*count_kinds(dataset.inputs), f"{len(data.feature_names):,} features"])
     pooled = [entry for entry in data.preprocessors[0].inputs if isinstance(entry, CategoryInput) and entry.other]
-    notes = list(dataset.notes)
+    *notes, task = dataset.notes
+    for what, part in (("the validation table", dataset.validation), ("the test table", dataset.test)):
+        if part is not None:
+            known = zip(data.preprocessors[0].inputs, part.inputs, strict=True)
+            words = [
+                (col, entry.categories) for entry, col in known if isinstance(entry, CategoryInput) and not entry.other
+            ]
+            notes += [unknown] if (unknown := describe_unknown(what, words)) is not None else []
     if pooled:
         names = ", ".join(repr(entry.name) for entry in pooled[:5]) + f" and {len(pooled) - 5} more" * (len(pooled) > 5)
         notes.append(
             f"of the words of {names} the {len(pooled[0].categories)} most frequent get a feature each and the others "
             f"share one (--set most_categories={dataset.most_categories})"
         )
-    return [f"{dataset.name}: {kinds}; {'; '.join(notes)}"]
+    if most is not None and len(notes) > most:
+        notes = [*notes[:most], f"{len(notes) - most} more, in data.notes and sweep.toml"]
+    return [f"{dataset.name}: {'; '.join([kinds, *notes, task])}"]
 
 
 def _cut_batches(request: Request, data: Prepared) -> list[str]:
@@ -184,9 +198,10 @@ def _check_rows(objective: str, data: Prepared) -> None:
     legal = [f"val_{name}" for name in metric_names(data.task, data.n_outputs)]
     others = ", ".join(name for name in legal if name not in ("val_auc", "val_r2"))
     for split, rows in enumerate(data.val):
-        if objective == "val_auc" and len(np.unique(data.y[split][rows])) < 2:
+        seen = rows if data.weights is None else rows[data.weights[rows] > 0]
+        if objective == "val_auc" and len(np.unique(data.y[split][seen])) < 2:
             problem = "all of one class"
-        elif objective == "val_r2" and data.val_variance[split] == 0:
+        elif objective == "val_r2" and np.any(data.val_variance[split] == 0):
             problem = "all of one value"
         else:
             continue

@@ -1,6 +1,7 @@
 """What people give to the functions of notebooks: taken as they mean it, or refused with what would be right."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,15 @@ def test_a_solo_says_of_itself_what_it_came_to() -> None:
         f"Solo(completed after 3 epochs, {{'train_loss': {alone.curves['train_loss'][-1]:.4g}"
     )
     assert len(repr(alone)) < 300
+
+
+def test_weights_beside_data(tmp_path: Path) -> None:
+    """They change what is trained, by a sweep as alone; the run directory cannot read them again, and says so."""
+    weights = np.arange(150) % 3
+    swept = js.sweep("iris", configs=[CONFIG], weights=weights, out=tmp_path / "run", progress=False)
+    alone = js.solo("iris", CONFIG, weights=weights)
+    np.testing.assert_allclose(swept.curves("val_loss")[0], alone.curves["val_loss"], rtol=1e-5)
+    assert abs(js.solo("iris", CONFIG).curves["val_loss"][0] - alone.curves["val_loss"][0]) > 1e-4
+    assert js.plan("iris", configs=[CONFIG], weights=weights).lanes == 1
+    with pytest.raises(js.RequestError, match="was trained on data in memory, which cannot be read again"):
+        _ = js.load(tmp_path / "run").data

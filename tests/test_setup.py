@@ -153,6 +153,10 @@ def test_an_objective_that_is_not_defined_on_the_validation_rows_is_refused() ->
         js.RequestError, match=r"val_auc' is not defined .* all of one class: use other validation rows, or"
     ):
         js.sweep(_one_class(), configs=CONFIGS, objective="val_auc", progress=False)
+    y_val = np.arange(20) % 2
+    weighed = js.Dataset.from_arrays(X, Y > 0, X_val=X[:20], y_val=y_val > 0, weights_val=y_val)
+    with pytest.raises(js.RequestError, match=r"val_auc' is not defined .* all of one class"):
+        js.sweep(weighed, configs=CONFIGS, objective="val_auc", progress=False)  # the other one weighs nothing
     with pytest.raises(
         js.RequestError, match=r"val_r2' is not defined .* all of one value: use other validation rows, or"
     ):

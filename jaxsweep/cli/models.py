@@ -7,30 +7,36 @@ import sys
 import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxsweep.data import read_raw
-from jaxsweep.data.options import table_options
+from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError
 from jaxsweep.records.model import Model, load_model
+from jaxsweep.spec import sweepfile
 
 
 def predict(arguments: Namespace) -> int:
     """Print a network's predictions for a raw table, or write them to a file."""
     model = load_model(arguments.model)
-    table = _read(model, arguments.table)
+    table = _read(model, arguments.table, _said(arguments.set))
     unknown = model.preprocessor.unknown_words(table, Path(arguments.table).name)
     header = ["prediction"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownWords)  # said below, once and in a line
-        columns: list[Iterable[Any]] = [model.predict(table).tolist()]
+        predicted = model.predict(table)
+        columns: list[Iterable[Any]] = [predicted.tolist()]
+        if model.targets:
+            header, columns = [f"prediction_{name}" for name in model.targets], predicted.T.tolist()
         if model.classes is not None:
             columns += model.predict_proba(table).T.tolist()
             header += [f"proba_{label}" for label in model.classes]
+    for note in table.notes:
+        print(f"jaxsweep: {Path(arguments.table).name}: {note}", file=sys.stderr)
     if unknown is not None:
         print(f"jaxsweep: {' '.join(unknown.splitlines())}", file=sys.stderr)
     text = io.StringIO()
@@ -45,11 +51,45 @@ def predict(arguments: Namespace) -> int:
     return 0
 
 
-def _read(model: Model, path: str) -> Table:
+def _said(sets: Sequence[str]) -> dict[str, Any]:
+    """Return what `--set KEY=VALUE` says of the table's file."""
+    table = sweepfile.assemble(sweepfile.Draft(), {}, sets)
+    said = {**table.table, "space": table.space} if table.space else dict(table.table)
+    for section, keys in said.items():
+        for key in keys:
+            if section != "data" or key not in NEW_FILES:
+                raise RequestError(f"--set {key}: of a table to predict can be said: {', '.join(NEW_FILES)}")
+    return dict(said.get("data", {}))
+
+
+def _read(model: Model, path: str, said: Mapping[str, Any]) -> Table:
+    """Return the table, laid out like the one that was trained on, or otherwise in a way that can be found out.
+
+    What is said of it by `--set` goes before both.
+    """
+    ways = [{**model.table, **said}]
+    if "encoding" not in said and "encoding" in model.table:
+        ways.insert(0, {key: value for key, value in ways[0].items() if key != "encoding"})  # UTF-8, if it is that
+    if model.table:
+        ways.append(dict(said))
+    refusals = []
+    for way in ways:
+        try:
+            table = _read_so(model, path, table_options(way))
+        except RequestError as error:
+            refusals.append(error)
+            continue
+        if not table.named or model.preprocessor.raw_names <= set(table.names):
+            return table
+    if refusals:
+        raise refusals[0]
+    return table
+
+
+def _read_so(model: Model, path: str, options: TableOptions) -> Table:
     """Return the table; whether its first row holds names is told from the network and its inputs."""
     text = model.preprocessor.text_columns
     names = model.preprocessor.raw_names
-    options = table_options(model.table)
     # Folders of before it was written down do not say whether the training table had names.
     if not (any(not name.isdecimal() for name in names) if model.header is None else model.header):
         return read_raw(path, header=False, options=options, text=text)

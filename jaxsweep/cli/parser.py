@@ -92,7 +92,9 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         data.add_argument(
             "--data", metavar="NAME or FILE", help="a built-in data set, or a CSV or Parquet file (default: digits)"
         )
-        data.add_argument("--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0")
+        data.add_argument(
+            "--target", metavar="COLUMN", help="the column to predict: its name, or its number from 0; several: A,B"
+        )
         data.add_argument("--validation", metavar="FILE", help="another table, whose rows validate")
         data.add_argument("--test", metavar="FILE", help="another table, whose rows test")
         data.add_argument("--group", metavar="COLUMN", help="rows with the same value there stay together in a split")
@@ -158,6 +160,10 @@ def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
     predict.add_argument("model", metavar="MODEL_DIR", help="a folder that `export` wrote")
     predict.add_argument("table", metavar="FILE.csv", help="a CSV or Parquet file")
     predict.add_argument("--out", metavar="FILE.csv", help="default: stdout")
+    predict.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="what there is to say of the file: delimiter, encoding, skip; default: as the one that was trained on",
+    )  # fmt: skip
     bench = _add(
         commands, "bench", "measure throughput on this machine, side by side with what else is installed",
         "Sections: contenders (everyone on the same work), mixtures (configs that differ in everything), shapes\n"

@@ -1,5 +1,6 @@
 """Which rows of a dataset train, validate and test: by class, by group, in folds, or as the user says."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.splits import PARTS, allocate, check_split, shuffled
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, brief
 from jaxsweep.streams import bit_generator, check_seed
 
 Pairs: TypeAlias = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # rows that train and rows that validate
@@ -67,10 +68,11 @@ def check_folds(folds: Any) -> Folds:
         if folds < 0 or folds == 1:
             raise RequestError(f"folds = {folds!r} is not legal: it must be 0, or an integer of at least 2")
         return int(folds)
-    if isinstance(folds, (str, bytes, dict, bool)) or not isinstance(folds, Iterable):
+    scalar = isinstance(folds, (str, bytes, dict, bool)) or getattr(folds, "ndim", 1) == 0
+    if scalar or not isinstance(folds, Iterable):
         raise RequestError(
-            f"folds = {folds!r} is not legal: it must be 0, an integer of at least 2, a list of pairs (training rows, "
-            "validation rows), or a splitter of scikit-learn"
+            f"folds = {brief(folds)} is not legal: it must be 0, an integer of at least 2, a list of pairs (training "
+            "rows, validation rows), or a splitter of scikit-learn"
         )
     pairs = [pair if isinstance(pair, (list, tuple)) else () for pair in folds]
     if not pairs or any(len(pair) != 2 for pair in pairs):
@@ -90,9 +92,17 @@ def split_by(splitter: Any, data: Dataset, split: Sequence[float], seed: int) ->
     pool = np.sort(np.concatenate([found.train[0], found.val[0]]))
     groups = None if data.groups is None else data.groups[pool]
     try:
-        pairs = list(splitter.split(np.zeros((len(pool), 1)), data.target[pool], groups))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The groups parameter is ignored")  # looked at below
+            pairs = list(splitter.split(np.zeros((len(pool), 1)), data.target[pool], groups))
     except (ValueError, TypeError) as error:
         raise RequestError(f"folds = {splitter!r} cannot split these data: {error}") from error
+    for fold, (train, val) in enumerate(pairs):
+        if groups is not None and set(groups[train]) & set(groups[val]):
+            raise RequestError(
+                f"{splitter!r} parts the rows of a group in fold {fold}: use a splitter for groups, such as "
+                "GroupKFold, or folds = k, which keeps them together"
+            )
     return check_folds([(pool[train].tolist(), pool[val].tolist()) for train, val in pairs])  # type: ignore[return-value]
 
 

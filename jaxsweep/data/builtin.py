@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, brief, suggestion
 
 
 class BuiltIn(NamedTuple):
@@ -45,11 +45,10 @@ def load_dataset(name: str) -> Dataset:
     Raises:
         RequestError: there is none of that name.
     """
-    row = next((row for row in _ROWS if row.name == name), None)
+    row = next((row for row in _ROWS if row.name == name), None) if isinstance(name, str) else None
     if row is None:
-        raise RequestError(
-            f"there is no built-in data set {name!r}{suggestion(str(name), [row.name for row in _ROWS])}"
-        )
+        names = [row.name for row in _ROWS]
+        raise RequestError(f"there is no built-in data set {brief(name)}{suggestion(brief(name), names)}")
     x, target, features = _read_digits() if name == "digits" else _load(row)
     data = Dataset.from_arrays(
         x, target, task=row.task, image_shape=row.image_shape, name=name, feature_names=features

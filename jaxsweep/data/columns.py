@@ -7,13 +7,14 @@ table that is trained on (`reading.py`) and carried by an exported network, so t
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.cells import DOUBTFUL, PLUS, category, is_missing, parse_boolean, parse_number, parse_numbers
-from jaxsweep.data.dates import DatePart, as_dates, parse_dates, part_of
+from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, part_of
 from jaxsweep.data.forms import NumberForm
 from jaxsweep.errors import RequestError
 
@@ -198,20 +199,25 @@ def dates_of(name: str, raw: Raw, how: Reading) -> NDArray[np.datetime64]:
     cells = plain_cells(name, raw)
     words = words_of(cells, how.missing) if isinstance(cells, list) else None
     if words is None:
-        raise RequestError(f"column {name!r} holds numbers: it must hold dates, as it did in training")
-    dates = parse_dates(words.words, how.date.format)
+        raise RequestError(f"column {how.column!r} holds numbers: it must hold dates, as it did in training")
+    form = how.date.format or next(iter(find_formats(words.words)), "%Y-%m-%d")  # of cells that were no text
+    dates = parse_dates(words.words, form)
     if np.isnat(dates).any():
         word = int(np.argmax(np.isnat(dates)))
         raise RequestError(
             f"column {how.column!r} holds {words.words[word]!r} in row {words.first_row(word)} (from 0): it must be a "
-            f"date in the format {how.date.format}, or missing"
+            f"date in the format {form}, or missing"
         )
     return words.spread(dates, np.datetime64("NaT"))
 
 
 def is_datetime(raw: Raw) -> bool:
-    """Return whether cells have a type for dates, of NumPy or pandas."""
-    return getattr(getattr(raw, "dtype", None), "kind", "") == "M"
+    """Return whether cells have a type for dates, of NumPy or pandas, or are dates of Python."""
+    kind = getattr(getattr(raw, "dtype", None), "kind", "")
+    if kind != "O":
+        return kind == "M"
+    first = next((cell for cell in raw if not is_missing(cell)), None)
+    return isinstance(first, date)
 
 
 def is_categorical(raw: Raw) -> bool:
@@ -288,7 +294,7 @@ def _forced_numbers(name: str, cells: Sequence[Any], how: Reading) -> NDArray[np
 def _number(word: str, how: Reading) -> float | None:
     if how.number is not None:
         value = how.number.parse(word)
-        plain = how.number.decimal == "." and not how.number.thousands
+        plain = how.number.decimal == "." and not how.number.thousands and how.number.suffix not in ("%", "‰")
         return parse_number(word) if value is None and plain else value
     value = parse_number(word)
     return parse_boolean(word) if value is None else value

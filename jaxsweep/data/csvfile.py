@@ -72,14 +72,15 @@ def _by_pandas(raw: bytes, start: int, layout: Layout, missing: list[str], as_te
     exact: dict[str, Any] = {"float_precision": "round_trip"} if older else {}
     text = io.BytesIO(raw)
     text.seek(start)
-    frame = pd.read_csv(
+    words: Any = {number: missing for number in range(layout.width) if number not in as_text}
+    frame: Any = pd.read_csv(
         text,
         sep=r"\s+" if layout.delimiter == BLANKS else layout.delimiter,
         header=None,
         names=list(range(layout.width)),
         index_col=False,
         dtype=dict.fromkeys(as_text, object),
-        na_values=missing,
+        na_values=words,
         keep_default_na=False,
         skipinitialspace=layout.delimiter != BLANKS,
         low_memory=False,  # a column has one type from its first row to its last

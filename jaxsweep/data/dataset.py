@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Column, make_column
-from jaxsweep.data.labels import Label, Task, check_task, describe_task, target_cells
+from jaxsweep.data.labels import Label, Task, check_task, target_cells
 from jaxsweep.data.options import MOST_CATEGORIES, TableOptions, table_options
-from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
+from jaxsweep.data.parts import Part, group_codes, read_alike, with_target
 from jaxsweep.data.rawtable import Table, as_array, check_index, check_names, table_of
 from jaxsweep.data.reading import Inputs, read_inputs
+from jaxsweep.data.targets import cells_of, described, encoded, target_columns, with_targets
 from jaxsweep.data.weights import row_weights
 from jaxsweep.errors import RequestError
 
@@ -28,9 +29,9 @@ class Dataset:
         name: what messages and reports call the data.
         task: classification or regression.
         inputs: the raw columns, in order.
-        target: int64 class codes [rows], or float64 [rows] for regression.
+        target: int64 class codes [rows], or float64 [rows] for regression; several targets are [rows, targets].
         classes: the sorted labels that the codes stand for; None for regression.
-        target_name: the target's column name.
+        target_name: the target's column name; of several targets all of them, apart by commas.
         image_shape: height and width where the columns are the pixels of an image, row by row.
         validation: the user's own validation part, if any.
         test: the user's own test part, if any.
@@ -42,6 +43,7 @@ class Dataset:
         most_categories: words of a column that get a feature each, the most frequent ones; all others share one.
         notes: how the columns were read, as far as their owner might wonder.
         options: what the owner of a file said about it.
+        target_names: the names of several targets; () for one.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Dataset:
     most_categories: int = MOST_CATEGORIES
     notes: tuple[str, ...] = field(default=(), compare=False)
     options: TableOptions = field(default_factory=TableOptions, compare=False)
+    target_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_inputs(self)
@@ -68,6 +71,7 @@ class Dataset:
     def __repr__(self) -> str:
         kinds = ", ".join(count_kinds(self.inputs))
         classes = "" if self.classes is None else f" of {len(self.classes)} classes"
+        classes = f" of {len(self.target_names)} targets" if self.target_names else classes
         return f"Dataset({self.name!r}, {self.rows:,} rows, {kinds}, {self.task}{classes})"
 
     @property
@@ -108,7 +112,8 @@ class Dataset:
         Args:
             X: [rows, features], or images [rows, height, width]. Columns of a frame may hold numbers, booleans,
                 text, categories and missing values.
-            y: [rows] labels or numbers, in the order of the rows of X; a series beside a frame needs its index.
+            y: [rows] labels or numbers, in the order of the rows of X; a series beside a frame needs its index. Several
+                targets are [rows, targets] numbers; a frame names them.
             task: classification or regression. If None, text, booleans and up to 20 distinct whole numbers are classes.
             X_val, y_val: a validation part of your own, used as it is.
             X_test, y_test: a test part of your own, used as it is.
@@ -133,31 +138,43 @@ class Dataset:
         given = [("X", X, "y", y), ("X_val", X_val, "y_val", y_val), ("X_test", X_test, "y_test", y_test)]
         given = [(a, b, c, d) for a, b, c, d in given if a == "X" or b is not None or d is not None]
         image_shape = _image_shape(X, image_shape)
-        tables, targets = [], []
+        tables, targets, several = [], [], target_columns(y, "y", task)
         for x_name, part_x, y_name, part_y in given:
             if part_x is None or part_y is None:
                 missing = x_name if part_x is None else y_name
                 raise RequestError(f"{missing} is missing: {x_name} and {y_name} must be given together")
             table = table_of(part_x, x_name, feature_names)
-            cells = target_cells(y_name, _vector(part_y, y_name))
-            if len(cells) != table.rows:
-                raise RequestError(f"{x_name} has {table.rows} rows but {y_name} has {len(cells)}: they must be equal")
-            if not cells:
+            columns_y = target_columns(part_y, y_name, task)
+            if (columns_y and len(columns_y)) != (several and len(several)):
+                raise RequestError(
+                    f"{y_name} has {len(columns_y or '1')} targets, y has {len(several or '1')}: they must be the same"
+                )
+            cells = cells_of(columns_y) if columns_y else [target_cells(y_name, _vector(part_y, y_name))]
+            if len(cells[0]) != table.rows:
+                raise RequestError(
+                    f"{x_name} has {table.rows} rows but {y_name} has {len(cells[0])}: they must be equal"
+                )
+            if not cells[0]:
                 raise RequestError(f"{x_name} has zero rows: at least one is needed")
             check_index(part_x, part_y, x_name, y_name)
             tables.append(table)
             targets.append(cells)
         weighed = _weights(given, tables, {"X": weights, "X_val": weights_val, "X_test": weights_test})
-        together = None if groups is None else group_codes(groups, len(targets[0]), "X")
+        together = None if groups is None else group_codes(groups, tables[0].rows, "X")
         target_name = str(y.name) if getattr(y, "name", None) is not None else "y"
-        tables[0], targets[0], rows, left = with_target(tables[0], targets[0], said, task)
+        if several is None:
+            tables[0], targets[0][0], rows, left = with_target(tables[0], targets[0][0], said, task)
+        else:
+            target_name = ", ".join(several)
+            tables[0], targets[0], rows, left = with_targets(tables[0], targets[0], said)
         inputs = _inputs(tables[0], said, image_shape is not None)
         _check_same(tables, [part[0] for part in given])
         columns = [inputs.columns]
         columns += [
             read_alike(inputs.columns, table, part[0]) for table, part in zip(tables[1:], given[1:], strict=True)
         ]
-        parts = encode_parts(targets, target_name, [part[2] for part in given], task)
+        whats = [part[2] for part in given]
+        parts = encoded(targets, tuple(several or ()), target_name, whats, task)
         extra = {
             part[0]: Part(own, target.values, weighed.get(part[0]))
             for part, own, target in zip(given[1:], columns[1:], parts[1:], strict=True)
@@ -168,7 +185,8 @@ class Dataset:
             validation=extra.get("X_val"), test=extra.get("X_test"), named=tables[0].named,
             groups=None if together is None else together[rows], numbers=rows if left else None,
             weights=None if "X" not in weighed else weighed["X"][rows], most_categories=said.most_categories,
-            notes=(*left, *inputs.notes, describe_task(first, target_name, given=task is not None)), options=said,
+            notes=(*left, *inputs.notes, described(first, tuple(several or ()), target_name, task)), options=said,
+            target_names=tuple(several or ()),
         )  # fmt: skip
 
 

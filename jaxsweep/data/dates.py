@@ -28,7 +28,13 @@ _FORMATS = (
 _DATE_LIKE = re.compile(
     r"(?=.*\d)(\d{1,4}[-/. :]\d{1,2}|\d{1,2}[-/. ][A-Za-z]{3,9}\.?[-/. ]|[A-Za-z]{3,9}[-/. ]\d|\d{4}[-/ ][A-Za-z]{3})"
 )
-_SHORTEST_CLOCK = re.compile(r"\d{1,2}\.\d{1,2}\.\d{1,2}")  # 1.5.2 is rather a version than a time
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+_STRICT = {  # 1.5.2 is rather a version than a time or a date, 2:1 a score
+    "%H.%M.%S": re.compile(r"(?:.* )?\d\d\.\d\d\.\d\d"),
+    "%d.%m.%y": re.compile(r"\d\d\.\d\d\.\d\d(?: .*)?"),
+    "%m.%d.%y": re.compile(r"\d\d\.\d\d\.\d\d(?: .*)?"),
+    "%H:%M": re.compile(r".*\d:\d\d(?!\d).*"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,23 @@ def find_formats(words: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
+def usual_format(words: Sequence[str], counts: NDArray[np.int64]) -> tuple[str, NDArray[np.bool_]] | None:
+    """Return the format of most cells, and which words fit it, bool [words]; None if most cells are no dates.
+
+    Args:
+        words: the distinct cells of a column that are not missing.
+        counts: how often each occurs, [words].
+    """
+    for word in words[:3]:
+        if not _DATE_LIKE.match(word):
+            continue
+        for form in (form for form in _FORMATS if _fits(word, form)):
+            fits = ~np.isnat(_parse(words, form))
+            if 2 * counts[fits].sum() > counts.sum():
+                return form, fits
+    return None
+
+
 def parse_dates(words: Sequence[str | None], form: str) -> NDArray[np.datetime64]:
     """Return text as dates, datetime64 [words], NaT for what is none in this format."""
     return _parse(words, form)
@@ -65,7 +88,7 @@ def as_dates(values: Any) -> NDArray[np.datetime64]:
     """Return cells of a type for dates, of NumPy or pandas, as datetime64 [rows]; the time is the local one."""
     import pandas as pd
 
-    series = pd.Series(values)
+    series = pd.to_datetime(pd.Series(values))  # also of Python's dates
     if getattr(series.dtype, "tz", None) is not None:
         series = series.dt.tz_localize(None)
     return series.to_numpy(dtype="datetime64[us]")
@@ -100,15 +123,14 @@ def _fits(word: str, form: str) -> bool:
         datetime.strptime(word.strip(), form)
     except ValueError:
         return False
-    return not ("%H.%M.%S" in form and _SHORTEST_CLOCK.fullmatch(word.strip()) and len(word.strip()) < 8)
+    return all(pattern.fullmatch(word.strip()) for part, pattern in _STRICT.items() if part in form)
 
 
 def _parse(words: Sequence[str | None], form: str) -> NDArray[np.datetime64]:
     import pandas as pd
 
-    zoned = form.endswith("%z")
     text = pd.Series([None if word is None else word.strip() for word in words], dtype=object)
-    dates = pd.to_datetime(text, format=form, errors="coerce", utc=zoned)
-    if zoned:
-        dates = dates.dt.tz_localize(None)
+    if form.endswith("%z"):  # the time is the local one, as of cells that are dates already
+        text, form = text.str.replace(_ZONE, "", regex=True), form.removesuffix("%z")
+    dates = pd.to_datetime(text, format=form, errors="coerce")
     return dates.to_numpy(dtype="datetime64[us]")

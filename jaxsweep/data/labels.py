@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.cells import DOUBTFUL, PLUS, is_missing, parse_boolean, parse_number
 from jaxsweep.data.columns import LARGEST, Raw, Words, words_of
+from jaxsweep.data.dates import find_formats
 from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
 from jaxsweep.data.options import TableOptions, setting
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, brief
 
 Task = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -56,12 +57,16 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
 
 def check_task(task: str | None) -> None:
     """Raise RequestError if a task is given that there is not."""
-    if task is not None and task not in TASKS:
-        raise RequestError(f"task = {task!r} is not known: it must be classification or regression")
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise RequestError(f"task = {brief(task)} is not known: it must be classification or regression")
 
 
 def target_cells(name: str, raw: Raw) -> list[Any]:
     """Return a target from an array, a list or a series as plain Python values, None for missing. Text stays text."""
+    if (hasattr(raw, "isna") and not hasattr(raw, "iloc")) or type(raw).__module__.startswith("pandas.core.arrays"):
+        import pandas as pd  # an index, categories, or another array of pandas
+
+        raw = pd.Series(list(raw) if isinstance(raw, pd.MultiIndex) else raw)
     kind = getattr(getattr(raw, "dtype", None), "kind", "O")
     if not hasattr(raw, "isna") and kind in "biuf":  # the common case, fast
         return raw.tolist() if kind in "biu" else [None if cell != cell else cell for cell in raw.tolist()]
@@ -101,7 +106,7 @@ def typed_cells(
     options: TableOptions | None = None,
     delimiter: str | None = None,
     task: str | None = None,
-) -> tuple[list[Any], str | None]:
+) -> tuple[list[Any], NumberForm | None]:
     """Return text cells of a target as integers, numbers, booleans or else text: the first that fits them all.
 
     Args:
@@ -112,7 +117,7 @@ def typed_cells(
         task: what the target is for, if that is said.
 
     Returns:
-        The cells, None for missing, and a note for the owner of the table if numbers are written in a form.
+        The cells, None for missing, and the form of its numbers if they are not as Python writes them.
 
     Raises:
         RequestError: numbers whose separators may be decimal ones or not; numbers with a few other words.
@@ -121,10 +126,12 @@ def typed_cells(
     found = words_of(list(cells), options.missing)
     assert found is not None  # a file holds text
     words = found.words
-    note = None
+    used = None
     typed: list[Any] = list(words)
     points = options.decimal == "," and not all(_INTEGER.fullmatch(word) for word in words)
     form = None if not words else find_form(words, options.decimal, delimiter)
+    if isinstance(form, NumberForm) and form.suffix.isalpha() and len(words) <= MOST_INTEGER_CLASSES:
+        form = None  # 2XL is a class, not the number 2
     if all(_INTEGER.fullmatch(word) for word in words):
         typed = [int(word) for word in words]
     elif not points and all(parse_number(word) is not None for word in words):
@@ -137,12 +144,16 @@ def typed_cells(
             "--set decimal=, or --set decimal=. tells (in Python decimal=',' or decimal='.')"
         )
     elif form is not None:
-        typed = [form.parse(word) for word in words]
-        note = f"the target is read as numbers with {form.describe()}"
+        typed, used = [form.parse(word) for word in words], form
+    elif len(words) > MOST_INTEGER_CLASSES and find_formats(words) and task != "classification":
+        raise RequestError(
+            f"target {name!r} holds dates such as {words[0]!r}: it must be numbers, such as days, or classes; "
+            "--task classification takes every date as a class"
+        )
     elif len(words) > MOST_INTEGER_CLASSES and task != "classification":
         _check_almost_numbers(found, name, options, delimiter)
     values = [*typed, None]
-    return [values[code] for code in found.codes.tolist()], note
+    return [values[code] for code in found.codes.tolist()], used
 
 
 def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimiter: str | None) -> None:
@@ -172,9 +183,11 @@ def check_target(cells: Sequence[Any], name: str) -> None:
     gone = [row for row, cell in enumerate(cells) if cell is None or cell != cell]
     if gone:
         count = f"{len(gone):,} missing value{'s' * (len(gone) > 1)}"
+        text = any(isinstance(cell, str) for cell in cells)
+        more = f"; if NA or None is a class, {setting('categories', [name])} says so" if text else ""
         raise RequestError(
             f"target {name!r} has {count}, the first in row {gone[0]} (from 0): every row needs a target; "
-            "--set missing_target=drop leaves such rows out (in Python missing_target='drop')"
+            f"--set missing_target=drop leaves such rows out (in Python missing_target='drop'){more}"
         )
     numbers = (int, float)
     row = next((row for row, cell in enumerate(cells) if isinstance(cell, numbers) and abs(cell) > LARGEST), None)
@@ -231,6 +244,9 @@ def _regression(cells: Sequence[Any], name: str) -> Target:
     if {type(cell) for cell in cells} <= {int, float, bool}:
         return Target("regression", np.array(cells, dtype=np.float64), None)
     values = np.empty(len(cells))
+    form = find_form([*dict.fromkeys(cells)]) if all(isinstance(cell, str) for cell in cells) else None
+    if isinstance(form, NumberForm):
+        return Target("regression", np.array([form.parse(cell) for cell in cells], dtype=np.float64), None)
     for row, cell in enumerate(cells):
         number = float(cell) if isinstance(cell, bool) else parse_number(cell)
         if number is None:

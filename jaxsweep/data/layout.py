@@ -11,13 +11,14 @@ from itertools import islice, pairwise
 from typing import Any
 
 from jaxsweep.data.cells import is_missing, parse_boolean, parse_number, parse_numbers
-from jaxsweep.data.options import TableOptions
+from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import number_of, numbered_twice
 from jaxsweep.errors import RequestError
 
 BLANKS = " "  # the delimiter that stands for any white space
 DELIMITERS = ("\t", ";", "|", ",")
 JUDGED = 50  # records by which a delimiter is judged
+_ZEROS = re.compile(r"0\d+")
 SAMPLE = 2000  # records by which a header is told from data
 
 
@@ -79,7 +80,8 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
     if len(cells) == width + 1 and not cells[-1] and options.header is not False:
         cells.pop()  # a delimiter after the last name
     header = options.header
-    if len(cells) == width - 1 and body and header is not False and (header or not any(map(_is_value, cells))):
+    names_rows = len({record[0] for record in body}) == len(body) > 0
+    if len(cells) == width - 1 and names_rows and header is not False and (header or not any(map(_is_value, cells))):
         header, cells = True, ["", *cells]
         notes.append("the first column has no name in the header, as R writes row names")
     if header is None and len(cells) == width:
@@ -93,6 +95,7 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
     names, again = numbered_twice(names)
     notes += [f"the name {old!r} occurs again: that column is called {new!r}" for new, old in again.items()]
     nameless = tuple(number for number, cell in enumerate(cells) if not cell)
+    notes += _zeros(names, body)
     below = _line_start(text, start, first.end - line + 1)
     return Layout(delimiter, len(cells), tuple(names), nameless, again, below, first.end + 1, first.line, tuple(notes))
 
@@ -213,8 +216,9 @@ def _check_title(sample: Sequence[_Record], width: int, name: str) -> None:
 def _has_header(first: Sequence[str], columns: Sequence[Sequence[str]], target: str | int | None) -> bool:
     """Return whether the first row holds names: they are text unlike what stands below, or the target is among them."""
     names = [cell for cell in first if cell]  # pandas writes no name over its index
-    if target is not None and str(target) in first and (_only_a_name(target, len(first)) or _counts(names)):
-        return True
+    for each in () if target is None else (str(target), *(word.strip() for word in str(target).split(","))):
+        if each in names and (_only_a_name(each, len(first)) or _counts(names)):
+            return True
     if not names or any(is_missing(cell) or _is_value(cell) for cell in names):
         return False
     if any(_is_numeric(cells) for cells in columns):
@@ -222,6 +226,20 @@ def _has_header(first: Sequence[str], columns: Sequence[Sequence[str]], target: 
     if len(set(names)) < len(names):
         return False
     return not any(name in {cell.strip() for cell in cells} for name, cells in zip(first, columns, strict=True) if name)
+
+
+def _zeros(names: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Return a note on columns of whole numbers with zeros before them, such as postal codes."""
+    found = [
+        name
+        for name, column in zip(names, zip(*body, strict=True), strict=False)
+        if any(_ZEROS.fullmatch(cell.strip()) for cell in column) and _is_numeric(column)
+    ]
+    if not found:
+        return []
+    shown = ", ".join(map(repr, found[:5])) + f" and {len(found) - 5} more" * (len(found) > 5)
+    advice = setting("categories", found)
+    return [f"{shown}: the zeros before numbers such as 01 are lost; {advice} takes them as words"]
 
 
 def _only_a_name(target: str | int, width: int) -> bool:

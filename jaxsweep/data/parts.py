@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data.cells import is_missing
 from jaxsweep.data.columns import Column, make_column
 from jaxsweep.data.labels import Target, check_target, encode_target, infer_task, is_absent
 from jaxsweep.data.options import TableOptions
@@ -32,6 +33,15 @@ class Part:
 def raw_names(columns: Sequence[Column]) -> list[str]:
     """Return the names of the raw columns that these are read from, each once: a date gives several numbers."""
     return list(dict.fromkeys(column.reading.column if column.reading else column.name for column in columns))
+
+
+def text_columns(columns: Sequence[Column]) -> set[str]:
+    """Return the names of the raw columns whose cells must be read as they are written."""
+    return {
+        column.reading.column if column.reading else column.name
+        for column in columns
+        if column.kind == "category" or (column.reading is not None and not column.reading.plain)
+    }
 
 
 def read_alike(first: Sequence[Column], table: Table, what: str) -> tuple[Column, ...]:
@@ -125,15 +135,21 @@ def with_target(
 
 
 def group_codes(labels: Any, rows: int, what: str) -> NDArray[np.int64]:
-    """Return which rows belong together, int64 [rows]: those with the same label; those without one are a group too.
+    """Return which rows belong together, int64 [rows]: those with the same label.
 
     Raises:
-        RequestError: another number of labels than rows.
+        RequestError: another number of labels than rows, or a row without a label.
     """
     if isinstance(labels, (str, bytes)) or not hasattr(labels, "__len__"):
         raise RequestError(f"groups = {labels!r} is not legal: it must have one label for each row")
     found = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(found) != rows:
         raise RequestError(f"groups has {len(found)} labels but {what} has {rows} rows: they must be equal")
+    lost = [row for row, label in enumerate(found) if is_missing(label)]
+    if lost:
+        raise RequestError(
+            f"groups of {what} has {len(lost):,} missing value{'s' * (len(lost) != 1)}, the first in row {lost[0]} "
+            "(from 0): every row needs a group; one that belongs to no other needs a label of its own"
+        )
     place: dict[str, int] = {}
     return np.array([place.setdefault(str(label), len(place)) for label in found], dtype=np.int64)

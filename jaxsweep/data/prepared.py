@@ -29,23 +29,25 @@ class Prepared:
         name: the dataset's name.
         task: classification or regression.
         classes: labels by class code; None for regression.
-        n_outputs: the number of classes; 1 for regression.
+        n_outputs: the number of classes; of targets for regression.
         feature_names: one name a feature.
         image_shape: height and width where the features are pixels.
         x: float64 [splits, rows, features], standardized by each split's own training part.
-        y: int32 class codes [splits, rows], or float64 [splits, rows] standardized targets.
+        y: int32 class codes [splits, rows], or float64 [splits, rows] standardized targets; of several targets
+            [splits, rows, targets].
         train: for each split the int32 indices of its training rows, ascending.
         val: for each split the int32 indices of its validation rows, ascending.
         x_test: float64 [splits, test rows, features]; there may be 0 test rows.
-        y_test: as `y`, [splits, test rows].
-        target_mean, target_scale: float64 [splits]; standardized y * target_scale + target_mean is the target.
+        y_test: as `y`, [splits, test rows] or [splits, test rows, targets].
+        target_mean, target_scale: float64 [splits] or [splits, targets]; standardized y * target_scale + target_mean is
+            the target.
         preprocessors: one for each split.
         fingerprint: that of the dataset.
         named: whether the dataset's table names its columns.
         table: what was said about its file, and holds for new ones of its kind.
-        train_variance, val_variance, test_variance: float64 [splits], the (population) variance of the standardized
-            targets of each split's part, by their weights; exactly 0 where they are constant up to rounding, where
-            there are no rows, and for classification.
+        train_variance, val_variance, test_variance: float64 [splits] or [splits, targets], the (population) variance of
+            the standardized targets of each split's part, by their weights; exactly 0 where they are constant up to
+            rounding, where there are no rows, and for classification.
         numbers, test_numbers: int64 [rows] and [test rows], the number of each row, from 0, in the table that it came
             from: the dataset's own rows, or the validation or test part that it brought.
         weights: float64 [rows], with a mean of 1; None where all rows count alike.
@@ -202,6 +204,7 @@ def _standardized(
             classes=data.classes,
             image=data.image_shape is not None,
             most_categories=data.most_categories,
+            target_names=data.target_names,
         )
         for rows in train
     )
@@ -214,6 +217,9 @@ def _standardized(
             preprocessor.transform(own, out)
         return x
 
+    n_targets = len(data.target_names) or 1
+    target_scale = np.array([preprocessor.target_units[1] for preprocessor in preprocessors])
+
     def encoded(values: NDArray[Any]) -> NDArray[Any]:
         if regression:
             return np.stack([preprocessor.standardize_target(values) for preprocessor in preprocessors])
@@ -222,16 +228,19 @@ def _standardized(
     def variance(values: NDArray[Any], parts: Sequence[Any], weights: NDArray[np.float64] | None) -> Any:
         if not regression:
             return np.zeros(len(preprocessors))
-        own = [None if weights is None else weights[rows] for rows in parts]
-        spread = [deviation(values[rows], weight) for rows, weight in zip(parts, own, strict=True)]
-        pairs = zip(spread, preprocessors, strict=True)
-        return np.array([(each / preprocessor.target_scale) ** 2 for each, preprocessor in pairs])
+        spread = []
+        for rows in parts:
+            weight = None if weights is None else weights[rows]
+            columns = values[rows].reshape(-1, n_targets).T
+            spread.append([deviation(column, weight) for column in columns])
+        pairs = zip(np.ravel(spread).tolist(), target_scale.ravel().tolist(), strict=True)
+        return np.array([(each / scale) ** 2 for each, scale in pairs]).reshape(target_scale.shape)
 
     return Prepared(
         name=data.name,
         task=data.task,
         classes=data.classes,
-        n_outputs=len(data.classes) if data.classes is not None else 1,
+        n_outputs=len(data.classes) if data.classes is not None else n_targets,
         feature_names=names,
         image_shape=data.image_shape,
         x=features(columns),
@@ -240,8 +249,8 @@ def _standardized(
         val=tuple(rows.astype(np.int32) for rows in val),
         x_test=features(test_columns),
         y_test=encoded(test_target),
-        target_mean=np.array([preprocessor.target_mean for preprocessor in preprocessors]),
-        target_scale=np.array([preprocessor.target_scale for preprocessor in preprocessors]),
+        target_mean=np.array([preprocessor.target_units[0] for preprocessor in preprocessors]),
+        target_scale=target_scale,
         preprocessors=preprocessors,
         fingerprint=data.fingerprint,
         named=data.named,

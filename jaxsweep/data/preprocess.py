@@ -5,15 +5,25 @@ What `to_json` gives is the `inputs`, and the `classes` or `target`, of an expor
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import Column, Kind, Reading, make_column
+from jaxsweep.data.columns import Column, Kind, make_column
+from jaxsweep.data.inputs import (
+    CategoryInput,
+    Input,
+    NumberInput,
+    Rows,
+    fit_column,
+    input_entries,
+    parse_inputs,
+    raw_name,
+    shared_statistics,
+)
 from jaxsweep.data.labels import Label
 from jaxsweep.data.moments import moments
 from jaxsweep.data.options import MOST_CATEGORIES
@@ -22,36 +32,14 @@ from jaxsweep.data.unknown import UnknownWords, describe_unknown, frames_to_user
 from jaxsweep.errors import RequestError, suggestion
 
 Floats: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class NumberInput:
-    """A number: missing values become `fill`, then (x - mean) / scale. One feature, or two with the indicator."""
+class TargetScale(NamedTuple):
+    """One of several targets: it is trained on as (y - mean) / scale."""
 
     name: str
     mean: float
     scale: float
-    fill: float
-    indicator: bool
-    reading: Reading | None = None
-
-
-@dataclass(frozen=True)
-class CategoryInput:
-    """A one-hot encoded category: one feature for each entry of `categories`.
-
-    With `other` there is one more for all words that are not among them, and with `indicator` one for missing values.
-    """
-
-    name: str
-    categories: tuple[str, ...]
-    indicator: bool
-    reading: Reading | None = None
-    other: bool = False
-
-
-Input: TypeAlias = NumberInput | CategoryInput
 
 
 @dataclass(frozen=True)
@@ -61,10 +49,11 @@ class Preprocessor:
     Attributes:
         inputs: one entry for each raw column, in order.
         classes: labels by class code; None for regression.
-        target_mean, target_scale: a regression target y is trained on as (y - target_mean) / target_scale.
+        target_mean, target_scale: a regression target y is trained on as (y - target_mean) / target_scale ...
         unseen: numbers of the features that say nothing in the training rows: a word or a missing value that only
             other rows have, a constant. Nothing trains their weights, so that they are 0 in all rows. `model.json`
             does not hold them: an exported network has zeros for these weights.
+        targets: ... or, where there are several, each by its own; () for one.
     """
 
     inputs: tuple[Input, ...]
@@ -72,6 +61,7 @@ class Preprocessor:
     target_mean: float = 0.0
     target_scale: float = 1.0
     unseen: tuple[int, ...] = ()
+    targets: tuple[TargetScale, ...] = ()
 
     @classmethod
     def fit(
@@ -85,6 +75,7 @@ class Preprocessor:
         classes: tuple[Label, ...] | None = None,
         image: bool = False,
         most_categories: int = MOST_CATEGORIES,
+        target_names: Sequence[str] = (),
     ) -> "Preprocessor":
         """Return the preprocessor for a training part.
 
@@ -94,25 +85,30 @@ class Preprocessor:
             pool: indices of the rows whose missing values decide which columns get an indicator (training and
                 validation rows); default: the training rows.
             category_rows: indices of the rows whose categories get a feature; default: the training rows.
-            target: the regression target, float64 [rows]; None for classification.
+            target: the regression target, float64 [rows], or several, [rows, targets]; None for classification.
             classes: the labels, for classification.
             image: whether the columns are pixels. They then share one mean and scale, since augmentation moves them.
             most_categories: words of a column that get a feature each, the most frequent ones; the others share one.
+            target_names: those of several targets.
         """
         pool = train if pool is None else pool
         category_rows = train if category_rows is None else category_rows
         seen_columns: set[str] = set()  # several columns may come from one raw one: they are missing together
         fitted = []
         for column in columns:
-            raw = _raw_name(column.name, column.reading)
+            raw = raw_name(column.name, column.reading)
             indicator = not image and raw not in seen_columns and bool(column.take(pool).missing.any())
             seen_columns.add(raw)
-            fitted.append(_fit_column(column, train, category_rows, image, indicator, most_categories))
+            fitted.append(fit_column(column, train, category_rows, image, indicator, most_categories))
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
         if image:
-            inputs = _shared_statistics(columns, train, inputs)
-        mean, scale = (0.0, 1.0) if target is None else moments(target[train])
+            inputs = shared_statistics(columns, train, inputs)
         unseen = tuple(number for number, flag in enumerate(seen) if not flag)
+        if target is not None and target.ndim == 2:
+            both = [moments(column) for column in target[train].T]
+            scales = [TargetScale(name, m, s or 1.0) for name, (m, s) in zip(target_names, both, strict=True)]
+            return cls(tuple(inputs), classes, unseen=unseen, targets=tuple(scales))
+        mean, scale = (0.0, 1.0) if target is None else moments(target[train])
         return cls(tuple(inputs), classes, mean, scale or 1.0, unseen)
 
     @property
@@ -199,7 +195,7 @@ class Preprocessor:
         table = X if isinstance(X, Table) else table_of(X, "X")
         if not table.names:
             raise RequestError(f"X has no columns: it must have the {len(self.inputs)} of the training data")
-        names = list(dict.fromkeys(_raw_name(entry.name, entry.reading) for entry in self.inputs))
+        names = list(dict.fromkeys(raw_name(entry.name, entry.reading) for entry in self.inputs))
         by_position = not table.named and (len(table.names) == len(names) or not isinstance(X, Table))
         if by_position and len(table.names) != len(names):
             raise RequestError(
@@ -212,7 +208,7 @@ class Preprocessor:
         columns = []
         what = table.what if table.what != "X" else "the data"
         for entry in self.inputs:
-            raw = _raw_name(entry.name, entry.reading)
+            raw = raw_name(entry.name, entry.reading)
             if raw not in place:
                 raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
             kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
@@ -222,24 +218,33 @@ class Preprocessor:
     @property
     def raw_names(self) -> frozenset[str]:
         """The names of the raw columns that are needed."""
-        return frozenset(_raw_name(entry.name, entry.reading) for entry in self.inputs)
+        return frozenset(raw_name(entry.name, entry.reading) for entry in self.inputs)
 
     @property
     def text_columns(self) -> frozenset[str]:
         """The names of the raw columns whose cells must be read as they are written."""
         return frozenset(
-            _raw_name(entry.name, entry.reading)
+            raw_name(entry.name, entry.reading)
             for entry in self.inputs
             if isinstance(entry, CategoryInput) or (entry.reading is not None and not entry.reading.plain)
         )
 
+    @property
+    def target_units(self) -> tuple[Any, Any]:
+        """The target's mean and scale, two numbers; of several targets two arrays [targets]."""
+        if not self.targets:
+            return self.target_mean, self.target_scale
+        return np.array([each.mean for each in self.targets]), np.array([each.scale for each in self.targets])
+
     def standardize_target(self, y: Floats) -> Floats:
-        """Return a regression target [rows] as it is trained on."""
-        return (y - self.target_mean) / self.target_scale
+        """Return a regression target [rows], or several [rows, targets], as they are trained on."""
+        mean, scale = self.target_units
+        return np.asarray((y - mean) / scale)
 
     def restore_target(self, y: Any) -> Floats:
-        """Return predictions [...] of the standardized target in the target's own units."""
-        return np.asarray(np.asarray(y, dtype=np.float64) * self.target_scale + self.target_mean)
+        """Return predictions [...] of the standardized target, or of several [..., targets], in their own units."""
+        mean, scale = self.target_units
+        return np.asarray(np.asarray(y, dtype=np.float64) * scale + mean)
 
     def labels(self, codes: Any) -> NDArray[Any]:
         """Return the labels [...] for class codes [...]."""
@@ -249,21 +254,11 @@ class Preprocessor:
 
     def to_json(self) -> dict[str, Any]:
         """Return `inputs`, and `classes` or `target`, as they stand in an exported network's `model.json`."""
-        entries: list[dict[str, Any]] = []
-        for entry in self.inputs:
-            how = entry.reading.to_json(entry.name) if entry.reading is not None else {}
-            if isinstance(entry, NumberInput):
-                number = {"mean": entry.mean, "scale": entry.scale, "fill": entry.fill}
-                entries.append({"name": entry.name, "kind": "number", **number, **how})
-            else:
-                other = {"other": True} if entry.other else {}
-                words = list(entry.categories)
-                entries.append({"name": entry.name, "kind": "category", "categories": words, **other, **how})
-            if entry.indicator:
-                entries.append({"name": entry.name, "kind": "missing"})
+        entries = input_entries(self.inputs)
         if self.classes is not None:
             return {"inputs": entries, "classes": list(self.classes)}
-        return {"inputs": entries, "target": {"mean": self.target_mean, "scale": self.target_scale}}
+        several = [{"name": each.name, "mean": each.mean, "scale": each.scale} for each in self.targets]
+        return {"inputs": entries, "target": several or {"mean": self.target_mean, "scale": self.target_scale}}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Preprocessor":
@@ -273,40 +268,12 @@ class Preprocessor:
             RequestError: the document is not what `to_json` gives.
         """
         try:
-            return cls(_parse_inputs(document["inputs"]), *_parse_target(document))
+            inputs = parse_inputs(document["inputs"])
+            if isinstance(document.get("target"), list):
+                return cls(inputs, targets=_parse_targets(document["target"]))
+            return cls(inputs, *_parse_target(document))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RequestError(f"the preprocessing of the network cannot be read: {error}") from error
-
-
-def _parse_inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
-    inputs: list[Input] = []
-    for number, entry in enumerate(entries):
-        after = entries[number + 1] if number + 1 < len(entries) else {}
-        indicator = after.get("kind") == "missing" and after["name"] == entry["name"]
-        if entry["kind"] == "number":
-            values = [float(entry[key]) for key in ("mean", "scale", "fill")]
-            if not all(map(math.isfinite, values)) or values[1] <= 0:
-                raise ValueError(f"input {entry['name']!r} has mean, scale and fill {values}, not finite numbers")
-            inputs.append(NumberInput(str(entry["name"]), values[0], values[1], values[2], indicator, _reading(entry)))
-        elif entry["kind"] == "category":
-            words = tuple(map(str, entry["categories"]))
-            inputs.append(
-                CategoryInput(str(entry["name"]), words, indicator, _reading(entry), bool(entry.get("other", False)))
-            )
-        elif entry["kind"] != "missing":
-            raise ValueError(f"input {entry['name']!r} is of kind {entry['kind']!r}, not number, category or missing")
-        elif number == 0 or entries[number - 1]["name"] != entry["name"]:
-            raise ValueError(f"the missing-value indicator of {entry['name']!r} does not follow its column")
-    return tuple(inputs)
-
-
-def _reading(entry: Mapping[str, Any]) -> Reading | None:
-    found = Reading.from_json(entry)
-    return None if found == Reading(str(entry["name"])) else found
-
-
-def _raw_name(name: str, reading: Reading | None) -> str:
-    return name if reading is None else reading.column
 
 
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
@@ -315,32 +282,11 @@ def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None
     return None, float(document["target"]["mean"]), float(document["target"]["scale"])
 
 
-def _fit_column(
-    column: Column, train: Rows, category_rows: Rows, pixel: bool, indicator: bool, most: int
-) -> tuple[Input, list[bool]]:
-    """Return a raw column's entry, and for each of its features whether the training rows say anything by it."""
-    own = column.take(train)
-    seen_missing = [bool(own.missing.any())] if indicator else []
-    if column.kind == "category":
-        counts = Counter(word for word in column.values[category_rows] if word is not None)
-        frequent = sorted(counts, key=lambda word: (-counts[word], word))[:most]
-        words, other = tuple(sorted(frequent)), len(counts) > most
-        known = set(own.values)
-        seen = [word in known for word in words]
-        if other:
-            seen.append(bool(known - set(words) - {None}))
-        return CategoryInput(column.name, words, indicator, column.reading, other), seen + seen_missing
-    present = own.values[~own.missing]
-    fill = float(np.median(present)) if len(present) else 0.0
-    mean, scale = moments(np.where(own.missing, fill, own.values))
-    # A constant pixel is not 0 once it is standardized with the others, and augmentation moves others to its place.
-    seen = [pixel or scale > 0, *seen_missing]
-    return NumberInput(column.name, mean, scale or 1.0, fill, indicator, column.reading), seen
-
-
-def _shared_statistics(columns: Sequence[Column], train: Rows, inputs: Sequence[Input]) -> list[Input]:
-    numbers = [entry for entry in inputs if isinstance(entry, NumberInput)]
-    pixels = np.stack([column.values[train] for column in columns], axis=1)
-    pixels = np.where(np.isnan(pixels), np.array([entry.fill for entry in numbers]), pixels)
-    mean, scale = moments(pixels)
-    return [replace(entry, mean=mean, scale=scale or 1.0) for entry in numbers]
+def _parse_targets(entries: Sequence[Mapping[str, Any]]) -> tuple[TargetScale, ...]:
+    found = tuple(TargetScale(str(each["name"]), float(each["mean"]), float(each["scale"])) for each in entries)
+    if len(found) < 2:
+        raise ValueError(f"target is a list of {len(found)}: it must have several, or be no list")
+    for each in found:
+        if not (math.isfinite(each.mean) and math.isfinite(each.scale) and each.scale > 0):
+            raise ValueError(f"target {each.name!r} has the mean {each.mean} and the scale {each.scale}")
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Raw
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, brief, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,10 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
         table = Table(names, tuple(values.T), len(values), named=False, what=what)
     if feature_names is None:
         return table
+    if isinstance(feature_names, (str, bytes)) or not hasattr(feature_names, "__len__"):
+        raise RequestError(
+            f"feature_names = {brief(feature_names)} is not legal: it must be a list with one name for each column"
+        )
     if len(feature_names) != len(table.names):
         raise RequestError(
             f"feature_names has {len(feature_names)} names for the {len(table.names)} columns of {what}: "

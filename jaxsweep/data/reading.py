@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep.data.cells import DOUBTFUL, parse_number, parse_numbers
+from jaxsweep.data import noticed
+from jaxsweep.data.cells import DOUBTFUL, parse_numbers
 from jaxsweep.data.columns import (
     Column,
     Raw,
@@ -27,8 +28,6 @@ from jaxsweep.errors import RequestError
 
 TABLES = 2  # the version of the rules by which tables are read: 2 knows dates, forms of numbers, more missing words
 OWN_WORDS = 0.9  # a column with this share of distinct words among its rows says nothing about new rows
-ALMOST = 0.5  # a column with this share of numbers looks like one of numbers
-SHOWN = 5  # columns that a note names
 _INTEGERS = re.compile(r"[+-]?[0-9]+")
 _ID = re.compile(r"(?i:^id$|^index$|^unnamed|[_ .-]id$|^id[_ .-])|[a-z]I[dD]$")  # names of identifiers
 
@@ -48,6 +47,9 @@ class _Findings:
     left_out: list[str] = field(default_factory=list)
     numbered: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
+    constant: list[str] = field(default_factory=list)
+    points: bool = False  # whether numbers of some column have decimal points
+    read_as: dict[str, list[str]] = field(default_factory=dict)  # columns by what they are read as
     notes: list[str] = field(default_factory=list)
 
 
@@ -75,7 +77,7 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
         RequestError: cells that cannot be used, names of columns that there are not.
     """
     named = _named(table, options, what)
-    found = _Findings()
+    found = _Findings(points=any(noticed.has_fractions(table.cells[number]) for number in which))
     columns: list[Column] = []
     for number in which:
         columns += _read(table, number, options, named, found, chosen)
@@ -85,23 +87,35 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
                 f"column {column.name!r} has {table.rows} categories in {table.rows} rows of {what}, so that it says "
                 f"nothing about new rows: leave it out with drop={column.name!r}"
             )
-    if not columns and found.left_out + found.numbered:
+    if chosen:
+        found.notes += noticed.decimals(columns) + noticed.total(table)
+    if found.constant and chosen:
+        verb = "holds" if len(found.constant) == 1 else "hold"
+        found.notes.append(f"{noticed.listed(found.constant)} {verb} one value in all rows")
+    lost = found.left_out + found.numbered
+    if not columns and lost:
         raise RequestError(
             f"{what} has no input columns left: those there are say nothing about new rows, as every row has another "
-            f"value; {setting('keep', found.left_out + found.numbered)} takes {_it(found.left_out + found.numbered)} in"
+            f"value; {setting('keep', lost)} takes {noticed.it(lost)} in"
         )
-    notes = list(found.notes)
+    notes = [
+        f"{noticed.listed(names)} {noticed.are(names)} read as {what}" for what, names in found.read_as.items()
+    ] + found.notes
     if found.numbered:
-        notes.append(f"left out, since it has no name and only counts the rows: column {_listed(found.numbered)}")
+        notes.append(
+            f"left out, since it has no name and only counts the rows: column {noticed.listed(found.numbered)}"
+        )
     if found.left_out:
         notes.append(
-            f"left out, since nearly every row has a word of its own there: {_listed(found.left_out)} "
-            f"({setting('keep', found.left_out)} takes {_it(found.left_out)} in)"
+            f"left out, since nearly every row has a word of its own there: {noticed.listed(found.left_out)} "
+            f"({setting('keep', found.left_out)} takes {noticed.it(found.left_out)} in)"
         )
     if found.counters:
-        verb, advice = "seems" if len(found.counters) == 1 else "seem", setting("drop", found.counters)
-        what = _it(found.counters)
-        notes.append(f"{_listed(found.counters)} {verb} to count or name the rows: {advice} leaves {what} out")
+        verb, them = "seems" if len(found.counters) == 1 else "seem", noticed.it(found.counters)
+        notes.append(
+            f"{noticed.listed(found.counters)} {verb} to count or name the rows: {setting('drop', found.counters)} "
+            f"leaves {them} out"
+        )
     return Inputs(tuple(columns), tuple(notes))
 
 
@@ -154,14 +168,15 @@ def _text(
         numbers = parse_numbers(words.words)
         if numbers is not None:
             return _number(name, words.spread(numbers, np.nan), False, plain, True, found)
-    form = find_form(words.words, options.decimal, table.delimiter)
+    # A comma in a table whose numbers have points groups thousands.
+    form = find_form(words.words, options.decimal, "," if found.points else table.delimiter)
     if isinstance(form, Ambiguous):
         found.notes.append(
             f"{name!r} holds numbers such as {form.word!r}, whose separator may be a decimal one or not: taken as "
             f"{len(words.words):,} categories (--set decimal=, or --set decimal=. tells)"
         )
     elif form is not None:
-        found.notes.append(f"{name!r} is read as numbers with {form.describe()}")
+        found.read_as.setdefault(f"numbers with {form.describe()}", []).append(name)
         return [make_column(name, cells, "number", Reading(name, form, missing=options.missing))]
     formats = find_formats(words.words)
     if options.day_first is not None and len(formats) > 1:
@@ -179,12 +194,14 @@ def _text(
     values = words.spread(np.array([*words.words, None], dtype=object)[:-1], None)
     used = reading if reading.missing or reading.present else None
     column = Column(name, "category", values, used)
-    if form is None and (note := almost_numbers(name, words)):
+    found.notes += noticed.spellings(name, words)
+    note, advice = noticed.almost(name, words, options, table.delimiter) if form is None and not formats else ("", "")
+    if note:
         kept = [column] if keep or not _has_own_words(column) else []
         what = (
             f"taken as {len(words.words):,} categories" if kept else "left out, since nearly every row has another one"
         )
-        found.notes.append(f"{note}: {what} ({setting('numbers', [name])} makes such cells missing)")
+        found.notes.append(f"{note}: {what}" + f" ({advice})" * bool(advice))
         return kept
     return _category(name, column, keep, found)
 
@@ -196,6 +213,9 @@ def _has_points(words: Words, decimal: str | None) -> bool:
 
 def _number(name: str, values: Any, nameless: bool, plain: Reading, keep: bool, found: _Findings) -> list[Column]:
     column = make_column(name, values, "number", plain if plain.missing else None)
+    found.notes += noticed.codes(name, column.values, plain.missing)
+    if noticed.is_constant(column.values):
+        found.constant.append(name)
     if not keep and _counts_rows(column):
         if nameless:
             found.numbered.append(name)
@@ -242,7 +262,7 @@ def _date(name: str, raw: Raw, form: str, found: _Findings, missing: tuple[str, 
     if not parts:
         found.notes.append(f"{name!r} holds one date{how}, and is left out")
         return []
-    found.notes.append(f"{name!r} is read as dates{how}: {', '.join(parts)}")
+    found.read_as.setdefault(f"dates{how}: {', '.join(parts)}", []).append(name)
     columns = []
     for part in parts:
         reading = Reading(name, date=DatePart(form, part), missing=missing)
@@ -260,7 +280,7 @@ def declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str |
     words = words_of(cells, options.missing) if isinstance(cells, list) else None
     if words is None:
         return make_column(name, raw, "number", Reading(name, missing=options.missing, lenient=True)), None
-    form = most_fitting(words, options.decimal, delimiter)
+    form = noticed.most_fitting(words, options.decimal, delimiter)
     column = make_column(name, cells, "number", Reading(name, form, missing=options.missing, lenient=True))
     odd = np.isnan(column.values) & (words.codes >= 0)
     if not odd.any():
@@ -269,40 +289,3 @@ def declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str |
     what = "is no number and counts" if count == 1 else "are no numbers and count"
     example = f"such as {str(cells[row]).strip()!r} in row {row} (from 0)"
     return column, f"{count:,} cell{'s' * (count != 1)} of {name!r}, {example}, {what} as missing"
-
-
-def most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> Any:
-    """Return the form of most of the words that are no plain numbers, or None if plain numbers are as frequent."""
-    frequency = dict(zip(words.words, words.counts.tolist(), strict=True))
-    plain = sum(count for word, count in frequency.items() if parse_number(word) is not None)
-    best, most = None, plain if decimal is None else -1
-    for word in [word for word in frequency if parse_number(word) is None or decimal == ","][:50]:
-        form = find_form([word], decimal, delimiter)
-        if form is None or isinstance(form, Ambiguous):
-            continue
-        fits = sum(count for other, count in frequency.items() if form.parse(other) is not None)
-        if fits > most:
-            best, most = form, fits
-    return best
-
-
-def almost_numbers(name: str, words: Words) -> str:
-    """Return what there is to say of a column that holds numbers and a few other words; nothing of others."""
-    counts = words.counts
-    plain = np.array([parse_number(word) is not None for word in words.words], dtype=bool)
-    total = int(counts.sum())
-    if not total or plain.all() or counts[plain].sum() < ALMOST * total:
-        return ""
-    odd = int(np.argmin(plain))
-    share = int(100 * counts[plain].sum() / total)
-    where = f"{words.words[odd]!r} in row {words.first_row(odd)} (from 0)"
-    return f"{name!r} is {share}% numbers but holds {where}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
-
-
-def _it(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"

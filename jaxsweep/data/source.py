@@ -20,7 +20,7 @@ class Source(TableOptions):
 
     name: str | None = None
     path: str | None = None
-    target: str | int | None = None
+    target: str | int | list[str | int] | None = None
     task: str | None = None
     validation: str | None = None
     test: str | None = None
@@ -29,6 +29,7 @@ class Source(TableOptions):
 
 
 _OWN = ("path", "target", "task", "validation", "test", "group", "weight")
+LONGEST_NAME = 255  # bytes of a file's name
 TABLE_KEYS = (*_OWN, *OPTIONS)  # what goes with a table on disk
 
 
@@ -41,14 +42,21 @@ def open_source(source: Source) -> Dataset:
     if source.target is None:
         if not Path(source.path).is_file():
             read_raw(source.path)  # refuses: what is wrong with the file comes before what is missing beside it
-        raise RequestError(f"the target column of {source.path} is not named: give its name, or its number from 0")
+        names = read_raw(source.path, options=source).names
+        raise RequestError(
+            f"the target column of {source.path} is not named: give its name, or its number from 0; it has "
+            f"{', '.join(names[:30])}{', ...' * (len(names) > 30)}"
+        )
     given = {key: value for key in TABLE_KEYS if (value := getattr(source, key)) is not None}
     return read_table(given.pop("path"), **given)
 
 
 def looks_like_a_file(text: str) -> bool:
     """Return whether a word means a file: it is written as a path, or there is one of that name."""
-    return "/" in text or "\\" in text or bool(Path(text).suffix) or Path(text).exists()
+    if "/" in text or "\\" in text:
+        return True
+    could_be = "\0" not in text and len(text.encode()) <= LONGEST_NAME
+    return could_be and (bool(Path(text).suffix) or Path(text).exists())
 
 
 def dataset_of(data: Any) -> Dataset:

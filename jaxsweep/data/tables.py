@@ -1,7 +1,7 @@
 """CSV and Parquet files as datasets."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data.columns import Column
+from jaxsweep.data.columns import Column, Reading, make_column
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
-from jaxsweep.data.labels import check_task, describe_task, is_absent, target_cells, typed_cells
+from jaxsweep.data.labels import check_task, is_absent, target_cells, typed_cells
 from jaxsweep.data.options import TableOptions, table_options
-from jaxsweep.data.parts import Part, encode_parts, group_codes, read_alike, with_target
+from jaxsweep.data.parts import Part, group_codes, read_alike, text_columns, with_target
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.reading import declared_number, read_inputs
+from jaxsweep.data.targets import described, encoded, target_list, target_numbers, with_targets
 from jaxsweep.data.textfile import is_parquet
 from jaxsweep.data.weights import row_weights
 from jaxsweep.errors import RequestError, meant, nearest
@@ -24,7 +25,7 @@ from jaxsweep.errors import RequestError, meant, nearest
 
 def read_table(
     path: str | Path,
-    target: str | int,
+    target: str | int | Sequence[str | int],
     task: str | None = None,
     header: bool | None = None,
     drop: str | int | Iterable[str | int] | None = None,
@@ -40,7 +41,8 @@ def read_table(
     Args:
         path: a file: Parquet, or CSV, which may be packed as .gz, .bz2, .xz or .zip. Cells are separated by comma,
             semicolon, tab, `|` or white space; lines that begin with `#` are skipped.
-        target: the target column: its name, or its number from 0. A name goes before a number.
+        target: the target column: its name, or its number from 0. A name goes before a number. Several numeric targets
+            are a list, or names apart by commas.
         task: classification or regression. If None, text, booleans and up to 20 distinct whole numbers are classes.
         header: whether the first row of a CSV file holds the names; found out if None. Without a header the columns
             are named by their numbers from 0.
@@ -58,55 +60,62 @@ def read_table(
     said = table_options({"header": header, "drop": () if drop is None else drop, **options})
     check_task(task)
     file = _path(path)
-    table = read_raw(file, options=said, target=target)
-    goal = table.find(target, file.name, "target column")
+    table = read_raw(file, options=said, target=target if isinstance(target, str) else target_list(target)[0])
+    goals = target_numbers(table, target, file.name)
     gone = {table.find(column, file.name, "drop: column") for column in said.drop}
-    if goal in gone:
+    for goal in gone.intersection(goals):
         raise RequestError(f"drop names the target column {table.names[goal]!r}: it must name input columns only")
     together = None if group is None else table.find(group, file.name, "group: column")
-    if together == goal:
-        raise RequestError(f"group names the target column {table.names[goal]!r}: it must name another one")
+    if together in goals:
+        raise RequestError(f"group names the target column {table.names[together]!r}: it must name another one")
     heavy = None if weight is None else table.find(weight, file.name, "weight: column")
-    if heavy is not None and heavy in (goal, together):
-        other = "target" if heavy == goal else "group"
+    if heavy is not None and heavy in (*goals, together):
+        other = "target" if heavy in goals else "group"
         raise RequestError(f"weight names the {other} column {table.names[heavy]!r}: it must name another one")
-    which = [number for number in range(len(table.names)) if number not in gone | {goal, together, heavy}]
+    which = [number for number in range(len(table.names)) if number not in gone | {*goals, together, heavy}]
+    name = ", ".join(table.names[goal] for goal in goals)
     if not which:
+        raise RequestError(f"{file.name} has no input columns left besides its target {name!r}: at least one is needed")
+    several = tuple(table.names[goal] for goal in goals) if len(goals) > 1 else ()
+    if several and task == "classification":
         raise RequestError(
-            f"{file.name} has no input columns left besides its target {table.names[goal]!r}: at least one is needed"
+            f"target names {len(several)} columns: task = 'classification' takes one, regression several"
         )
-    cells, note = _target(table, goal, said, task)
-    table, cells, rows, dropped = with_target(table, cells, said, task)
+    cells, how, read_notes = _targets(table, goals, said, "regression" if several else task)
+    if several:
+        table, cells, rows, dropped = with_targets(table, cells, said)
+    else:
+        table, cells[0], rows, dropped = with_target(table, cells[0], said, task)
     inputs = read_inputs(table, which, said, file.name)
     column = None if heavy is None else _weight_column(table, heavy, file.name, said)
     others = {name: Path(other) for name, other in (("validation", validation), ("test", test)) if other is not None}
-    tables = {name: _alike(other, table, goal, said, task) for name, other in others.items()}
+    tables = {part: _alike(other, table, goals, how, inputs.columns, said) for part, other in others.items()}
     whats = [file.name, *(others[name].name for name in tables)]
-    name = table.names[goal]
-    encoded = encode_parts([cells, *(found[1] for found in tables.values())], name, whats, task)
+    found_targets = encoded([cells, *(found[1] for found in tables.values())], several, name, whats, task)
     parts = {
         part: Part(
             read_alike(inputs.columns, found[0], others[part].name),
             own.values,
             None if column is None else _weights(found[0], column, others[part].name),
         )
-        for (part, found), own in zip(tables.items(), encoded[1:], strict=True)
+        for (part, found), own in zip(tables.items(), found_targets[1:], strict=True)
     }
     weighed = [] if column is None else [f"rows count by {column.name!r}"]
-    task_note = describe_task(encoded[0], name, given=task is not None)
-    notes = (*table.notes, *dropped, *inputs.notes, *([note] if note else []), *weighed, task_note)
+    task_note = described(found_targets[0], several, name, task)
+    notes = (*table.notes, *dropped, *inputs.notes, *read_notes, *weighed, task_note)
     together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
-    origin = {"path": str(file.resolve()), "target": target, "task": task, **said.said}
+    kept = target if isinstance(target, (str, int)) else target_list(target)
+    origin = {"path": str(file.resolve()), "target": kept, "task": task, **said.said}
     origin |= {part: str(other.resolve()) for part, other in others.items()}
     columns = {"group": group, "weight": weight}
     origin |= {key: column for key, column in columns.items() if column is not None}
     packed = file.suffix in (".gz", ".bz2", ".xz", ".zip")
     return Dataset(
         Path(file.stem).stem if packed else file.stem,
-        encoded[0].task,
+        found_targets[0].task,
         inputs.columns,
-        encoded[0].values,
-        encoded[0].classes,
+        found_targets[0].values,
+        found_targets[0].classes,
         name,
         validation=parts.get("validation"),
         test=parts.get("test"),
@@ -118,6 +127,7 @@ def read_table(
         most_categories=said.most_categories,
         notes=notes,
         options=said,
+        target_names=several,
     )
 
 
@@ -162,18 +172,35 @@ def _path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _target(table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[list[Any], str | None]:
-    """Return the target's cells as Python values, None for missing, and a note on how they were read."""
+def _target(
+    table: Table, goal: int, options: TableOptions, task: str | None, like: Reading | None = None
+) -> tuple[list[Any], Reading | None, str | None]:
+    """Return the target's cells as Python values, None for missing, how its numbers are read, and a note on that.
+
+    `like` is how those of another table were read, None if they were words.
+    """
     cells, name = table.cells[goal], table.names[goal]
+    if like is not None:
+        column = make_column(name, cells, "number", like)
+        return [None if value != value else value for value in column.values.tolist()], like, None
     if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
         column, note = declared_number(name, cells, options, table.delimiter)
-        return [None if value != value else value for value in column.values.tolist()], note
+        return [None if value != value else value for value in column.values.tolist()], column.reading, note
     text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
-    if text and all(isinstance(cell, str) or cell is None for cell in cells):
-        return typed_cells(cells, name, options, table.delimiter, task)
+    text = text and all(isinstance(cell, str) or cell is None for cell in cells)
+    if text and goal in {table.find(column, table.what, "categories: column") for column in options.categories}:
+        words = [None if cell is None else cell.strip() for cell in cells]
+        return [word if word and word not in options.missing else None for word in words], None, None
+    if text:
+        found, form = typed_cells(cells, name, options, table.delimiter, task)
+        note = None if form is None else f"the target is read as numbers with {form.describe()}"
+        numbers = all(cell is None or type(cell) in (int, float) for cell in found)
+        return found, Reading(name, form, missing=options.missing) if numbers else None, note
     plain = target_cells(name, cells)
     gone = {float(word) for word in options.missing if _is_number(word)}
-    return [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain], None
+    plain = [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain]
+    numbers = all(cell is None or type(cell) in (int, float) for cell in plain)
+    return plain, Reading(name, missing=options.missing) if numbers else None, None
 
 
 def _weight_column(table: Table, number: int, what: str, options: TableOptions) -> Column:
@@ -193,6 +220,14 @@ def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | N
     return row_weights(found.values, table.rows, f"weight column {column.name!r} of {what}", what)
 
 
+def _targets(
+    table: Table, goals: Sequence[int], options: TableOptions, task: str | None
+) -> tuple[list[list[Any]], list[Reading | None], list[str]]:
+    """Return the cells of each target, [targets][rows], how they are read, and notes on that."""
+    found = [_target(table, goal, options, task) for goal in goals]
+    return [cells for cells, _, _ in found], [how for _, how, _ in found], [note for _, _, note in found if note]
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
@@ -201,14 +236,32 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _alike(other: Path, table: Table, goal: int, options: TableOptions, task: str | None) -> tuple[Table, list[Any]]:
-    """Return another file with the columns of the first, and the cells of its target."""
+def _alike(
+    other: Path, table: Table, goals: Sequence[int], how: Sequence[Reading | None], inputs: Sequence[Column],
+    options: TableOptions,
+) -> tuple[Table, list[list[Any]]]:  # fmt: skip
+    """Return another file with the columns of the first, and the cells of its target, or of each of several.
+
+    Its columns and targets are read as those of the first are.
+    """
     said = replace(options, header=table.named) if options.header is None else options
-    found = read_raw(other, options=said)
-    cells, _ = _target(found, found.find(table.names[goal], other.name, "target column"), options, task)
+    written = {table.names[goal] for goal in goals} | text_columns(inputs)
+    try:
+        found = read_raw(other, options=said, text=written)
+    except RequestError as error:
+        more = f" (what is set holds for {table.what} too)" if "--set" in str(error) else ""
+        raise RequestError(f"{error}{more}") from None
+    cells = []
+    for goal, reading in zip(goals, how, strict=True):
+        number = found.find(table.names[goal], other.name, "target column")
+        try:
+            cells.append(_target(found, number, options, "classification", reading)[0])
+        except RequestError as error:
+            raise RequestError(f"{other.name}: {error}") from None
     if options.missing_target == "drop":
-        rows = np.array([row for row, cell in enumerate(cells) if not is_absent(cell)], dtype=np.int64)
-        return found.take(rows), [cells[row] for row in rows]
+        whole = [not any(map(is_absent, row)) for row in zip(*cells, strict=True)]
+        rows = np.flatnonzero(whole)
+        return found.take(rows), [[column[row] for row in rows] for column in cells]
     return found, cells
 
 
@@ -222,7 +275,9 @@ def _read_parquet(file: Path) -> Table:
         ) from None
     try:
         arrow: Any = pyarrow.parquet.read_table(file)
-        frame = arrow.to_pandas()
+        frame = arrow.to_pandas(date_as_object=False)
+        if any(name is not None for name in frame.index.names):
+            frame = frame.reset_index()  # an index with a name is a column
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise RequestError(f"{file} cannot be read as Parquet ({reason}): it must be a Parquet file") from error

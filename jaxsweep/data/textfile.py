@@ -31,11 +31,15 @@ FORMATS: tuple[tuple[bytes, str, str | None], ...] = (
     (b"%PDF", "a PDF document", None),
     (b"$FL2", "an SPSS file", "read_spss"),
     (b"<stata_dta>", "a Stata file", "read_stata"),
-    (b"\x80\x04\x95", "a pickle, which may run code when it is opened", None),
+    *((bytes([0x80, number]), "a pickle, which may run code when it is opened", None) for number in (2, 3, 4, 5)),
     (b"Rar!", "a RAR archive", None),
     (b"7z\xbc\xaf", "a 7z archive", None),
     (b"(\xb5/\xfd", "a file packed by zstd", None),
 )
+NEEDS = {
+    "read_excel": "openpyxl", "read_html": "lxml", "read_hdf": "tables", "read_spss": "pyreadstat",
+    "read_feather": "pyarrow", "read_orc": "pyarrow", "read_xml": "lxml",
+}  # fmt: skip
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -56,6 +60,10 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     content = _unpacked(path, path.read_bytes())
     _check_format(path, content)
     text = _decoded(path, content, encoding)
+    if 100 * text.count("\0") > len(text):
+        two = 4 * text.count("\0") > len(text)
+        hint = ": it looks like UTF-16 without a mark, --set encoding=utf-16-le or --set encoding=utf-16-be" * two
+        raise RequestError(f"{path.name} is no text{hint or ': write its table as CSV or Parquet'}")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise RequestError(
@@ -70,6 +78,8 @@ def is_parquet(path: Path) -> bool:
     """Return whether a file is named as Parquet or begins like it."""
     if path.suffix.lower() in (".parquet", ".pq"):
         return True
+    if not path.is_file():
+        return False  # a pipe can be read once
     with path.open("rb") as file:
         return file.read(len(PARQUET)) == PARQUET
 
@@ -146,7 +156,10 @@ def _other_format(path: Path, what: str, function: str | None, more: str = "") -
     else:
         table = f"pandas.{function}({source}{more})" + "[0]" * (function == "read_html")
         code = f"import pandas; {table}.to_csv({target}, index=False)"
-    return f"{start}: convert it with python -c {shlex.quote(code)}"
+    needs = NEEDS.get(function or "", "")
+    return f"{start}: convert it with python -c {shlex.quote(code)}" + f" (which needs pip install {needs})" * bool(
+        needs
+    )
 
 
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
@@ -166,7 +179,7 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
         advice = "name its encoding, such as --set encoding=latin-1 (in Python encoding='latin-1'), or save it in UTF-8"
         zeros = content[:200].count(0)
         if zeros > len(content[:200]) // 4:
-            advice = "it looks like UTF-16 without a mark: --set encoding=utf-16-le or utf-16-be"
+            advice = "it looks like UTF-16 without a mark: --set encoding=utf-16-le or --set encoding=utf-16-be"
         raise RequestError(
             f"{path.name} is not text in {found.upper().removesuffix('-SIG')} (byte "
             f"{content[min(error.start, len(content) - 1)]:#04x} at position {error.start}): {advice}"

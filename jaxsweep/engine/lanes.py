@@ -23,7 +23,7 @@ from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
-from jaxsweep.spec.metrics import measure_names, metric_values, unit_of
+from jaxsweep.spec.metrics import merit_shares, metric_values, unit_of
 from jaxsweep.spec.scope import Scope
 
 
@@ -62,7 +62,7 @@ class Supply:
         metrics: int = 0,
     ) -> None:  # fmt: skip
         self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
-        self.measures = len(measure_names(data.task, data.n_outputs)) + metrics
+        self.measures = measure_values(data.task, data.n_outputs) + metrics
         self.sizes = sizes_of(data)
         self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
         self._weights: dict[tuple[int, str], tuple[NDArray[np.float64], float]] = {}
@@ -102,6 +102,10 @@ class Supply:
                 [schedules.warmup_steps(w, int(t)) for w, t in zip(h["warmup"].tolist(), epochs * steps, strict=True)],
                 dtype,
             )
+        shares = None
+        if self.prepared.target_scale.ndim == 2:
+            targets = self.prepared.target_scale.shape[1]
+            shares = np.array([self._shares(job.fold)[0] for job in jobs], dtype).reshape(-1, targets)
         widths = None
         if group.program.net.padded:
             true = [layer_widths(config, self.sizes.outputs) for config in configs]
@@ -120,6 +124,7 @@ class Supply:
             "widths": widths,
             "h": h,
             "weight": weight,
+            "shares": shares,
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
@@ -139,7 +144,13 @@ class Supply:
         if config["monitor"] != "objective" or config["min_delta"] == 0:
             return float(config["min_delta"])
         scale, variance = self.prepared.target_scale[job.fold], self.prepared.val_variance[job.fold]
+        if scale.ndim:
+            return float(config["min_delta"]) * self._shares(job.fold)[1]
         return float(config["min_delta"]) * unit_of(self.objective, float(scale), float(variance))
+
+    def _shares(self, fold: int) -> tuple[NDArray[np.float64], float]:
+        """Return how much each of several targets counts in the objective, [targets], and the size of its unit."""
+        return merit_shares(self.objective, self.prepared.target_scale[fold], self.prepared.val_variance[fold])
 
     def curves(self, history: NDArray[Any], fold: int) -> NDArray[np.float64]:
         """Return learning curves [epochs, curve metrics] in units of the target from what a device gave [epochs, ...].
@@ -148,19 +159,18 @@ class Supply:
         but for their loss.
         """
         wide, data = history.astype(np.float64), self.prepared
-        count = self.measures
-        scale = float(data.target_scale[fold])
-        parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, float(data.val_variance[fold]))]
+        count, scale = self.measures, data.target_scale[fold]
+        parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, data.val_variance[fold])]
         if wide.shape[1] > 1 + count:
-            fit = metric_values(wide[:, 1 + count :], data.task, scale, float(data.train_variance[fold]))
+            fit = metric_values(wide[:, 1 + count :], data.task, scale, data.train_variance[fold])
             parts.append(fit[:, 1:])
         return np.concatenate(parts, axis=1)
 
     def test_metrics(self, measures: NDArray[Any], fold: int) -> NDArray[np.float64]:
         """Return test metrics [metrics] in units of the target from what a device gave [measures]."""
         data = self.prepared
-        variance = float(data.test_variance[fold])
-        return metric_values(measures.astype(np.float64), data.task, float(data.target_scale[fold]), variance)
+        variance = data.test_variance[fold]
+        return metric_values(measures.astype(np.float64), data.task, data.target_scale[fold], variance)
 
     def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
         ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]

@@ -48,7 +48,7 @@ class TestData(NamedTuple):
     """The device's copy of the test rows."""
 
     x: Array  # float [splits, rows, features]
-    y: Array  # [splits, rows]
+    y: Array  # [splits, rows] or [splits, rows, targets]
     w: Array | None = None  # float [rows], weights, where rows have any
 
 
@@ -104,7 +104,7 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         sizes = (test.x.shape[1],)
         network = (program, choices, lane, params, stats)
         measures = train.evaluate(*network, test.x[split], test.y[split], rows, test.w, sizes)
-        return jnp.stack([measures[name] for name in program.measures])
+        return train.in_a_row([measures[name] for name in program.measures])
 
     return jax.vmap(score)(lanes, state)
 

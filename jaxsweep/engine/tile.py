@@ -148,8 +148,8 @@ class Tile:
         if self.compiled.score_test is not None:
             scores = self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state)
             test = np.asarray(scores)
-        for slot in ended:
-            job = self.jobs[slot]
+        # The first lane of a trial comes after the others, so that it is known by then whether the trial is wanted.
+        for slot, job in sorted(((slot, self.jobs[slot]) for slot in ended), key=_last_lane_first):
             assert job is not None
             curve = self.supply.curves(np.concatenate(self.curves[slot])[: epochs[slot]], job.fold)
             result = LaneResult(
@@ -183,3 +183,8 @@ class Tile:
                 if config["norm"] == "layer":
                     del stats[norm]
         return params, stats
+
+
+def _last_lane_first(ended: tuple[int, Job | None]) -> tuple[int, int, int]:
+    slot, job = ended
+    return (slot, 0, 0) if job is None else (job.trial, -job.replicate, -job.fold)

@@ -44,22 +44,33 @@ def _smooth(targets: Array, parameters: LossParameters) -> Array:
     return (1 - smoothing) * targets + smoothing / targets.shape[-1]
 
 
+def _single(errors: Array) -> Array:
+    """Return what there is of a single target as [batch], of several as it is, [batch, targets]."""
+    return errors[:, 0] if errors.shape[-1] == 1 else errors
+
+
+def _over_targets(losses: Array) -> Array:
+    """Return the mean over the targets, [batch], of what may have been reduced to it already."""
+    losses = losses if losses.ndim == 1 else _single(losses)
+    return losses if losses.ndim == 1 else losses.mean(axis=-1)
+
+
 def _mse(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.squared_error(outputs, targets)[:, 0]
+    return _over_targets(optax.squared_error(outputs, targets))
 
 
 def _mae(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return jnp.abs(outputs - targets)[:, 0]
+    return _over_targets(jnp.abs(outputs - targets))
 
 
 def _huber(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
     """Huber's loss in its textbook form: Optax's subtracts large numbers, and loses the gradient for large deltas."""
-    error, delta = jnp.abs(outputs - targets)[:, 0], jnp.asarray(parameters.huber_delta)
-    return jnp.where(error < delta, error * error / 2, delta * (error - delta / 2))
+    error, delta = _single(jnp.abs(outputs - targets)), jnp.asarray(parameters.huber_delta)
+    return _over_targets(jnp.where(error < delta, error * error / 2, delta * (error - delta / 2)))
 
 
 def _log_cosh(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
-    return optax.log_cosh(outputs, targets)[:, 0]
+    return _over_targets(optax.log_cosh(outputs, targets))
 
 
 class Loss(NamedTuple):
@@ -76,17 +87,17 @@ def _plain_focal(config: Config, outputs: Array, targets: Array) -> Array:
 
 def _plain_huber(config: Config, outputs: Array, targets: Array) -> Array:
     # Optax's form takes delta x (error - delta) and its like apart, which float32 cannot do for a large delta.
-    error, delta = jnp.abs(outputs - targets)[:, 0], config["huber_delta"]
-    return jnp.where(error < delta, 0.5 * error**2, delta * (error - 0.5 * delta))
+    error, delta = jnp.abs(outputs - targets), config["huber_delta"]
+    return jnp.where(error < delta, 0.5 * error**2, delta * (error - 0.5 * delta)).mean(axis=-1)
 
 
 LOSSES = {
     "cross_entropy": Loss(_cross_entropy, lambda c, o, t: optax.softmax_cross_entropy(o, t)),
     "focal": Loss(_focal, _plain_focal),
-    "mse": Loss(_mse, lambda c, o, t: optax.squared_error(o, t)[:, 0]),
-    "mae": Loss(_mae, lambda c, o, t: jnp.abs(o - t)[:, 0]),
+    "mse": Loss(_mse, lambda c, o, t: optax.squared_error(o, t).mean(axis=-1)),
+    "mae": Loss(_mae, lambda c, o, t: jnp.abs(o - t).mean(axis=-1)),
     "huber": Loss(_huber, _plain_huber),
-    "log_cosh": Loss(_log_cosh, lambda c, o, t: optax.log_cosh(o, t)[:, 0]),
+    "log_cosh": Loss(_log_cosh, lambda c, o, t: optax.log_cosh(o, t).mean(axis=-1)),
 }
 
 

@@ -262,7 +262,9 @@ class _Run:
         self.predict = jax.jit(lambda params, stats, x: self.model.apply({"params": params, "batch_stats": stats}, x))
 
     def targets(self, y: Array) -> Array:
-        return jax.nn.one_hot(y, self.data.n_outputs) if self.classes else y[:, None]
+        if self.classes:
+            return jax.nn.one_hot(y, self.data.n_outputs)
+        return y[:, None] if y.ndim == 1 else y
 
     def step(self, tx: optax.GradientTransformation) -> Callable[..., Any]:
         loss_of = loss_function(self.config, self.data.task, training=True)
@@ -331,7 +333,7 @@ class _Run:
         return {name: value for name, value in metrics.items() if name != "train_loss"}
 
     def _metrics(
-        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: float, rows: np.ndarray
+        self, prefix: str, params: Any, stats: Any, x: Array, y: np.ndarray, variance: Any, rows: np.ndarray
     ) -> dict[str, float]:
         weights = None if self.data.weights is None else self.data.weights[rows]
         outputs = self.predict(params, stats, x)
@@ -340,8 +342,8 @@ class _Run:
         loss = float(losses.mean() if weights is None else (weights * losses).sum() / weights.sum())
         found = {"loss": loss}
         if np.isfinite(np.asarray(outputs)).all():
-            scale = float(self.data.target_scale[self.fold])
-            judged = Judged(y, np.asarray(outputs, np.float64), scale, constant=variance == 0)
+            scale = self.data.target_scale[self.fold]
+            judged = Judged(y, np.asarray(outputs, np.float64), scale, constant=bool(np.any(variance == 0)))
             if weights is not None:  # rows that weigh nothing are as good as absent
                 some = weights > 0
                 judged = Judged(y[some], judged.outputs[some], scale, judged.constant, weights[some])

@@ -21,7 +21,7 @@ class Block(NamedTuple):
     """Some rows as a network sees them."""
 
     outputs: Array  # [rows, outputs]
-    y: Array  # [rows], class codes or standardized targets
+    y: Array  # [rows], class codes or standardized targets; of several [rows, targets]
     targets: Array  # [rows, outputs], the classes one-hot, or the targets
     losses: Array  # [rows]
     used: Array  # bool [rows], which are examples
@@ -56,10 +56,10 @@ class Whole(NamedTuple):
 class Judged(NamedTuple):
     """The same on the host, for the plain reference."""
 
-    y: NDArray[Any]  # [rows], class codes or standardized targets
+    y: NDArray[Any]  # [rows], class codes or standardized targets; of several [rows, targets]
     outputs: NDArray[np.float64]  # [rows, outputs]
-    scale: float  # units of the target in a standard deviation
-    constant: bool  # whether the targets are, up to rounding
+    scale: Any  # units of the target in a standard deviation; of several [targets]
+    constant: bool  # whether the targets are, or one of them is, up to rounding
     weights: NDArray[np.float64] | None = None  # [rows], all above 0: others are left out
 
     @property
@@ -74,8 +74,8 @@ class Judged(NamedTuple):
 
     @property
     def in_units(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return targets and predictions in units of the target, [rows] each."""
-        return self.y * self.scale, self.outputs[:, 0] * self.scale
+        """Return targets and predictions in units of the target, [rows] or [rows, targets] each."""
+        return self.y * self.scale, (self.outputs if self.y.ndim == 2 else self.outputs[:, 0]) * self.scale
 
 
 def _mean(total: Array, whole: Whole) -> Array:
@@ -198,10 +198,16 @@ def _plain_auc(judged: Judged) -> float:
 
 
 def _error(block: Block) -> Array:
+    """Return the error of each row, [rows] or [rows, targets]; 0 where it is no example."""
+    if block.y.ndim == 2:
+        return jnp.where(block.used[:, None], block.outputs - block.y, 0)
     return jnp.where(block.used, block.outputs[:, 0] - block.y, 0)
 
 
 def _total(block: Block, errors: Array) -> Array:
+    """Return the weighted sum over the rows, [] or [targets]."""
+    if errors.ndim == 2:
+        return jnp.sum(errors if block.weights is None else errors * block.weights[:, None], axis=0)
     return jnp.sum(errors if block.weights is None else errors * block.weights)
 
 
@@ -236,10 +242,6 @@ SCORES = {
         lambda judged: _plain(sk.mean_absolute_error, judged),
         Measure(lambda block: _total(block, jnp.abs(_error(block)))),
     ),
-    "r2": Score(
-        lambda judged: (
-            np.nan if judged.constant else sk.r2_score(judged.y, judged.outputs[:, 0], sample_weight=judged.weights)
-        )
-    ),
+    "r2": Score(lambda judged: np.nan if judged.constant else _plain(sk.r2_score, judged)),
     "rmse": Score(lambda judged: _plain(sk.root_mean_squared_error, judged)),
 }

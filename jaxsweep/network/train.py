@@ -6,7 +6,7 @@ change in training, a `State` what changes. A lane that is no longer active goes
 state: failure and completion are data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from jaxsweep.network.objective import LossParameters
 from jaxsweep.network.objective import loss as loss_row
 from jaxsweep.network.randomness import Stream
 from jaxsweep.network.scores import SCORES, Block, Measure, Whole
-from jaxsweep.spec.metrics import METRICS, measure_names, sign
+from jaxsweep.spec.metrics import METRICS, measure_names, measure_values, sign
 from jaxsweep.spec.own import Own, OwnMetric
 
 RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
@@ -62,7 +62,7 @@ class Program(NamedTuple):
     @property
     def columns(self) -> int:
         """Return the width of a row of the learning curves, see `finish_epoch`."""
-        return 1 + len(self.measures) * (2 if self.train_metrics else 1)
+        return 1 + measure_values(self.task, self.net.outputs) * (2 if self.train_metrics else 1)
 
 
 class Choices(NamedTuple):
@@ -89,13 +89,14 @@ class Lane(NamedTuple):
     widths: Array | None  # int32 [depth], where the program pads
     h: dict[str, Array]  # traced hyperparameters in use, each []; class_weight is the weight of each class, [classes]
     weight: Array | None = None  # float [], what its training rows weigh in all, where rows weigh differently
+    shares: Array | None = None  # float [targets], how much several targets count in the objective
 
 
 class Data(NamedTuple):
     """The device's copy of the data: one block of rows for each split."""
 
     x: Array  # float [splits, rows, features]
-    y: Array  # int32 (classes) or float (standardized targets) [splits, rows]
+    y: Array  # int32 (classes) or float (standardized targets) [splits, rows]; of several [splits, rows, targets]
     x_val: Array  # float [splits, val_rows, features]
     y_val: Array  # [splits, val_rows]
     val_rows: Array  # int32 [splits], how many of val_rows are examples
@@ -216,11 +217,16 @@ def _batch(
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
     weights = None if data.w is None else data.w[split].at[picked].get(mode="promise_in_bounds")
     if program.task != "classification":
-        return x, y[:, None], rows, weights
+        return x, _by_output(y), rows, weights
     if "class_weight" in lane.h:
         of_rows = lane.h["class_weight"].at[y].get(mode="promise_in_bounds")
         weights = of_rows if weights is None else of_rows * weights
     return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows, weights
+
+
+def _by_output(y: Array) -> Array:
+    """Return targets [rows] or [rows, targets] as [rows, outputs]."""
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _disturb(
@@ -318,6 +324,7 @@ def evaluate(
 ) -> dict[str, Array]:  # fmt: skip
     """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
 
+    Of several targets, y [rows, targets], all but the loss are [targets]; the user's own metrics are [].
     Rows count by `weights` [rows], if there are any. `sizes` are those that `count` can be, for the user's own metrics.
 
     The loss is the training loss without penalties and label smoothing, as the network is used: without dropout.
@@ -327,7 +334,7 @@ def evaluate(
     block = -(-length // blocks)
     padding = blocks * block - length
     x = jnp.pad(x, ((0, padding), (0, 0))).reshape(blocks, block, -1)
-    y = jnp.pad(y, (0, padding)).reshape(blocks, block)
+    y = jnp.pad(y, ((0, padding), *[(0, 0)] * (y.ndim - 1))).reshape(blocks, block, *y.shape[1:])
     w = None if weights is None else jnp.pad(weights, (0, padding)).reshape(blocks, block)
     rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
@@ -340,7 +347,7 @@ def evaluate(
     def seen(some: tuple[Array, Array, Array, Array | None]) -> list[Array]:
         x, y, rows, w = some
         outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
-        targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else y[:, None]
+        targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else _by_output(y)
         block = Block(outputs, y, targets, _losses(program, plain, outputs, targets), rows, w)
         return [part(block) for part, _ in parts]
 
@@ -351,10 +358,11 @@ def evaluate(
         found = [
             a.reshape(-1, *a.shape[2:]) if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)
         ]
-    whole, made = Whole.of(y.ravel(), rows.ravel(), count, w), dict(zip(parts, found, strict=True))
+    y = y.reshape(-1, *y.shape[2:])
+    whole, made = Whole.of(y, rows.ravel(), count, w), dict(zip(parts, found, strict=True))
     measures = {name: score.value(made[score.part, score.each], whole) for name, score in scores.items()}
     if program.metrics:
-        measures |= _own_metrics(program, made[_outputs, True], y.ravel(), w, count, sizes)
+        measures |= _own_metrics(program, made[_outputs, True], y, w, count, sizes)
     return measures
 
 
@@ -369,8 +377,8 @@ def _own_metrics(
 
     What a function makes of rows that are none, nobody knows: it cannot be given padding and a mask.
     """
-    seen = outputs if program.task == "classification" else outputs[:, 0]
-    weights = jnp.ones(y.shape, outputs.dtype) if weights is None else weights.ravel()
+    seen = outputs[:, 0] if program.task == "regression" and y.ndim == 1 else outputs
+    weights = jnp.ones(len(y), outputs.dtype) if weights is None else weights.ravel()
 
     def of_first(size: int, metric: OwnMetric) -> Callable[..., Array]:
         return lambda outputs, y, weights: metric.of_rows(outputs[:size], y[:size], weights[:size])
@@ -407,8 +415,9 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
         fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w, program.train_sizes)
         row += [fit[name] for name in program.measures]
     finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
-    score = _merit(program, measures)
-    watched = jnp.sqrt(measures["mse"]) if program.objective == "rmse" else -score
+    score = _merit(program, measures, lane.shares)
+    rooted = program.objective == "rmse" and lane.shares is None
+    watched = jnp.sqrt(measures["mse"]) if rooted else -score
     state, stop = _watch(program, lane, state, active, {"train_loss": train_loss, "val_loss": measures["loss"],
                                                         "objective": watched})  # fmt: skip
     better = active & finite & (score > state.best_score)
@@ -428,17 +437,28 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
         state = state._replace(
             best_params=pick(state.params, state.best_params), best_stats=pick(state.stats, state.best_stats)
         )
-    return state, jnp.where(active, jnp.stack(row), jnp.nan)
+    return state, jnp.where(active, in_a_row(row), jnp.nan)
 
 
-def _merit(program: Program, measures: dict[str, Array]) -> Array:
+def in_a_row(measures: Sequence[Array]) -> Array:
+    """Return measures, [] or [targets] each, one after another."""
+    if any(measure.ndim for measure in measures):
+        return jnp.concatenate([jnp.atleast_1d(measure) for measure in measures])
+    return jnp.stack(measures)
+
+
+def _merit(program: Program, measures: dict[str, Array], shares: Array | None) -> Array:
     """Return what orders networks as the objective does, larger is better; of regression in standard deviations.
 
     On the same rows, r2 falls and rmse rises with mse, which tells apart more of them in float32 than its root does.
-    `Supply.lanes` has turned min_delta into the unit of what is watched.
+    `Supply.lanes` has turned min_delta into the unit of what is watched. Several targets count by their `shares`,
+    as the mean over them in their units would have it, which for rmse is one of roots.
     """
     metric = next((own for own in program.metrics if own == program.objective), program.objective)
     measure = metric if isinstance(metric, OwnMetric) else METRICS[metric].measure or metric
+    if shares is not None and measure != "loss" and not isinstance(metric, OwnMetric):
+        values = jnp.sqrt(measures[measure]) if metric == "rmse" else measures[measure]
+        return sign(measure) * jnp.sum(shares * values)
     return measures[measure] * sign(measure)
 
 

@@ -1,6 +1,7 @@
 """The networks of the best K trials: which weights are worth fetching, and which networks stay."""
 
 import heapq
+import statistics
 import threading
 from collections.abc import Sequence
 
@@ -22,25 +23,36 @@ class Keeper:
         data: the data that they are trained on.
         columns: their metrics, by which they are ranked.
         keep_best: whether a trial counts by its best epoch.
-        single: whether each trial is a single lane, whose score tells at once whether it is among the best.
+        lanes_each: the lanes of a trial, whose scores together tell whether it is among the best.
         store: the run directory, if there is one.
     """
 
     def __init__(
-        self, keep: int, data: Prepared, columns: Columns, keep_best: bool, single: bool, store: Store | None
+        self, keep: int, data: Prepared, columns: Columns, keep_best: bool, lanes_each: int, store: Store | None
     ) -> None:
         self.keep, self.data, self.columns, self.keep_best = keep, data, columns, keep_best
-        self.single, self.store = single, store
+        self.lanes_each, self.store = lanes_each, store
         self.models: dict[int, Model] = {}
         self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
+        self._seen: dict[int, list[float | None]] = {}  # scores of the lanes that have ended, by trial
         self._lock = threading.Lock()
 
     def wanted(self, lane: LaneResult) -> bool:
-        """Return whether a lane's weights may be needed, so that they should be fetched from the device."""
-        score = lane_score(lane.status, lane.curves, self.columns, self.keep_best)
-        if self.keep == 0 or score is None or lane.job.replicate or lane.job.fold:
+        """Return whether a lane's weights may be needed, so that they should be fetched from the device.
+
+        They are of the first lane of a trial, if all its lanes have ended before that one and the trial is among the
+        best, or if others are yet to end, so that nobody knows.
+        """
+        if self.keep == 0:
             return False
-        return not self.single or self._enters(score, lane.job.trial)
+        score = lane_score(lane.status, lane.curves, self.columns, self.keep_best)
+        with self._lock:
+            scores = self._seen.setdefault(lane.job.trial, [])
+            scores.append(score)
+        known = [value for value in scores if value is not None]
+        if lane.job.replicate or lane.job.fold or len(known) < len(scores):
+            return False
+        return len(scores) < self.lanes_each or self._enters(statistics.fmean(known), lane.job.trial)
 
     def _enters(self, score: float, number: int) -> bool:
         with self._lock:
@@ -49,6 +61,7 @@ class Keeper:
 
     def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
         """Decide on a trial whose lanes have all ended, and take their weights from them."""
+        self._seen.pop(trial.id, None)
         weights = next((lane.weights for lane in lanes if lane.weights is not None), None)
         for lane in lanes:
             lane.weights = None

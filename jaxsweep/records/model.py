@@ -82,6 +82,8 @@ class Model:
     def predict(self, X: Any) -> NDArray[Any]:
         """Return a label of the original type, or a number in units of the target, for each row, [rows].
 
+        Of several targets they are [rows, targets], in the order of `targets`.
+
         Words that training did not know count as none of the categories, and give a warning `UnknownWords`.
 
         Args:
@@ -146,11 +148,12 @@ class Model:
     def predicted(self, features: Floats) -> tuple[NDArray[Any], Floats]:
         """Return labels [rows] and probabilities [rows, classes] for features [rows, features].
 
-        For regression they are numbers in units of the target, and no columns.
+        For regression they are numbers in units of the target, of several targets [rows, targets], and no columns.
         """
         outputs = self._layers(features)[-1]
         if self.task == "regression":
-            return self.preprocessor.restore_target(outputs[:, 0]), np.empty((len(features), 0))
+            own = outputs if self.preprocessor.targets else outputs[:, 0]
+            return self.preprocessor.restore_target(own), np.empty((len(features), 0))
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return self.preprocessor.labels(outputs.argmax(axis=1)), powers / powers.sum(axis=1, keepdims=True)
 
@@ -158,6 +161,11 @@ class Model:
     def classes(self) -> tuple[Any, ...] | None:
         """The labels in the order of `predict_proba`; None for regression."""
         return self.preprocessor.classes
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of several targets in the order of `predict`; () for one."""
+        return tuple(each.name for each in self.preprocessor.targets)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the network as a folder; an earlier export there is replaced, anything else is left alone.
@@ -259,7 +267,7 @@ def _described(document: Any, functions: own.Owns) -> tuple[Task, Config]:
 
 def _layers(tensors: Mapping[str, NDArray[Any]], config: Config, preprocessor: Preprocessor) -> tuple[Layers, Layers]:
     """Return parameters and running statistics by layer and name, if they are just those that the config needs."""
-    outputs = len(preprocessor.classes) if preprocessor.classes is not None else 1
+    outputs = len(preprocessor.classes) if preprocessor.classes is not None else len(preprocessor.targets) or 1
     sizes = (len(preprocessor.feature_names), *layer_widths(config, outputs), outputs)
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):

@@ -87,9 +87,17 @@ def predictions(dataset: Dataset, data: Prepared, model: Model, part: str) -> "p
         numbers, features, own = data.numbers[rows], data.x[0][rows], dataset.validation if part == "val" else None
     if not len(numbers):
         raise RequestError(f"part = {part!r} has no rows: sweep with a split such as (0.6, 0.2, 0.2)")
-    truth = (dataset if own is None else own).target[numbers]
+    at = numbers if own is not None or dataset.numbers is None else np.searchsorted(dataset.numbers, numbers)
+    truth = (dataset if own is None else own).target[at]
     if dataset.classes is not None:
         truth = model.preprocessor.labels(truth)
     predicted, probabilities = model.predicted(features)
     named = {f"proba_{label}": probabilities[:, code] for code, label in enumerate(model.classes or ())}
-    return pd.DataFrame({"row": numbers, "truth": truth, "prediction": predicted, **named})
+    columns = {"truth": truth, "prediction": predicted}
+    if dataset.target_names:  # several: a column each
+        columns = {
+            f"{what}_{name}": values[:, number]
+            for what, values in columns.items()
+            for number, name in enumerate(dataset.target_names)
+        }
+    return pd.DataFrame({"row": numbers, **columns, **named})

@@ -80,18 +80,20 @@ class Columns:
     curves: tuple[str, ...]
     test: tuple[str, ...]
     objective: str
+    several: bool = False  # whether metrics are means over several targets
 
     @classmethod
     def of(
         cls, task: str, outputs: int, objective: str, has_test: bool, train_metrics: bool = False,
         own: Sequence[str] = (),
     ) -> "Columns":  # fmt: skip
-        """Return the columns of a task with `outputs` classes (or 1), and of metrics of the user's own."""
+        """Return the columns of a task with `outputs` classes, or targets, and of metrics of the user's own."""
         names = metric_names(task, outputs, own)
         curves = ("train_loss", *(f"val_{name}" for name in names))
         if train_metrics:
             curves += tuple(f"train_{name}" for name in names if name != "loss")
-        return cls(curves, tuple(f"test_{name}" for name in names) if has_test else (), objective)
+        test = tuple(f"test_{name}" for name in names) if has_test else ()
+        return cls(curves, test, objective, several=task == "regression" and outputs > 1)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ def final_epoch(curves: NDArray[np.float64], columns: Columns, keep_best: bool) 
     # What follows from the mean squared error is best where that is least, however close to each other it is rounded.
     row = METRICS.get(columns.objective.removeprefix("val_"))
     measure = None if row is None else row.measure
-    watched = columns.objective if measure is None else f"val_{measure}"
+    watched = columns.objective if measure is None or columns.several else f"val_{measure}"
     return int(np.argmax(sign(watched) * curves[:, columns.curves.index(watched)]))
 
 

@@ -1,7 +1,7 @@
 """The table of metrics: which there are, for which task, which way is better, and their units. No JAX here."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 
 def metric_names(task: str, outputs: int, own: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the metrics of a task with so many classes (or 1) without their `val_` or `test_`, the user's own last."""
+    """Return the metrics of a task with so many classes (or targets) without `val_` or `test_`, the user's own last."""
     rows = [row for row in METRICS.values() if row.task in (None, task)]
     return (*(row.name for row in rows if outputs == 2 or not row.two_classes), *own)
 
@@ -65,25 +65,52 @@ def measure_names(task: str, outputs: int, own: Sequence[str] = ()) -> tuple[str
     return (*(name for name in metric_names(task, outputs) if METRICS[name].measure is None), *own)
 
 
-def metric_values(measures: Floats, task: str, scale: float, variance: float) -> Floats:
+def measure_values(task: str, outputs: int, own: Sequence[str] = ()) -> int:
+    """Return how many numbers all measures are: of several targets each is a number a target, but for the loss."""
+    names = measure_names(task, outputs)
+    return len(own) + (len(names) if task != "regression" else 1 + (len(names) - 1) * outputs)
+
+
+def metric_values(measures: Floats, task: str, scale: Any, variance: Any) -> Floats:
     """Return metrics [..., metrics] in units of the target from measures [..., measures].
 
     In float64, whose range holds the squares of all targets that are legal; a device's float32 would not.
 
     Args:
-        measures: as `measure_names` orders them; those of the user's own are metrics already.
-        task: classification, whose metrics are its measures, or regression.
-        scale: units of the target in a standard deviation.
-        variance: of the standardized targets of these rows; 0 where they are constant, which leaves r2 undefined.
+        measures: as `measure_names` orders them, each with a number for each target; those of the user's own come last,
+            and are metrics already.
+        task: classification, whose metrics are its measures, or regression, whose metrics are means over the targets.
+        scale: units of the target in a standard deviation, a number or, of several targets, [targets].
+        variance: likewise, of the standardized targets of these rows; 0 where they are constant, which leaves r2
+            undefined.
     """
     if task != "regression":
         return measures
-    column = {name: number for number, name in enumerate(measure_names(task, 1))}
-    rows = [METRICS[name] for name in metric_names(task, 1)]
-    restored = np.stack(
-        [row.restore(measures[..., column[row.measure or row.name]], scale, variance) for row in rows], axis=-1
-    )
-    return np.concatenate([restored, measures[..., len(column) :]], axis=-1)
+    units = list(zip(np.atleast_1d(scale).tolist(), np.atleast_1d(variance).tolist(), strict=True))
+    names = measure_names(task, 1)
+    first = {name: 1 + len(units) * number for number, name in enumerate(names[1:])}
+    found = [measures[..., 0]]
+    for row in (METRICS[name] for name in metric_names(task, 1)[1:]):
+        at = first[row.measure or row.name]
+        of_targets = [row.restore(measures[..., at + number], *unit) for number, unit in enumerate(units)]
+        found.append(of_targets[0] if len(units) == 1 else np.mean(of_targets, axis=0))
+    own = measures[..., 1 + len(units) * (len(names) - 1) :]
+    return np.concatenate([np.stack(found, axis=-1), own], axis=-1)
+
+
+def merit_shares(metric: str, scale: Floats, variance: Floats) -> tuple[Floats, float]:
+    """Return how much each of several targets counts in a metric, and the size of 1 unit of it in that sum.
+
+    On the same rows, the metric orders networks as the sum of shares x measures [targets] does, where that of rmse is
+    the root of its own. The largest share is 1, so that float32 holds them. The loss is a mean over targets already,
+    and a metric of the user's own is one number.
+    """
+    if metric not in METRICS or METRICS[metric].task is None:
+        return np.ones(len(scale)), 1.0
+    units = np.array([unit_of(metric, *each) for each in zip(scale.tolist(), variance.tolist(), strict=True)])
+    least = float(units.min())
+    with np.errstate(invalid="ignore", divide="ignore"):  # r2 of constant targets, which is no objective
+        return least / units, least * len(units)
 
 
 def unit_of(metric: str, scale: float, variance: float) -> float:

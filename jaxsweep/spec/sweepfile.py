@@ -32,7 +32,7 @@ KEYS: dict[str, dict[str, Rule]] = {
     "data": {
         "name": ((str,), "the name of a built-in data set"),
         "path": ((str,), "the path of a CSV or Parquet file"),
-        "target": ((str, int), "a column's name, or its number from 0"),
+        "target": ((str, int, list, tuple), "a column's name, or its number from 0, or a list of them"),
         "task": ((str,), "classification or regression"),
         "validation": ((str,), "the path of a table whose rows validate"),
         "test": ((str,), "the path of a table whose rows test"),
@@ -68,6 +68,7 @@ KEYS: dict[str, dict[str, Rule]] = {
 }
 SECTIONS = ("data", "sweep", "search", "space")
 NAMES: dict[str, Collection[str]] = {**KEYS, "space": HYPERPARAMETERS}  # what each section may hold, where it is known
+TWICE = ("keep",)  # columns of [data], how many networks in [sweep]: the value tells
 RECORDED = ("run", "versions")  # what a run directory notes beside the request; no part of it
 BARE_WORD = re.compile(r"[^\s\"'\[\]{}=,#]+( [^\s\"'\[\]{}=,#]+)*")
 
@@ -169,6 +170,10 @@ def assemble(draft: Draft, flags: Table, sets: Iterable[str] = ()) -> Draft:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
             raise RequestError(f"--set {assignment}: it must be KEY=VALUE, such as epochs=5 or sweep.seed=3")
+        if key.strip() in TWICE:
+            value = _value(assignment, text.strip(), f"data.{key.strip()}")
+            changed.put(f"{'data' if isinstance(value, (str, list)) else 'sweep'}.{key.strip()}", value)
+            continue
         full = _full_key(key.strip())
         changed.put(full, _value(assignment, text.strip(), full))
     _check_keys(changed.table)
@@ -207,7 +212,8 @@ def _value(assignment: str, text: str, key: str) -> Any:
     except ValueError:
         words = [word.strip() for word in text.split(",")]
         section, _, name = key.partition(".")
-        if section == "data" and KEYS["data"].get(name) == _COLUMNS and len(words) > 1 and all(words):
+        several = KEYS["data"].get(name) == _COLUMNS or name == "target"
+        if section == "data" and several and len(words) > 1 and all(words):
             return words
         if BARE_WORD.fullmatch(text) or len(text) == 1:
             return text

@@ -1,5 +1,8 @@
-"""Columns of a table that are no inputs: weights of rows."""
+"""Columns of a table that are no inputs: weights of rows, and several targets."""
 
+import csv
+import io
+import json
 import tomllib
 from pathlib import Path
 
@@ -39,3 +42,41 @@ def test_rows_and_classes_that_weigh_differently(tmp_path: Path, capsys: Out) ->
         capsys, "run", *regression
     )
     assert "weight = 'a' goes with a table on disk" in refused(capsys, "run", "--data", "iris", "--weight", "a")
+
+
+def test_several_targets(tmp_path: Path, capsys: Out) -> None:
+    noise = RNG.normal(size=90) * 0.1
+    table = FRAME.assign(price=1000 * X[:, 0] + noise, size=X[:, 1] - noise, word=["one", "two"] * 45)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    run, model = tmp_path / "run", tmp_path / "model"
+    given = ["--data", tmp_path / "t.csv", "--set", "drop=word", *SETS]
+    printed = ok(
+        "run", *given, "--set", "target=price,size", "--trials", 2, "--out", run, "--quiet", "--format", "json"
+    )
+    assert set(json.loads(printed.splitlines()[-1])["best"]["metrics"]) >= {"val_mse", "val_r2", "test_mae"}
+    assert "largest difference" in ok("solo", run, "--trial", 1)
+    ok("run", run / "sweep.toml", "--out", tmp_path / "again", "--quiet")
+    assert js.load(tmp_path / "again").best.score == js.load(run).best.score
+    ok("export", run, "--out", model)
+    target = json.loads((model / "model.json").read_text())["target"]
+    assert [list(each) for each in target] == [["name", "mean", "scale"]] * 2
+    rows = list(csv.DictReader(io.StringIO(ok("predict", model, tmp_path / "t.csv"))))
+    assert list(rows[0]) == ["prediction_price", "prediction_size"]
+    loaded = js.load_model(model)
+    assert loaded.targets == ("price", "size")
+    predicted = loaded.predict(table)
+    assert predicted.shape == (90, 2)
+    np.testing.assert_array_equal([[float(cell) for cell in row.values()] for row in rows], predicted)
+    np.testing.assert_array_equal(js.load(run).model().predict(table), predicted)
+    listed = tmp_path / "sweep.toml"
+    listed.write_text(f'[data]\npath = "{tmp_path / "t.csv"}"\ntarget = ["price", "size"]\ndrop = ["word"]\n')
+    ok("run", listed, "--trials", 2, *SETS, "--out", tmp_path / "listed", "--quiet")
+    ok("plan", *given, "--target", "price, size")
+    assert js.load(tmp_path / "listed").best.score == js.load(run).best.score
+    capsys.readouterr()
+    message = refused(capsys, "run", *given, "--target", "price,size", "--task", "classification")
+    assert "target names 2 columns: task = 'classification' takes one" in message
+    del target[1]["scale"]
+    document = json.loads((model / "model.json").read_text()) | {"target": target}
+    (model / "model.json").write_text(json.dumps(document))
+    assert "the preprocessing of the network cannot be read" in refused(capsys, "predict", model, tmp_path / "t.csv")

@@ -139,7 +139,7 @@ def test_parts_follow_the_first_by_name() -> None:
         ({"X": pd.DataFrame({"a": [[1]] * 6})}, "column 'a' holds a list, [1]: convert it to numbers or text"),
         ({"X": np.full((6, 2), np.inf)}, "column '0' has an infinite value in row 0 (from 0): every value must be"),
         ({"X": np.array(list("abcdef"))[:, None]}, "column '0' has 6 categories in 6 rows of X, so that it says"),
-        ({"y": [[0, 1]] * 6}, "y has shape (6, 2): it must be [rows], one target for each row"),
+        ({"y": [[0, 1]] * 6}, "y holds one-hot classes, 2 of them: give the class of each row, y.argmax(axis=1)"),
         ({"y": [0, 1, None, 1, 0, 1]}, "target 'y' has 1 missing value, the first in row 2 (from 0): every row needs"),
         ({"y": [0.5, np.inf, 1, 1, 0, 1]}, "target 'y' has the value inf in row 1 (from 0): every value must be"),
         ({"y": [1] * 6}, "target 'y' has only one class, 1: at least two are needed"),

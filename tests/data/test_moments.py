@@ -5,8 +5,8 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data.inputs import Input, NumberInput
 from jaxsweep.data.moments import deviation
-from jaxsweep.data.preprocess import Input, NumberInput
 
 ROWS = 300
 rng = np.random.default_rng(0)

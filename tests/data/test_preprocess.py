@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jaxsweep.data import Dataset, Prepared, Preprocessor, UnknownWords, load_dataset, prepare, read_raw, read_table
-from jaxsweep.data.preprocess import CategoryInput, Input, NumberInput
+from jaxsweep.data.inputs import CategoryInput, Input, NumberInput
 from jaxsweep.errors import RequestError
 
 

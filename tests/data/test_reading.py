@@ -22,6 +22,7 @@ from jaxsweep.data.dates import find_formats, parse_dates, part_of
 from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
 from jaxsweep.data.options import TableOptions
 from jaxsweep.errors import RequestError
+from jaxsweep.setup import how_read
 
 Write = Callable[..., Path]
 
@@ -244,6 +245,7 @@ def test_a_target_of_numbers_is_no_thousand_classes(write: Write) -> None:
 
 
 CARS = "doors,colour,price\n4,red,10.5\n2,blue,12\n,red,9\n4,?,8.25\n"
+NUL = b"a,b\n" * 99 + b"3,\x00\n"
 LAYOUTS = {
     "pipe": CARS.replace(",", "|"),
     "spaces": CARS.replace("\n,", "\n? ").replace(",", "  "),
@@ -297,7 +299,7 @@ def test_archives_and_other_formats(write: Write, tmp_path: Path) -> None:
         read_table(write(gzip.compress(CARS.encode())[:-9], "cars.csv.gz"), "price")
     others = {
         b"\xd0\xcf\x11\xe0\xa1": "an Excel workbook", b"<html><table>": "a web page", b'{"a": 1}\n{"a": 2}\n': "JSON",
-        b"% weka\n@RELATION x\n": "an ARFF file", b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"a,b\n1,\x00\n": "holds a NUL",
+        b"% weka\n@RELATION x\n": "an ARFF file", b"\x89HDF\r\n\x1a\n": "an HDF5 file", NUL: "holds a NUL",
         b"\x80\x04\x95abc": "a pickle", b"SQLite format 3\0": "an SQLite database",
     }  # fmt: skip
     for content, words in others.items():
@@ -425,3 +427,13 @@ def test_settings_can_be_pasted(write: Write) -> None:
     with pytest.raises(RequestError) as caught:
         read_table(write(text), "t")
     assert re.search(r"--set 'keep=\[\"my name\", \"b'\"'\"'c\"\]' takes them in", str(caught.value))
+
+
+def test_what_is_said_stays_one_line_that_can_be_read(write: Write) -> None:
+    kinds = [lambda row: f"{row}%", lambda row: f"{row},{row % 10}", lambda row: f"$ {row}", lambda row: f"{row} km"]
+    names = [f"c{number}" for number in range(40)]
+    lines = [";".join([*(kinds[number % 4](row) for number in range(40)), "xy"[row % 2]]) for row in range(12)]
+    data = read_table(write("\n".join([";".join([*names, "t"]), *lines])), "t")
+    (line,) = how_read(data, prepare(data, split=(0.6, 0.4, 0)), 3)
+    assert "'c0', 'c4', 'c8', 'c12', 'c16' and 5 more are read as numbers with '%'" in line
+    assert line.endswith("; 1 more, in data.notes and sweep.toml; target 't' is taken as 2 classes (classification)")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsweep.data import Dataset, Prepared, load_dataset, prepare
-from jaxsweep.data.preprocess import NumberInput
+from jaxsweep.data.inputs import NumberInput
 from jaxsweep.errors import RequestError
 
 

@@ -14,6 +14,7 @@ from jaxsweep.spec.metrics import (
     check_objective,
     direction,
     measure_names,
+    merit_shares,
     metric_names,
     metric_values,
     unit_of,
@@ -161,6 +162,20 @@ def test_a_unit_of_a_metric_in_that_of_its_measure() -> None:
         assert abs(after[column[name]] - before[column[name]]) == pytest.approx(1)
     assert unit_of("rmse", scale, variance) == 1 / scale
     assert unit_of("accuracy", 1.0, 0.0) == 1
+
+
+@pytest.mark.parametrize("metric", ["mse", "mae", "rmse", "r2"])
+def test_shares_of_targets_order_networks_as_the_metric_does(metric: str) -> None:
+    rng = np.random.default_rng(5)
+    scale, variance = np.array([4.0, 1e3, 0.01]), np.array([2.0, 0.5, 1.0])
+    measures = np.column_stack([np.zeros(20), rng.exponential(size=(20, 6))])
+    values = metric_values(measures, "regression", scale, variance)[:, metric_names("regression", 3).index(metric)]
+    shares, unit = merit_shares(metric, scale, variance)
+    own = measures[:, 4:] if metric == "mae" else measures[:, 1:4]
+    merit = (shares * (np.sqrt(own) if metric == "rmse" else own)).sum(axis=1)
+    assert shares.max() == 1
+    sign = -1 if metric == "r2" else 1
+    np.testing.assert_allclose(merit - merit[0], sign * unit * (values - values[0]), atol=1e-12)
 
 
 def test_directions() -> None:

@@ -12,7 +12,10 @@ from sklearn.utils.class_weight import compute_class_weight
 import jaxsweep as js
 from jaxsweep.data import Dataset, prepare
 from jaxsweep.data.weights import balanced
+from jaxsweep.engine.lanes import Supply
 from jaxsweep.network import randomness, reference
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import resolve
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -57,6 +60,16 @@ def test_metrics_of_the_training_rows_have_weights() -> None:
     alone = js.solo(two_classes(), BASE, **how)
     for name in ("train_accuracy", "train_auc", "train_log_loss", "val_f1", "train_loss"):
         close(result.curves(name)[0], alone.curves[name], 1e-8, name)
+
+
+def test_where_nothing_weighs_differently_there_are_no_weights() -> None:
+    """Programs hold what they are given, and are given none."""
+    for data, config, some in ((three_classes(), BASE, False), (three_classes(WEIGHTS), {**BASE, **CLASSES[1]}, True)):
+        what = scope.of_configs([resolve(config, "classification", 75)])
+        held = Supply(data, what, SEED, "val_accuracy").places[0]
+        assert held.test is not None
+        assert ("class_weight" in what.traced) == some
+        assert all((array is not None) == some for array in (held.data.w, held.data.w_val, held.test.w))
 
 
 # --- by the textbook ---------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from parity import BASE, ONE_PROGRAM, check, images, run_lanes, same, three_clas
 import jaxsweep as js
 from jaxsweep.network import optimizers, randomness, schedules, train
 
-OFF_AND_ON: dict[str, tuple[float, float]] = {
+OFF_AND_ON: dict[str, tuple[Any, Any]] = {
     "input_noise": (0.0, 0.3), "input_dropout": (0.0, 0.3), "dropout": (0.0, 0.3), "mixup_alpha": (0.0, 0.4),
     "l1": (0.0, 1e-3), "l2": (0.0, 1e-2), "clip_norm": (0.0, 0.5), "weight_decay": (0.0, 0.1), "warmup": (0.0, 0.5),
-    "label_smoothing": (0.0, 0.2), "rotation": (0.0, 30.0), "shift": (0.0, 0.2), "patience": (0, 3),
+    "label_smoothing": (0.0, 0.2), "class_weight": ("none", "balanced"),
+    "rotation": (0.0, 30.0), "shift": (0.0, 0.2), "patience": (0, 3),
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ class Run:
     """A keeper, as a sweep of trials with one lane uses it."""
 
     def __init__(self, keep: int, objective: str = "val_accuracy", keep_best: bool = False) -> None:
-        self.keeper = Keeper(keep, NO_DATA, columns(objective), keep_best, single=True, store=None)
+        self.keeper = Keeper(keep, NO_DATA, columns(objective), keep_best, lanes_each=1, store=None)
         self.objective, self.keep_best = objective, keep_best
 
     def ends(self, number: int, score: float, status: str = "completed") -> bool:
@@ -124,8 +124,8 @@ def test_nothing_is_fetched_if_nothing_is_kept() -> None:
 
 @pytest.mark.usefixtures("no_model")
 def test_of_a_trial_with_several_lanes_the_first_is_fetched() -> None:
-    """Its score is known only when the others have ended, so that any trial may still be among the best."""
-    keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, single=False, store=None)
+    """As long as others are yet to end, any trial may still be among the best."""
+    keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, lanes_each=4, store=None)
     lanes = [(trial, replicate, fold) for trial in (0, 1) for replicate in (0, 1) for fold in (0, 1)]
     wanted = [
         (trial, replicate, fold)
@@ -133,6 +133,21 @@ def test_of_a_trial_with_several_lanes_the_first_is_fetched() -> None:
         if keeper.wanted(ended(trial, 0.9 - 0.1 * trial, replicate=replicate, fold=fold))
     ]
     assert wanted == [(0, 0, 0), (1, 0, 0)]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_of_several_lanes_the_first_is_fetched_if_the_trial_is_among_the_best_once_all_have_ended() -> None:
+    keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, lanes_each=2, store=None)
+    for number, scores, fetched in ((0, (0.8, 0.6), True), (1, (0.9, 0.4), False), (2, (0.7, 0.8), True)):
+        second, first = ended(number, scores[1], fold=1), ended(number, scores[0])
+        assert not keeper.wanted(second)
+        assert keeper.wanted(first) == fetched
+        first.weights = WEIGHTS if fetched else None
+        mean = sum(scores) / 2
+        keeper.settle(Trial(number, "completed", mean, 0.0, 2, 0.0, {}, values(number)), [first, second])
+    failed = ended(3, 0.9, status="diverged", fold=1)
+    assert not keeper.wanted(failed)
+    assert not keeper.wanted(ended(3, 0.9))
 
 
 # --- what is fetched ---------------------------------------------------------------------------------------------

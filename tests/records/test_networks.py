@@ -145,3 +145,19 @@ def test_a_training_on_all_rows_that_diverges_is_no_network(swept: js.Result) ->
     result.trials[0].score = None
     with pytest.raises(js.RequestError, match="trial 0 has no network: it is completed"):
         result.retrain(0)
+
+
+def test_predictions_know_their_rows_where_others_were_left_out_and_their_targets() -> None:
+    price = PRICE.astype(float).copy()
+    price[[0, 7, 40]] = np.nan
+    both = pd.DataFrame({"price": price, "half": price / 2})
+    for y in (pd.Series(price, name="price"), both):
+        data = js.Dataset.from_arrays(FRAME, y, task="regression", missing_target="drop")
+        result = js.sweep(data, configs=[CONFIG], **QUIET)
+        frame = pd.concat([result.predictions(part) for part in ("train", "val", "test")])
+        assert sorted(frame["row"]) == sorted(set(range(90)) - {0, 7, 40})
+        if y.ndim == 1:
+            assert frame["truth"].tolist() == price[frame["row"]].tolist()
+        else:
+            assert list(frame) == ["row", "truth_price", "truth_half", "prediction_price", "prediction_half"]
+            assert frame["truth_half"].tolist() == (price[frame["row"]] / 2).tolist()

@@ -96,6 +96,25 @@ def test_rows_that_have_weights() -> None:
     np.testing.assert_allclose([got[name] for name in expected], list(expected.values()), rtol=2e-5)
 
 
+@pytest.mark.parametrize("weights", [None, RNG.exponential(size=50)], ids=["plain", "weights"])
+def test_several_targets(weights: np.ndarray | None) -> None:
+    """The uniform average over targets in units of 7, 0.001 and 1e5."""
+    units = np.array([7, 0.001, 1e5])
+    y_val = RNG.normal(size=(50, 3)) * units
+    got, x_val, model = _trained(RNG.normal(size=(64, 3)) * units, y_val, "regression", weights)
+    pair, how = (y_val, model.predict(x_val)), {"sample_weight": weights, "multioutput": "uniform_average"}
+    expected = {
+        "val_mse": sk.mean_squared_error(*pair, **how),
+        "val_rmse": sk.root_mean_squared_error(*pair, **how),
+        "val_mae": sk.mean_absolute_error(*pair, **how),
+        "val_r2": sk.r2_score(*pair, **how),
+    }
+    np.testing.assert_allclose([got[name] for name in expected], list(expected.values()), rtol=1e-5)
+    scales = [each.scale for each in model.preprocessor.targets]
+    each = sk.mean_squared_error(*pair, sample_weight=weights, multioutput="raw_values")
+    np.testing.assert_allclose(got["val_loss"], np.mean(each / np.square(scales)), rtol=1e-5)
+
+
 def test_preprocessing_as_scikit_learn_does_it() -> None:
     """Standardized by the training rows alone, categories one-hot, gaps filled with the median and marked."""
     import pandas as pd
