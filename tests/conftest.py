@@ -44,8 +44,9 @@ def float64() -> Iterator[None]:
 LONG = [
     "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_notebook.py", "cli/test_cli.py",
     "test_setup.py", "engine/test_planned_tiles.py", "test_loop.py", "network/test_steps.py", "bench/test_bench.py",
-    "engine/test_programs.py", "network/test_own.py", "engine/test_fingerprint.py", "engine/test_cache.py", "engine/test_devices.py",
-    "network/test_randomness.py", "network/test_oracles_draws.py", "network/test_oracles_pieces.py",
+    "engine/test_programs.py", "network/test_own.py", "engine/test_own.py", "engine/test_fingerprint.py",
+    "engine/test_cache.py", "engine/test_devices.py", "network/test_randomness.py", "network/test_oracles_draws.py",
+    "network/test_oracles_pieces.py",
 ]  # fmt: skip
 
 
