@@ -23,7 +23,7 @@ from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
 from jaxsweep.spec.hyperparameters import Config, layer_widths
-from jaxsweep.spec.metrics import merit_shares, metric_values, unit_of
+from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
 from jaxsweep.spec.scope import Scope
 
 

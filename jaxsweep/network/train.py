@@ -62,7 +62,7 @@ class Program(NamedTuple):
     @property
     def columns(self) -> int:
         """Return the width of a row of the learning curves, see `finish_epoch`."""
-        return 1 + measure_values(self.task, self.net.outputs) * (2 if self.train_metrics else 1)
+        return 1 + measure_values(self.task, self.net.outputs, self.metrics) * (2 if self.train_metrics else 1)
 
 
 class Choices(NamedTuple):
