@@ -104,7 +104,8 @@ LOSSES = {
 def loss(name: str, task: str, rows: Array | None = None) -> Loss:
     """Return the row of a loss; one of the user's own makes one.
 
-    It is called with outputs and targets of classification as they are, [batch, classes], and of regression as [batch].
+    It is called with outputs and targets of classification as they are, [batch, classes], and of regression as [batch],
+    or [batch, targets] of several.
 
     Args:
         name: of a loss.
@@ -117,7 +118,8 @@ def loss(name: str, task: str, rows: Array | None = None) -> Loss:
     own, classes = name, task == "classification"
 
     def value(outputs: Array, targets: Array) -> Array:
-        losses: Array = own(outputs, targets) if classes else own(outputs[:, 0], targets[:, 0])
+        whole = classes or outputs.shape[-1] > 1
+        losses: Array = own(outputs, targets) if whole else own(outputs[:, 0], targets[:, 0])
         return losses
 
     @jax.custom_vjp

@@ -71,6 +71,9 @@ def _check_loss(own: Own, task: str, outputs: int) -> None:
     if task == "classification":
         targets = np.eye(outputs, dtype=seen.dtype)[np.arange(ROWS) % outputs]
         form = f"outputs and targets [rows, {outputs}], logits and the share of each class"
+    elif outputs > 1:
+        targets = _numbers(ROWS, outputs, start=1000)
+        form = f"outputs and targets [rows, {outputs}], both standardized"
     else:
         seen, targets = seen[:, 0], _numbers(ROWS, start=1000)
         form = "outputs and targets [rows], both standardized"
@@ -94,6 +97,9 @@ def _check_metric(own: OwnMetric, task: str, outputs: int) -> None:
     if task == "classification":
         targets = np.arange(ROWS, dtype=np.int32) % outputs
         form = f"outputs [rows, {outputs}], logits, and targets [rows], codes of classes"
+    elif outputs > 1:
+        targets = _numbers(ROWS, outputs, start=1000)
+        form = f"outputs and targets [rows, {outputs}], both standardized"
     else:
         seen, targets = seen[:, 0], _numbers(ROWS, start=1000)
         form = "outputs and targets [rows], both standardized"

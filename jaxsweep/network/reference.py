@@ -356,7 +356,7 @@ class _Run:
 
     def _own_metrics(self, outputs: Array, y: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
         """Return the metrics of the user's own, of all rows."""
-        seen = outputs if self.classes else outputs[:, 0]
+        seen = outputs if self.classes or y.ndim == 2 else outputs[:, 0]
         targets = jnp.asarray(y, jnp.int32 if self.classes else outputs.dtype)
         counts = jnp.ones(len(y), outputs.dtype) if weights is None else jnp.asarray(weights, outputs.dtype)
         return {metric: float(metric.of_rows(seen, targets, counts)) for metric in self.metrics}

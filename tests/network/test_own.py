@@ -94,15 +94,14 @@ def swept(float64: None) -> js.Result:
 def test_each_lane_is_as_if_alone(swept: js.Result) -> None:
     assert len({len(rows) for rows in swept.data.val}) > 1
     for number, config in enumerate(CONFIGS):
-        trial = swept.trials[number]
-        for fold in (0, 3):
-            alone = js.solo((X, Y), config, trial=number, fold=fold, weights=W, objective="val_median", **HOW)
-            lane = swept.lanes[number][fold]
-            assert lane.status == alone.status, trial
-            if alone.status == "diverged":
-                continue
-            for column, name in enumerate(swept.columns.curves):
-                np.testing.assert_allclose(lane.curves[:, column], alone.curves[name], 1e-8, 1e-8, err_msg=name)
+        fold = (0, 3)[number % 2]  # of another size
+        alone = js.solo((X, Y), config, trial=number, fold=fold, weights=W, objective="val_median", **HOW)
+        lane = swept.lanes[number][fold]
+        assert lane.status == alone.status, number
+        if alone.status == "diverged":
+            continue
+        for column, name in enumerate(swept.columns.curves):
+            np.testing.assert_allclose(lane.curves[:, column], alone.curves[name], 1e-8, 1e-8, err_msg=name)
 
 
 def test_a_loss_that_diverges_leaves_its_neighbours_alone(swept: js.Result) -> None:
@@ -244,3 +243,27 @@ def test_the_readmes_functions_run() -> None:
         names,
     )
     assert 0.0 <= names["result"].best.metrics["test_top_2"] <= 1.0
+
+
+def test_functions_see_all_targets_of_a_row(float64: None) -> None:
+    def squares(outputs: Any, targets: Any) -> Any:
+        return jnp.mean((outputs - targets) ** 2, axis=1)
+
+    def worst(outputs: Any, targets: Any) -> Any:
+        return jnp.max(jnp.abs(outputs - targets))
+
+    both = np.stack([2 * X[:, 0] + 1, 100 * X[:, 1]], axis=1)
+    few = {"epochs": 2, "width": 4, "depth": 1}
+    how: dict[str, Any] = {"metrics": {"worst": js.Metric(worst, direction="minimize")}}
+    result = js.sweep((X, both), configs=[{**few, "loss": squares}, {**few, "loss": "mse"}], progress=False, **how)
+    alone = js.solo((X, both), {**few, "loss": squares}, **how)
+    for column, name in enumerate(result.columns.curves):
+        np.testing.assert_allclose(
+            result.curves(name)[0], alone.curves[name], 1e-8, err_msg=result.columns.curves[column]
+        )
+    rows = result.predictions("val", 0)
+    scale = result.data.target_scale[0]
+    misses = [abs(rows[f"truth_{name}"] - rows[f"prediction_{name}"]).max() / scale[int(name)] for name in "01"]
+    assert result.trials[0].metrics["val_worst"] == pytest.approx(max(misses), rel=1e-6)
+    with pytest.raises(js.RequestError, match=r"\[12, 2\] for \[12, 2\] and \[12, 2\]: it must be float64 \[12\]"):
+        js.sweep((X, both), configs=[{**few, "loss": lambda p, t: (p - t) ** 2}], progress=False)
