@@ -13,7 +13,7 @@ from jaxsweep.data.source import dataset_of
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.data.weights import row_weights
 from jaxsweep.engine.planner import Plan
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.loop import execute
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
@@ -24,7 +24,6 @@ from jaxsweep.search import options as searcher_options
 from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
 from jaxsweep.spec import arguments
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
 from jaxsweep.spec.metrics import METRICS, check_objective

@@ -6,6 +6,7 @@ sentence and exits with 2; in Python it is a `ValueError`.
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -17,10 +18,13 @@ class SweepFailed(RuntimeError):
     """No trial of the sweep has a score, so that there is no result to report; the message says what became of them."""
 
 
-def brief(value: object) -> str:
-    """Return a value as a sentence shows it, in one line and cut where it is long."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 60
+
+
+def shown(value: object) -> str:
+    """Return a value as a sentence shows it: its repr, cut where it is long."""
+    return " ".join(_short.repr(value).split())
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -11,7 +11,7 @@ from jaxsweep import search
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
-from jaxsweep.data.unknown import describe_unknown
+from jaxsweep.data.noticed import listed
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.planner import Plan, make_plan
@@ -110,13 +110,10 @@ def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[
     *notes, task = dataset.notes
     for what, part in (("the validation table", dataset.validation), ("the test table", dataset.test)):
         if part is not None:
-            known = zip(data.preprocessors[0].inputs, part.inputs, strict=True)
-            words = [
-                (col, entry.categories) for entry, col in known if isinstance(entry, CategoryInput) and not entry.other
-            ]
-            notes += [unknown] if (unknown := describe_unknown(what, words)) is not None else []
+            unknown = data.preprocessors[0].describe_unknown_words(part.inputs, what)
+            notes += [] if unknown is None else [unknown]
     if pooled:
-        names = ", ".join(repr(entry.name) for entry in pooled[:5]) + f" and {len(pooled) - 5} more" * (len(pooled) > 5)
+        names = listed([entry.name for entry in pooled])
         notes.append(
             f"of the words of {names} the {len(pooled[0].categories)} most frequent get a feature each and the others "
             f"share one (--set most_categories={dataset.most_categories})"

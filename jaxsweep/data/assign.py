@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.splits import PARTS, allocate, check_split, shuffled
-from jaxsweep.errors import RequestError, brief
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.streams import bit_generator, check_seed
 
 Pairs: TypeAlias = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # rows that train and rows that validate
@@ -71,7 +71,7 @@ def check_folds(folds: Any) -> Folds:
     scalar = isinstance(folds, (str, bytes, dict, bool)) or getattr(folds, "ndim", 1) == 0
     if scalar or not isinstance(folds, Iterable):
         raise RequestError(
-            f"folds = {brief(folds)} is not legal: it must be 0, an integer of at least 2, a list of pairs (training "
+            f"folds = {shown(folds)} is not legal: it must be 0, an integer of at least 2, a list of pairs (training "
             "rows, validation rows), or a splitter of scikit-learn"
         )
     pairs = [pair if isinstance(pair, (list, tuple)) else () for pair in folds]

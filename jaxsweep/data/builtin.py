@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, brief, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 
 
 class BuiltIn(NamedTuple):
@@ -48,7 +48,7 @@ def load_dataset(name: str) -> Dataset:
     row = next((row for row in _ROWS if row.name == name), None) if isinstance(name, str) else None
     if row is None:
         names = [row.name for row in _ROWS]
-        raise RequestError(f"there is no built-in data set {brief(name)}{suggestion(brief(name), names)}")
+        raise RequestError(f"there is no built-in data set {shown(name)}{suggestion(shown(name), names)}")
     x, target, features = _read_digits() if name == "digits" else _load(row)
     data = Dataset.from_arrays(
         x, target, task=row.task, image_shape=row.image_shape, name=name, feature_names=features

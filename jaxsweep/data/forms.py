@@ -19,6 +19,9 @@ _PARTS = re.compile(
 )
 
 
+INTEGER = re.compile(r"[+-]?[0-9]+")
+
+
 @dataclass(frozen=True)
 class NumberForm:
     """How text stands for a number: `prefix`, digits in groups apart by `thousands`, `decimal`, digits, `suffix`.
@@ -75,6 +78,11 @@ class Ambiguous:
     """Two forms fit every word, and give other numbers for `word`."""
 
     word: str
+
+
+def other_marks(words: Sequence[str], decimal: str | None) -> bool:
+    """Return whether numbers as Python writes them may mean others, since the decimal mark is said to be a comma."""
+    return decimal == "," and not all(INTEGER.fullmatch(word) for word in words)
 
 
 def find_form(

@@ -1,7 +1,6 @@
 """The target column: which task it asks for, and its values as class codes or numbers."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 from jaxsweep.data.cells import DOUBTFUL, PLUS, is_missing, parse_boolean, parse_number
 from jaxsweep.data.columns import LARGEST, Raw, Words, words_of
 from jaxsweep.data.dates import find_formats
-from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
+from jaxsweep.data.forms import INTEGER, Ambiguous, NumberForm, find_form, other_marks
+from jaxsweep.data.noticed import ALMOST, most_fitting
 from jaxsweep.data.options import TableOptions, setting
-from jaxsweep.errors import RequestError, brief
+from jaxsweep.errors import RequestError, shown
 
 Task = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -23,8 +23,6 @@ Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
 FEW_CLASSES = 5  # so many may be classes even if most of them stand in a single row
-MOSTLY = 0.5  # a target with this share of numbers is one of numbers
-_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
 def check_task(task: str | None) -> None:
     """Raise RequestError if a task is given that there is not."""
     if task is not None and (not isinstance(task, str) or task not in TASKS):
-        raise RequestError(f"task = {brief(task)} is not known: it must be classification or regression")
+        raise RequestError(f"task = {shown(task)} is not known: it must be classification or regression")
 
 
 def target_cells(name: str, raw: Raw) -> list[Any]:
@@ -128,13 +126,12 @@ def typed_cells(
     words = found.words
     used = None
     typed: list[Any] = list(words)
-    points = options.decimal == "," and not all(_INTEGER.fullmatch(word) for word in words)
     form = None if not words else find_form(words, options.decimal, delimiter)
     if isinstance(form, NumberForm) and form.suffix.isalpha() and len(words) <= MOST_INTEGER_CLASSES:
         form = None  # 2XL is a class, not the number 2
-    if all(_INTEGER.fullmatch(word) for word in words):
+    if all(INTEGER.fullmatch(word) for word in words):
         typed = [int(word) for word in words]
-    elif not points and all(parse_number(word) is not None for word in words):
+    elif not other_marks(words, options.decimal) and all(parse_number(word) is not None for word in words):
         typed = [parse_number(word) for word in words]
     elif all(parse_boolean(word) is not None for word in words):
         typed = [parse_boolean(word) for word in words]
@@ -158,17 +155,10 @@ def typed_cells(
 
 def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimiter: str | None) -> None:
     """Raise RequestError if most cells of a target are numbers, and too many for classes, but some are not."""
-    form = next(
-        (
-            form
-            for word in found.words[:50]
-            if isinstance(form := find_form([word], options.decimal, delimiter), NumberForm)
-        ),
-        None,
-    )
+    form = most_fitting(found, options.decimal, delimiter)
     parse = parse_number if form is None else form.parse
     fits = np.array([parse(word) is not None or parse_number(word) is not None for word in found.words], dtype=bool)
-    if found.counts[fits].sum() < MOSTLY * found.counts.sum():
+    if found.counts[fits].sum() < ALMOST * found.counts.sum():
         return
     word = int(np.argmin(fits))
     ways = f"{setting('numbers', [name])} --set missing_target=drop leaves such rows out"
@@ -180,7 +170,7 @@ def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimi
 
 def check_target(cells: Sequence[Any], name: str) -> None:
     """Raise RequestError if a target has missing or infinite values."""
-    gone = [row for row, cell in enumerate(cells) if cell is None or cell != cell]
+    gone = [row for row, cell in enumerate(cells) if is_absent(cell)]
     if gone:
         count = f"{len(gone):,} missing value{'s' * (len(gone) > 1)}"
         text = any(isinstance(cell, str) for cell in cells)

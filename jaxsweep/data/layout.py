@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from jaxsweep.data.cells import is_missing, parse_boolean, parse_number, parse_numbers
+from jaxsweep.data.noticed import listed
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import number_of, numbered_twice
 from jaxsweep.errors import RequestError
@@ -19,6 +20,7 @@ BLANKS = " "  # the delimiter that stands for any white space
 DELIMITERS = ("\t", ";", "|", ",")
 JUDGED = 50  # records by which a delimiter is judged
 _ZEROS = re.compile(r"0\d+")
+HEAD = 1_000_000  # characters by which a delimiter is judged, at most
 SAMPLE = 2000  # records by which a header is told from data
 
 
@@ -69,8 +71,8 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
         RequestError: no rows, a title above the table, a header that does not fit the rows, unbalanced quotes.
     """
     start, line, delimiter, notes = _top(text, options)
-    delimiter = options.delimiter or delimiter or _delimiter(text[start:])
-    sample = _sample(text[start:], delimiter, name, line)
+    delimiter = options.delimiter or delimiter or _delimiter(text[start : start + HEAD])
+    sample = _sample(text, start, delimiter, name, line)
     if not sample:
         raise RequestError(f"{name} is empty: it must have at least one row")
     width = Counter(len(record.cells) for record in sample[1:] or sample).most_common(1)[0][0]
@@ -163,12 +165,11 @@ def _delimiter(text: str) -> str:
     White space is one only where no other character cuts anything. Of several that are equally regular the rarer in
     words comes first: a comma may be a decimal one.
     """
-    head = text[:1_000_000]
     scores = []
     for delimiter in (*DELIMITERS, BLANKS):
         lengths: Counter[int] = Counter()
         with contextlib.suppress(csv.Error):  # to be reported once the delimiter is known
-            records = reader(iter(io.StringIO(head, newline="")), delimiter)
+            records = reader(iter(io.StringIO(text, newline="")), delimiter)
             lengths.update(len(record) for record in islice(records, JUDGED) if record)
         usual, times = lengths.most_common(1)[0] if lengths else (0, 0)
         scores.append((usual > 1, times))
@@ -177,8 +178,16 @@ def _delimiter(text: str) -> str:
     return BLANKS
 
 
-def _sample(text: str, delimiter: str, name: str, first_line: int) -> list[_Record]:
-    rows = reader(iter(io.StringIO(text, newline="")), delimiter)
+def _lines(text: str, start: int) -> Iterator[str]:
+    """Yield the lines from a place on, one by one: a copy of all of a large file would be for nothing."""
+    while start < len(text):
+        stop = _line_start(text, start, 1)
+        yield text[start:stop]
+        start = stop
+
+
+def _sample(text: str, start: int, delimiter: str, name: str, first_line: int) -> list[_Record]:
+    rows = reader(_lines(text, start), delimiter)
     records: list[_Record] = []
     line = first_line
     try:
@@ -237,9 +246,8 @@ def _zeros(names: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     ]
     if not found:
         return []
-    shown = ", ".join(map(repr, found[:5])) + f" and {len(found) - 5} more" * (len(found) > 5)
     advice = setting("categories", found)
-    return [f"{shown}: the zeros before numbers such as 01 are lost; {advice} takes them as words"]
+    return [f"{listed(found)}: the zeros before numbers such as 01 are lost; {advice} takes them as words"]
 
 
 def _only_a_name(target: str | int, width: int) -> bool:

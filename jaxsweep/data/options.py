@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxsweep.errors import RequestError, brief, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 
 MOST_CATEGORIES = 100  # words of a column that get a feature each; the rarer ones share one
 _BARE = re.compile(r"[\w.%+-]+( [\w.%+-]+)*")  # a word that needs no quotes in TOML's place
@@ -114,11 +114,11 @@ def _listed(name: str, value: Any) -> tuple[Any, ...]:
     """Return one name or number, or several, as a tuple."""
     several: Any = (value,) if isinstance(value, (str, int, float)) else value
     if not isinstance(several, Iterable) or isinstance(several, Mapping):
-        raise RequestError(f"{name} = {brief(value)} is not legal: it must be a list")
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be a list")
     found = tuple(item.item() if getattr(item, "ndim", 1) == 0 else item for item in several)
     legal = (str, int, float) if name == "missing" else (str, int)
     for item in found:
         if isinstance(item, bool) or not isinstance(item, legal):
             what = "words and numbers" if name == "missing" else "names of columns, or their numbers from 0"
-            raise RequestError(f"{name} = {brief(value)} is not legal: it must be a list of {what}")
+            raise RequestError(f"{name} = {shown(value)} is not legal: it must be a list of {what}")
     return found

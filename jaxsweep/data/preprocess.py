@@ -166,7 +166,7 @@ class Preprocessor:
                 columns.
         """
         columns = self._find_columns(X)
-        unknown = self._describe_unknown(columns, "X")
+        unknown = self.describe_unknown_words(columns, "X")
         if unknown is not None:
             warnings.warn(unknown, UnknownWords, stacklevel=frames_to_user())
         return self.transform(columns)
@@ -181,9 +181,10 @@ class Preprocessor:
         Raises:
             RequestError: as `transform_table`.
         """
-        return self._describe_unknown(self._find_columns(X), what)
+        return self.describe_unknown_words(self._find_columns(X), what)
 
-    def _describe_unknown(self, columns: Sequence[Column], what: str) -> str | None:
+    def describe_unknown_words(self, columns: Sequence[Column], what: str) -> str | None:
+        """Return what `unknown_words` does, of columns in the order and of the kinds of `inputs`."""
         pairs = zip(self.inputs, columns, strict=True)
         return describe_unknown(
             what,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Raw
-from jaxsweep.errors import RequestError, brief, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def table_of(X: Any, what: str, feature_names: Sequence[str] | None = None) -> T
         return table
     if isinstance(feature_names, (str, bytes)) or not hasattr(feature_names, "__len__"):
         raise RequestError(
-            f"feature_names = {brief(feature_names)} is not legal: it must be a list with one name for each column"
+            f"feature_names = {shown(feature_names)} is not legal: it must be a list with one name for each column"
         )
     if len(feature_names) != len(table.names):
         raise RequestError(

@@ -21,14 +21,13 @@ from jaxsweep.data.columns import (
     words_of,
 )
 from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, varying_parts
-from jaxsweep.data.forms import Ambiguous, find_form
+from jaxsweep.data.forms import Ambiguous, find_form, other_marks
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import Table
 from jaxsweep.errors import RequestError
 
 TABLES = 2  # the version of the rules by which tables are read: 2 knows dates, forms of numbers, more missing words
 OWN_WORDS = 0.9  # a column with this share of distinct words among its rows says nothing about new rows
-_INTEGERS = re.compile(r"[+-]?[0-9]+")
 _ID = re.compile(r"(?i:^id$|^index$|^unnamed|[_ .-]id$|^id[_ .-])|[a-z]I[dD]$")  # names of identifiers
 
 
@@ -164,7 +163,7 @@ def _text(
     found: _Findings,
 ) -> list[Column]:  # fmt: skip
     """Return a column of text as what it says: numbers, dates or categories."""
-    if not _has_points(words, options.decimal):
+    if not other_marks(words.words, options.decimal):
         numbers = parse_numbers(words.words)
         if numbers is not None:
             return _number(name, words.spread(numbers, np.nan), False, plain, True, found)
@@ -204,11 +203,6 @@ def _text(
         found.notes.append(f"{note}: {what}" + f" ({advice})" * bool(advice))
         return kept
     return _category(name, column, keep, found)
-
-
-def _has_points(words: Words, decimal: str | None) -> bool:
-    """Return whether numbers as Python writes them may mean others, since the decimal mark is said to be a comma."""
-    return decimal == "," and not all(_INTEGERS.fullmatch(word) for word in words.words)
 
 
 def _number(name: str, values: Any, nameless: bool, plain: Reading, keep: bool, found: _Findings) -> list[Column]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.data.cells import parse_number
 from jaxsweep.data.columns import Column, Reading, make_column
 from jaxsweep.data.csvfile import read_csv
 from jaxsweep.data.dataset import Dataset
@@ -182,10 +183,10 @@ def _target(
     cells, name = table.cells[goal], table.names[goal]
     if like is not None:
         column = make_column(name, cells, "number", like)
-        return [None if value != value else value for value in column.values.tolist()], like, None
+        return target_cells(name, column.values), like, None
     if goal in {table.find(column, table.what, "numbers: column") for column in options.numbers}:
         column, note = declared_number(name, cells, options, table.delimiter)
-        return [None if value != value else value for value in column.values.tolist()], column.reading, note
+        return target_cells(name, column.values), column.reading, note
     text = isinstance(cells, list) or (not hasattr(cells, "isna") and cells.dtype.kind == "O")  # of a CSV file
     text = text and all(isinstance(cell, str) or cell is None for cell in cells)
     if text and goal in {table.find(column, table.what, "categories: column") for column in options.categories}:
@@ -194,13 +195,16 @@ def _target(
     if text:
         found, form = typed_cells(cells, name, options, table.delimiter, task)
         note = None if form is None else f"the target is read as numbers with {form.describe()}"
-        numbers = all(cell is None or type(cell) in (int, float) for cell in found)
-        return found, Reading(name, form, missing=options.missing) if numbers else None, note
+        return found, _reading_of(found, Reading(name, form, missing=options.missing)), note
     plain = target_cells(name, cells)
-    gone = {float(word) for word in options.missing if _is_number(word)}
+    gone = {parse_number(word) for word in options.missing}
     plain = [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain]
-    numbers = all(cell is None or type(cell) in (int, float) for cell in plain)
-    return plain, Reading(name, missing=options.missing) if numbers else None, None
+    return plain, _reading_of(plain, Reading(name, missing=options.missing)), None
+
+
+def _reading_of(cells: Sequence[Any], numbers: Reading) -> Reading | None:
+    """Return how a target's numbers are read, None if it is words or booleans."""
+    return numbers if all(cell is None or type(cell) in (int, float) for cell in cells) else None
 
 
 def _weight_column(table: Table, number: int, what: str, options: TableOptions) -> Column:
@@ -226,14 +230,6 @@ def _targets(
     """Return the cells of each target, [targets][rows], how they are read, and notes on that."""
     found = [_target(table, goal, options, task) for goal in goals]
     return [cells for cells, _, _ in found], [how for _, how, _ in found], [note for _, _, note in found if note]
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _alike(

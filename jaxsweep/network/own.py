@@ -65,18 +65,20 @@ def _check_activation(own: Own) -> None:
         raise RequestError(f"{what} has a derivative that is not finite between -3 and 3: nothing could be trained")
 
 
+def _standardized(outputs: int) -> tuple[Array, Array, str]:
+    """Return outputs and targets of a regression as functions are given them, and what a sentence says of them."""
+    shape, said = ((ROWS,), "[rows]") if outputs == 1 else ((ROWS, outputs), f"[rows, {outputs}]")
+    return _numbers(*shape), _numbers(*shape, start=1000), f"outputs and targets {said}, both standardized"
+
+
 def _check_loss(own: Own, task: str, outputs: int) -> None:
     what = f"loss = {str(own)!r}"
     seen = _numbers(ROWS, outputs)
     if task == "classification":
         targets = np.eye(outputs, dtype=seen.dtype)[np.arange(ROWS) % outputs]
         form = f"outputs and targets [rows, {outputs}], logits and the share of each class"
-    elif outputs > 1:
-        targets = _numbers(ROWS, outputs, start=1000)
-        form = f"outputs and targets [rows, {outputs}], both standardized"
     else:
-        seen, targets = seen[:, 0], _numbers(ROWS, start=1000)
-        form = "outputs and targets [rows], both standardized"
+        seen, targets, form = _standardized(outputs)
     losses = _tried(what, own, (seen, targets), (ROWS,), f"[rows], the loss of each, from {form}")
     if not np.isfinite(losses).any():
         raise RequestError(f"{what} is {losses[0]} for outputs between -3 and 3: it must be a number, of {form}")
@@ -97,12 +99,8 @@ def _check_metric(own: OwnMetric, task: str, outputs: int) -> None:
     if task == "classification":
         targets = np.arange(ROWS, dtype=np.int32) % outputs
         form = f"outputs [rows, {outputs}], logits, and targets [rows], codes of classes"
-    elif outputs > 1:
-        targets = _numbers(ROWS, outputs, start=1000)
-        form = f"outputs and targets [rows, {outputs}], both standardized"
     else:
-        seen, targets = seen[:, 0], _numbers(ROWS, start=1000)
-        form = "outputs and targets [rows], both standardized"
+        seen, targets, form = _standardized(outputs)
     arguments = [seen, targets, np.ones(ROWS, seen.dtype)][: 3 if own.weighted else 2]
     _tried(f"metrics[{str(own)!r}]", own, arguments, (), f"one number, from {form}")
 

@@ -8,8 +8,7 @@ metric its `direction`, and `fingerprint`, a hash of its code and of all that th
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.spec.arguments import shown
+from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.spec.own import ROLES, Own, OwnMetric, home_of, takes_weights
 
 Row = dict[str, Any]

@@ -6,14 +6,13 @@ A new searcher is a file here with a subclass of `Searcher`, and a line in `SEAR
 import inspect
 from typing import Any
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 

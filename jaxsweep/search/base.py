@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.spec import arguments
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import DIRECTIONS, Direction

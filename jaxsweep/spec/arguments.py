@@ -1,24 +1,15 @@
 """Arguments of public functions, taken as what they must be or refused in a sentence."""
 
 import os
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 _LONGEST = 255  # bytes of a file's name on most systems
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = 60
-
-
-def shown(value: Any) -> str:
-    """Return a value as a sentence shows it: its repr, cut where it is long."""
-    return " ".join(_short.repr(value).split())
 
 
 def path(name: str, value: Any) -> Path:

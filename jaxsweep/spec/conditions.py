@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.spec import own
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, LogUniform, Uniform, hashable, plain
 from jaxsweep.spec.hyperparameters import lookup
 

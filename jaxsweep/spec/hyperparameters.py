@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, meant, suggestion
+from jaxsweep.errors import RequestError, meant, shown, suggestion
 from jaxsweep.spec import own
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.own import Own
 
 Role = Literal["structural", "categorical", "traced"]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MethodType
 from typing import Any, Literal, get_args
 
-from jaxsweep.errors import RequestError
-from jaxsweep.spec.arguments import shown
+from jaxsweep.errors import RequestError, shown
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
-from jaxsweep.errors import RequestError
-from jaxsweep.spec.arguments import flag, shown
+from jaxsweep.errors import RequestError, shown
+from jaxsweep.spec.arguments import flag
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import METRICS
 from jaxsweep.spec.own import ROLES, OwnMetric, metrics_of, named_configs

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.spec import arguments, instead, own, toml
-from jaxsweep.spec.arguments import shown
 from jaxsweep.spec.conditions import (
     check_width_lists,
     checked_conditions,

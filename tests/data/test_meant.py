@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from written import column
 
 from jaxsweep.data import Dataset, prepare, read_table
 from jaxsweep.errors import RequestError
@@ -34,11 +35,6 @@ def targets(tmp_path: Path, name: str, cell: Callable[[int], str], rows: int = 3
     lines = [f'{row % 5},"{cell(row)}"' for row in range(1, rows)]
     (tmp_path / name).write_text("\n".join(["n,y", *lines]) + "\n")
     return tmp_path / name
-
-
-def column(data: Dataset, name: str) -> list[Any]:
-    values = next(column.values for column in data.inputs if column.name == name).tolist()
-    return [None if value != value else value for value in values]
 
 
 @pytest.mark.parametrize(

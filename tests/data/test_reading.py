@@ -6,7 +6,6 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written import Write, column
 
 from jaxsweep.data import Dataset, csvfile, prepare, read_raw, read_table
 from jaxsweep.data.columns import make_column
@@ -23,23 +23,6 @@ from jaxsweep.data.forms import Ambiguous, NumberForm, find_form
 from jaxsweep.data.options import TableOptions
 from jaxsweep.errors import RequestError
 from jaxsweep.setup import how_read
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(text: str | bytes, name: str = "cars.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return write
-
-
-def column(data: Dataset, name: str) -> list[Any]:
-    values = next(column.values for column in data.inputs if column.name == name).tolist()
-    return [None if value != value else value for value in values]
 
 
 def said(data: Dataset) -> str:
@@ -280,7 +263,6 @@ def test_what_is_said_of_a_layout_goes_before_what_is_found_out(write: Write) ->
     accents = write("a,ü\n1,é\n2,é\n3,ß\n4,ß\n".encode("cp1252"))
     with pytest.raises(RequestError, match="name its encoding, such as --set encoding=latin-1"):
         read_table(accents, "ü")
-    assert read_table(accents, "ü", encoding="cp1252").classes == ("é", "ß") or True
     assert set(read_table(accents, "ü", encoding="cp1252").classes or ()) == {"é", "ß"}
     with pytest.raises(RequestError, match="encoding = 'klingon' is not known"):
         read_table(accents, "ü", encoding="klingon")

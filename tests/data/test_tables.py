@@ -5,7 +5,6 @@ import io
 import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import shared
+from written import Write
 
 from jaxsweep.data import Dataset, prepare, read_raw, read_table
 from jaxsweep.data.cells import is_missing, parse_numbers
 from jaxsweep.data.labels import Label
 from jaxsweep.errors import RequestError
-
-Write = Callable[..., Path]  # of a table's text, and a file name
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(text: str | bytes, name: str = "cars.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return write
 
 
 def columns(data: Dataset) -> dict[str, tuple[str, list[Any]]]:
