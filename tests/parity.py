@@ -65,7 +65,9 @@ def run_lanes(
     )
     lanes_each = replicates * len(data.train)
     made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile)
-    lanes = list(trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda _: True))
+    lanes = list(
+        trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda lanes: [True] * len(lanes))
+    )
     assert len(lanes) == len(configs) * lanes_each
     return sorted(lanes, key=lambda lane: (lane.job.position, lane.job.replicate, lane.job.fold))
 

@@ -26,7 +26,7 @@ from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan, uniform_key
 from jaxsweep.engine.programs import Compiled
-from jaxsweep.engine.tile import Tile
+from jaxsweep.engine.tile import Tile, Wanted
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
@@ -67,8 +67,10 @@ class Engine:
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
         self.metrics = tuple(metrics)
         self.wide = ambient.x64()  # of this thread; the workers do not inherit it
+        devices = devices or default_devices()
+        self.platform = jax.default_backend() if devices[0] is None else devices[0].platform
         with ambient.own():
-            self.supply = Supply(data, scope, seed, self.objective, devices or default_devices(), len(self.metrics))
+            self.supply = Supply(data, scope, seed, self.objective, devices, len(self.metrics))
             # As it stands now: a later sweep of this process may find another activation.
             self.code = programs.code((*scope.own, *self.metrics))
         self.workers = workers or default_workers()
@@ -83,7 +85,7 @@ class Engine:
         padded = any(layer_widths(configs[i], self.supply.sizes.outputs) != bucket.widths for i in bucket.members)
         net = Architecture(
             self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, padded,
-            values("activation"), values("norm"), values("init"),
+            values("activation"), values("norm"), values("init"), self.platform,
         )  # fmt: skip
         return Program(
             self.supply.prepared.task, net, bucket.batch_size, values("optimizer"), values("schedule"), values("loss"),
@@ -104,7 +106,7 @@ class Engine:
         configs: Sequence[Config],
         trials: Sequence[int],
         replicates: int = 1,
-        wanted: Callable[[LaneResult], bool] = lambda _: False,
+        wanted: Wanted = lambda lanes: [False] * len(lanes),
         tick: Callable[[], object] = lambda: None,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
@@ -114,7 +116,8 @@ class Engine:
             configs: resolved configs.
             trials: the id of each config's trial.
             replicates: trainings of each config on each split under different seeds.
-            wanted: tells, from a worker's thread, whether a lane's weights are worth fetching from the device.
+            wanted: tells, from a worker's thread, of lanes that have ended together whose weights are worth fetching
+                from the device.
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
@@ -122,7 +125,7 @@ class Engine:
         while it waits ends that too.
         """
         groups = self._groups(plan, configs, trials, replicates)
-        done: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
+        done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         pool, places = _Pool(groups), [(place, Room(plan.room)) for place in self.supply.places]
         threads = [
             threading.Thread(
@@ -141,7 +144,7 @@ class Engine:
                     while (item := _next(done, tick)) is not None:
                         if isinstance(item, BaseException):
                             raise item
-                        yield item
+                        yield from item
             except KeyboardInterrupt:
                 self.interrupted = True
                 raise
@@ -182,7 +185,7 @@ class Engine:
         )
 
     def _work(
-        self, pool: "_Pool", place: Place, room: Room, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]
+        self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any]
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:

@@ -80,10 +80,10 @@ class Supply:
         keys = np.zeros((len(jobs), 2), np.uint32)
         if jobs:
             keys = self._keys(jobs, tile)
-        indices = {
-            name: np.array([self.scope.values(name).index(config[name]) for config in configs], np.int32)
-            for name in ("init", "schedule", "loss", "monitor")
-        }
+        indices = {}
+        for name in ("init", "schedule", "loss", "monitor"):
+            number = {value: number for number, value in enumerate(self.scope.values(name))}
+            indices[name] = np.array([number[config[name]] for config in configs], np.int32)
         numbers = [name for name in self.scope.traced if name != "class_weight"]
         h = {name: np.array([config[name] for config in configs], dtype) for name in numbers}
         weight = None
@@ -153,21 +153,21 @@ class Supply:
         return merit_shares(self.objective, self.prepared.target_scale[fold], self.prepared.val_variance[fold])
 
     def curves(self, history: NDArray[Any], fold: int) -> NDArray[np.float64]:
-        """Return learning curves [epochs, curve metrics] in units of the target from what a device gave [epochs, ...].
+        """Return learning curves [..., curve metrics] in units of the target from what a device gave, [..., columns].
 
         They are the training loss, the validation metrics and, where programs measure them, those of the training rows
         but for their loss.
         """
         wide, data = history.astype(np.float64), self.prepared
         count, scale = self.measures, data.target_scale[fold]
-        parts = [wide[:, :1], metric_values(wide[:, 1 : 1 + count], data.task, scale, data.val_variance[fold])]
-        if wide.shape[1] > 1 + count:
-            fit = metric_values(wide[:, 1 + count :], data.task, scale, data.train_variance[fold])
-            parts.append(fit[:, 1:])
-        return np.concatenate(parts, axis=1)
+        parts = [wide[..., :1], metric_values(wide[..., 1 : 1 + count], data.task, scale, data.val_variance[fold])]
+        if wide.shape[-1] > 1 + count:
+            fit = metric_values(wide[..., 1 + count :], data.task, scale, data.train_variance[fold])
+            parts.append(fit[..., 1:])
+        return np.concatenate(parts, axis=-1)
 
     def test_metrics(self, measures: NDArray[Any], fold: int) -> NDArray[np.float64]:
-        """Return test metrics [metrics] in units of the target from what a device gave [measures]."""
+        """Return test metrics [..., metrics] in units of the target from what a device gave [..., measures]."""
         data = self.prepared
         variance = data.test_variance[fold]
         return metric_values(measures.astype(np.float64), data.task, data.target_scale[fold], variance)

@@ -34,6 +34,15 @@ KEPT = 16  # programs that a process keeps, of 10 to 20 MB each; those beyond, l
 # fast. (Training would not: it takes half as long again with them.)
 BRIEF: dict[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
+# On a GPU a loop or a choice is driven by the host, which waits for a predicate each time, unless it is part of a
+# command buffer (a CUDA graph). Loops and choices become part of one only where graphs may be small, too.
+GRAPHS: dict[str, Any] = {
+    "xla_gpu_enable_command_buffer": (
+        "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
+    ),
+    "xla_gpu_graph_min_graph_size": 1,
+}
+
 
 class Advanced(NamedTuple):
     """What a call of the training program returns. The next call takes the state's memory, not that of the others."""
@@ -226,7 +235,7 @@ def _compile(
     # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
         training = (data, choices, lanes, shape, number, number)
-        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3))
+        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), _long())
         starting = (choices, lanes, fresh, shape)
         start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), brief)
         score_it = None
@@ -245,6 +254,11 @@ def _lowered(program: Traced, arguments: tuple[Any, ...], donated: int | None = 
 @functools.cache
 def _brief() -> dict[str, Any]:
     return known_options(BRIEF) if jax.default_backend() == "cpu" else {}
+
+
+@functools.cache
+def _long() -> dict[str, Any]:
+    return known_options(GRAPHS) if jax.default_backend() == "gpu" else {}
 
 
 def known_options(options: dict[str, Any]) -> dict[str, Any]:

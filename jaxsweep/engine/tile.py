@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +18,13 @@ from jaxsweep.engine.placement import Place
 from jaxsweep.engine.programs import Advanced, Compiled
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import train
+from jaxsweep.network.mlp import Params
 from jaxsweep.network.train import COMPLETED, DIVERGED, RUNNING, STOPPED, State
 from jaxsweep.spec.hyperparameters import layer_widths
 
 STATUS = {COMPLETED: "completed", STOPPED: "stopped", DIVERGED: "diverged"}
+Wanted = Callable[[Sequence[LaneResult]], Sequence[bool]]
+PICKED = 16  # lanes whose weights are fetched together
 CALL_SECONDS = 0.15  # how long one call of a program should last: long for the machine, short for a person's Ctrl-C
 
 
@@ -31,17 +34,27 @@ def _empty(shapes: State) -> State:
     return zeros._replace(status=np.full(shapes.status.shape, COMPLETED, np.int32))  # type: ignore[arg-type]
 
 
+@jax.jit
+def _pick(weights: Any, slots: NDArray[np.int32]) -> Any:
+    """Return what a tile holds of some slots: one program for all of it, whichever slots these are."""
+    return jax.tree.map(lambda a: a[slots], weights)
+
+
 class Call(NamedTuple):
     """A call of the training program, which the device may still work on."""
 
-    jobs: tuple[Job | None, ...]  # whom it trains, by slot
+    number: int  # among the calls of the tile
+    entries: NDArray[np.int64]  # [tile], whom it trains: see Tile.entries
     began: float
     steps: int  # in an epoch of its loop
     result: Advanced
 
 
 class Tile:
-    """One worker's tile: its slots, their state on the device, and what its lanes have shown so far."""
+    """One worker's tile: its slots, their state on the device, and what its lanes have shown so far.
+
+    What is done once for a lane is done for all lanes that end or begin together: thousands may in a moment.
+    """
 
     def __init__(
         self, supply: Supply, place: Place, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
@@ -50,7 +63,14 @@ class Tile:
         self.usage, self.stop = usage, stop
         (self.size,) = compiled.state.status.shape
         self.jobs: list[Job | None] = [None] * self.size
-        self.curves: list[list[NDArray[Any]]] = [[] for _ in range(self.size)]
+        self.entries = np.zeros(
+            self.size, np.int64
+        )  # a number for each lane that has entered, by slot; 0 where none is
+        self.entered = 0
+        self.calls = 0  # made so far
+        self.first = np.zeros(self.size, np.int64)  # number of the first call that trained each lane
+        self.curves: deque[NDArray[Any]] = deque()  # [epochs, tile, columns] of each call since `oldest`
+        self.oldest = 0
         self.seconds = np.zeros(self.size)
         self.steps = np.zeros(self.size, np.int64)  # that each lane has taken
         self.lanes = supply.lanes([], group, self.size)
@@ -61,13 +81,13 @@ class Tile:
         # An accelerator gets its next call before the host looks at the last one; a CPU's core would look itself.
         self.ahead = 0 if place.device is None else 1
 
-    def run(self, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+    def run(self, wanted: Wanted, done: queue.Queue[Any]) -> None:
         """Train lanes of the group until none wait or run."""
         calls: deque[Call] = deque()  # that the host has not looked at
         while not self.stop.is_set():
-            if self._due(self.jobs.count(None)):
+            if self._due(self.size - int(np.count_nonzero(self.entries))):
                 self._fill()
-            if all(job is None for job in self.jobs):
+            if not self.entries.any():
                 return
             if calls and (len(calls) > self.ahead or self._needs_look()):
                 self._collect(calls.popleft(), wanted, done)
@@ -80,17 +100,15 @@ class Tile:
 
     def _needs_look(self) -> bool:
         """Return whether the host should see the calls under way before it makes another one."""
-        free = int(np.sum(~self._busy() | (self.asked >= self.lanes.epochs)))  # after these calls, or more
+        free = int(np.sum((self.entries == 0) | (self.asked >= self.lanes.epochs)))  # after these calls, or more
         return self.epoch_seconds == 0 or free == self.size or self._due(free)
 
-    def _busy(self) -> NDArray[np.bool_]:
-        return np.array([job is not None for job in self.jobs])
-
     def _fill(self) -> None:
-        jobs = self.group.pop(self.jobs.count(None))
+        free = np.flatnonzero(self.entries == 0)
+        jobs = self.group.pop(len(free))
         if not jobs:
             return
-        slots = [slot for slot, job in enumerate(self.jobs) if job is None][: len(jobs)]
+        slots = free[: len(jobs)]
         new = self.supply.lanes(jobs, self.group, self.size)
         fresh = np.zeros(self.size, bool)
         fresh[slots] = True
@@ -101,9 +119,11 @@ class Tile:
             return old
 
         self.lanes = jax.tree.map(place, self.lanes, new)
-        for slot, job in zip(slots, jobs, strict=True):
-            self.jobs[slot], self.curves[slot], self.seconds[slot], self.asked[slot] = job, [], 0.0, 0
-            self.steps[slot] = 0
+        for slot, job in zip(slots.tolist(), jobs, strict=True):
+            self.jobs[slot] = job
+        self.entries[slots] = self.entered + 1 + np.arange(len(jobs))
+        self.entered += len(jobs)
+        self.first[slots], self.seconds[slots], self.asked[slots], self.steps[slots] = self.calls, 0.0, 0, 0
         self.group.work.enter(len(slots))
         began = time.perf_counter()
         self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
@@ -113,7 +133,7 @@ class Tile:
 
     def _advance(self) -> Call:
         """Let the device train all lanes for some epochs, without waiting for it."""
-        steps = int(self.lanes.epoch_steps[self._busy()].max())
+        steps = int(self.lanes.epoch_steps[self.entries > 0].max())
         chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
         began = time.perf_counter()
         result = self.compiled.advance(
@@ -121,55 +141,90 @@ class Tile:
         )
         self.state = result.state
         self.asked += chunk
-        return Call(tuple(self.jobs), began, steps, result)
+        self.calls += 1
+        return Call(self.calls - 1, self.entries.copy(), began, steps, result)
 
-    def _collect(self, call: Call, wanted: Callable[[LaneResult], bool], done: queue.Queue[Any]) -> None:
+    def _collect(self, call: Call, wanted: Wanted, done: queue.Queue[Any]) -> None:
         """Wait for a call, note what it did, and hand over the lanes that have ended."""
         count = int(call.result.epochs)
         began, self.looked = max(call.began, self.looked), time.perf_counter()
         seconds = self.looked - began
         if count:
             self.epoch_seconds = seconds / count
-        history = np.asarray(call.result.history)[:count]
+        self.curves.append(np.asarray(call.result.history)[:count])
         status, steps, epochs = np.asarray(call.result.lanes)
         # A slot may have another lane by now, if the call was made before the host knew that the former had ended.
-        trained = [slot for slot, job in enumerate(call.jobs) if job is not None and job is self.jobs[slot]]
-        self.seconds[trained] += seconds / max(len(trained), 1)
+        trained = (call.entries > 0) & (call.entries == self.entries)
+        self.seconds[trained] += seconds / max(int(trained.sum()), 1)
         took = int((steps[trained] - self.steps[trained]).sum())
         self.steps[trained] = steps[trained]
         self.usage.trained((began, self.looked), count * call.steps * self.size, took)
         self.group.work.took(took, seconds)
-        for slot in trained:
-            self.curves[slot].append(history[:, slot])
-        ended = [slot for slot in trained if status[slot] != RUNNING]
-        if not ended:
-            return
+        ended = np.flatnonzero(trained & (status != RUNNING))
+        if len(ended):
+            self._hand_over(ended, status, epochs, wanted, done)
+        keep = int(self.first[self.entries > 0].min(initial=self.calls))
+        while self.curves and self.oldest < keep:
+            self.curves.popleft()
+            self.oldest += 1
+
+    def _hand_over(
+        self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,
+        done: queue.Queue[Any],
+    ) -> None:  # fmt: skip
+        """Hand over the lanes of some slots, which have ended, and free these."""
         test = None
         if self.compiled.score_test is not None:
-            scores = self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state)
-            test = np.asarray(scores)
+            test = np.asarray(self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state))
+        folds = self.lanes.fold[slots]
+        results: dict[int, LaneResult] = {}
+        for first, fold in sorted({*zip(self.first[slots].tolist(), folds.tolist(), strict=True)}):
+            alike = slots[(self.first[slots] == first) & (folds == fold)]
+            blocks = [self.curves[number][:, alike] for number in range(first - self.oldest, len(self.curves))]
+            curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(np.concatenate(blocks), fold), 1, 0))
+            tests = None if test is None else self.supply.test_metrics(test[alike], fold)
+            for place, slot in enumerate(alike.tolist()):
+                job, length = self.jobs[slot], int(epochs[slot])
+                assert job is not None
+                # A part of the whole unless that would keep much more of it in memory than it needs.
+                curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
+                results[slot] = LaneResult(
+                    job, STATUS[int(status[slot])], int(self.steps[slot]), curve,
+                    None if tests is None else tests[place], float(self.seconds[slot]),
+                )  # fmt: skip
         # The first lane of a trial comes after the others, so that it is known by then whether the trial is wanted.
-        for slot, job in sorted(((slot, self.jobs[slot]) for slot in ended), key=_last_lane_first):
-            assert job is not None
-            curve = self.supply.curves(np.concatenate(self.curves[slot])[: epochs[slot]], job.fold)
-            result = LaneResult(
-                job, STATUS[int(status[slot])], int(steps[slot]), curve,
-                None if test is None else self.supply.test_metrics(test[slot], job.fold), float(self.seconds[slot]),
-            )  # fmt: skip
-            if wanted(result):
-                result.weights = self._weights(slot, job)
-            self.jobs[slot], self.curves[slot] = None, []
-            self.group.work.leave(int(self.lanes.epochs[slot]) * int(self.lanes.epoch_steps[slot]) - result.steps)
-            done.put(result)
+        ordered = sorted(results.items(), key=lambda ended: _last_lane_first(ended[1].job))
+        lanes = [result for _, result in ordered]
+        chosen = [slot for (slot, _), fetch in zip(ordered, wanted(lanes), strict=True) if fetch]
+        for slot, weights in zip(chosen, self._weights(chosen), strict=True):
+            results[slot].weights = weights
+        for slot in results:
+            self.jobs[slot] = None
+        self.entries[slots] = 0
+        unneeded = self.lanes.epochs[slots].astype(np.int64) * self.lanes.epoch_steps[slots] - self.steps[slots]
+        self.group.work.leave(len(slots), int(unneeded.sum()))
+        done.put(lanes)
 
-    def _weights(self, slot: int, job: Job) -> Weights:
-        """Return one lane's parameters and running statistics, cut to their true shapes."""
+    def _weights(self, slots: Sequence[int]) -> list[Weights]:
+        """Return the parameters and running statistics of some lanes, cut to their true shapes."""
+        whole = train.final_weights(self.group.program, self.state)
+        if not self.ahead:  # on a CPU an array is looked at in place
+            seen = jax.tree.map(np.asarray, whole)
+            picked = [jax.tree.map(lambda a, slot=slot: np.array(a[slot]), seen) for slot in slots]
+        else:  # elsewhere no more than these lanes' parts are fetched, some at a time
+            picked = []
+            for start in range(0, len(slots), PICKED):
+                few = list(slots[start : start + PICKED])
+                padded = np.array(few + few[:1] * (PICKED - len(few)), np.int32)
+                fetched = jax.device_get(_pick(whole, padded))
+                picked += [jax.tree.map(lambda a, i=i: a[i], fetched) for i in range(len(few))]
+        return [self._cut(*weights, self.jobs[slot]) for slot, weights in zip(slots, picked, strict=True)]
+
+    def _cut(self, params: Params, stats: Params, job: Job | None) -> Weights:
+        """Return a lane's parameters and running statistics without their padding."""
+        assert job is not None
         config, net = self.group.configs[job.position], self.group.program.net
         sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
-        # On a CPU an array is looked at in place; elsewhere no more than this lane's part is fetched.
-        seen = np.asarray if jax.default_backend() == "cpu" else lambda a: a
-        weights = train.final_weights(self.group.program, self.state)
-        params, stats = jax.tree.map(lambda a: np.array(seen(a)[slot]), weights)
         for layer, name in enumerate(net.layers):
             rows, columns = sizes[layer], sizes[layer + 1]
             params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
@@ -185,6 +240,5 @@ class Tile:
         return params, stats
 
 
-def _last_lane_first(ended: tuple[int, Job | None]) -> tuple[int, int, int]:
-    slot, job = ended
-    return (slot, 0, 0) if job is None else (job.trial, -job.replicate, -job.fold)
+def _last_lane_first(job: Job) -> tuple[int, int, int]:
+    return job.trial, -job.replicate, -job.fold

@@ -56,10 +56,10 @@ class Work:
             self.done += steps
             self.trained += seconds
 
-    def leave(self, unneeded: int) -> None:
-        """Note that a lane has ended, so many steps before it had to."""
+    def leave(self, lanes: int, unneeded: int) -> None:
+        """Note that lanes have ended, together so many steps before they had to."""
         with self._guard:
-            self.lanes -= 1
+            self.lanes -= lanes
             self.done += unneeded
 
     @property

@@ -24,7 +24,7 @@ SETTINGS: dict[str, object] = {
     "debug_key_reuse": False,
     "debug_nans": False,
     "default_device": None,
-    "default_matmul_precision": None,
+    "default_matmul_precision": "highest",  # or an accelerator would round what it multiplies: float32 means float32
     "default_prng_impl": "threefry2x32",
     "disable_jit": False,
     "enable_checks": False,

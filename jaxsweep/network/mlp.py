@@ -5,6 +5,7 @@
 `norm_0`, ..., `output`, each with Flax's own names inside.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ class Architecture(NamedTuple):
     activations: tuple[str, ...]
     norms: tuple[str, ...]
     inits: tuple[str, ...]
+    platform: str = "cpu"  # of the device that it is compiled for: the same numbers, written as is fast there
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ def forward(
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
         units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
-        x = _dense(width, _dense_params(net, mode, params[f"hidden_{layer}"]), x)
+        x = _dense(net, width, _dense_params(net, mode, params[f"hidden_{layer}"]), x)
         if net.normalized:
             name = f"norm_{layer}"
             x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
@@ -107,33 +109,35 @@ def forward(
         if mode.dropout is not None and dropout_key is not None:
             mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
             x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
-    return _dense(net.outputs, params["output"], x), new_stats
+    return _dense(net, net.outputs, params["output"], x), new_stats
 
 
-def _dense(width: int, params: dict[str, Array], x: Array) -> Array:
-    y: Any = nn.Dense(width, dot_general=_dot_general).apply({"params": params}, x)
+def _dense(net: Architecture, width: int, params: dict[str, Array], x: Array) -> Array:
+    y: Any = nn.Dense(width, dot_general=_dot_general(net.platform)).apply({"params": params}, x)
     return y
 
 
-def _dot_general(x: Array, kernel: Array, dimensions: Any, **_: Any) -> Array:
+def _dot_general(platform: str) -> Callable[..., Array]:
     """Return x @ kernel, as Flax's Dense asks for it, with a derivative in the kernel's own layout."""
-    return _matmul(x, kernel)
+    return lambda x, kernel, dimensions, **_: _matmul(platform, x, kernel)
 
 
-@jax.custom_vjp
-def _matmul(x: Array, kernel: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _matmul(platform: str, x: Array, kernel: Array) -> Array:
     return x @ kernel
 
 
-def _matmul_back(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _matmul_back(platform: str, kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = kept
+    if platform != "cpu":
+        return gradient @ kernel.T, x.T @ gradient
     return _input_gradient(kernel, gradient), _kernel_gradient(x, gradient)
 
 
 def _input_gradient(kernel: Array, gradient: Array) -> Array:
     """Return gradient @ kernel.T, [batch, inputs], without a transposed copy of a kernel larger than the batch."""
     (inputs, outputs), batch = kernel.shape, gradient.shape[0]
-    if jax.default_backend() != "cpu" or inputs * outputs <= batch * (inputs + outputs):
+    if inputs * outputs <= batch * (inputs + outputs):
         return gradient @ kernel.T
     fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
     return fixed(kernel @ fixed(gradient.T)).T
@@ -146,8 +150,6 @@ def _kernel_gradient(x: Array, gradient: Array) -> Array:
     every pass of the optimizer: strided reads, several times slower for wide layers. On a CPU, XLA's fast kernels want
     the summed axis last on the left, so the cheaper of the two sides is transposed for them beforehand.
     """
-    if jax.default_backend() != "cpu":
-        return x.T @ gradient
     fixed = jax.lax.optimization_barrier  # or XLA would fold the transposition into the product
     (batch, inputs), outputs = x.shape, gradient.shape[1]
     if outputs * (batch + inputs) < batch * inputs:
@@ -155,7 +157,7 @@ def _kernel_gradient(x: Array, gradient: Array) -> Array:
     return fixed(x.T) @ gradient
 
 
-_matmul.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _matmul_back)
+_matmul.defvjp(lambda platform, x, kernel: (x @ kernel, (x, kernel)), _matmul_back)
 
 
 def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> dict[str, Array]:

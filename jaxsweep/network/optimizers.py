@@ -139,9 +139,10 @@ class Update(NamedTuple):
 
 
 def apply(
-    names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params
-) -> tuple[Params, Slots]:
-    """Return the parameters and slots after one step of optimizer names[index]."""
+    names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params,
+    platform: str = "cpu",
+) -> tuple[Params, Slots]:  # fmt: skip
+    """Return the parameters and slots after one step of optimizer names[index], written as is fast on a platform."""
     if "clip_norm" in h:
         bound, norm = h["clip_norm"], optax.tree.norm(grads)
         clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
@@ -159,17 +160,27 @@ def apply(
                 direction, state = transformation.update(grads, state, params)
                 return jax.tree.leaves(direction), jax.tree.leaves(_pack(state)[0])
 
+            decay: Hypers = {} if OPTIMIZERS[name].decays else h
+
+            def move(params: Params, directions: list[Array], where: Array) -> Params:
+                moved: Params = jax.tree_util.tree_map_with_path(
+                    lambda path, p, d: jnp.where(where, p - now.learning_rate * _decayed(path, p, d, decay), p),
+                    params,
+                    jax.tree.unflatten(jax.tree.structure(params), directions),
+                )
+                return moved
+
+            if platform != "cpu":  # fuses all of it, and an order of its writes would only keep it from that
+                directions, new = update(old)
+                kept = [jnp.where(now.active, after, before) for after, before in zip(new, old, strict=True)]
+                return move(params, directions, now.active), (*jax.tree.unflatten(structure, kept), *slots[len(own) :])
+
             # Parameters change once the whole backward pass has read them, and slots that parameters do not read back
             # once the new parameters have read the old ones. Only with this order made explicit does XLA write every
             # array in place; without it, it copies all of them in every step.
             ready = now.active & _after(grads[_first(grads)]["kernel"])
             directions, new, early = inplace.staged(update, old, lambda new, old: jnp.where(ready, new, old))
-            decay: Hypers = {} if OPTIMIZERS[name].decays else h
-            moved = jax.tree_util.tree_map_with_path(
-                lambda path, p, d: jnp.where(ready, p - now.learning_rate * _decayed(path, p, d, decay), p),
-                params,
-                jax.tree.unflatten(jax.tree.structure(params), directions),
-            )
+            moved = move(params, directions, ready)
             waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
             kept = [
                 after if first else jnp.where(waits[i % len(waits)], after, before)

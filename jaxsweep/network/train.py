@@ -182,7 +182,7 @@ def train_step(
     )
     params, slots = optimizers.apply(
         program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
-        gradients, state.slots, state.params,
+        gradients, state.slots, state.params, program.net.platform,
     )  # fmt: skip
     loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, loss * count)
     return state._replace(
@@ -211,7 +211,9 @@ def _batch(
     These are [batch], the row's own times that of its class; None where all rows of all lanes weigh the same.
     """
     start = number * lane.batch_size
-    picked = jax.lax.dynamic_slice_in_dim(order, start, program.batch)
+    # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
+    places = jnp.minimum(start + jnp.arange(program.batch), order.shape[0] - 1)
+    picked = order.at[places].get(mode="promise_in_bounds")
     rows = jnp.arange(program.batch) < jnp.minimum(lane.batch_size, lane.rows - start)
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))

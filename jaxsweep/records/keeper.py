@@ -37,27 +37,32 @@ class Keeper:
         self._seen: dict[int, list[float | None]] = {}  # scores of the lanes that have ended, by trial
         self._lock = threading.Lock()
 
-    def wanted(self, lane: LaneResult) -> bool:
-        """Return whether a lane's weights may be needed, so that they should be fetched from the device.
+    def wanted(self, lanes: Sequence[LaneResult]) -> list[bool]:
+        """Return of lanes that have ended together whose weights may be needed, and should be fetched from the device.
 
         They are of the first lane of a trial, if all its lanes have ended before that one and the trial is among the
-        best, or if others are yet to end, so that nobody knows.
+        best, also of those that end together with it, or if others are yet to end, so that nobody knows.
         """
         if self.keep == 0:
-            return False
-        score = lane_score(lane.status, lane.curves, self.columns, self.keep_best)
+            return [False] * len(lanes)
+        entries: list[tuple[float, int] | bool] = []
         with self._lock:
-            scores = self._seen.setdefault(lane.job.trial, [])
-            scores.append(score)
-        known = [value for value in scores if value is not None]
-        if lane.job.replicate or lane.job.fold or len(known) < len(scores):
-            return False
-        return len(scores) < self.lanes_each or self._enters(statistics.fmean(known), lane.job.trial)
+            for lane in lanes:
+                scores = self._seen.setdefault(lane.job.trial, [])
+                scores.append(lane_score(lane.status, lane.curves, self.columns, self.keep_best))
+                if lane.job.replicate or lane.job.fold or None in scores:
+                    entries.append(False)
+                elif len(scores) < self.lanes_each:
+                    entries.append(True)
+                else:
+                    known = [score for score in scores if score is not None]
+                    entries.append((self.columns.sign * statistics.fmean(known), -lane.job.trial))
+            told = [entry for entry in entries if not isinstance(entry, bool)]
+            best = set(heapq.nlargest(self.keep, [entry for entry in told if self._enters(entry)]))
+        return [entry if isinstance(entry, bool) else entry in best for entry in entries]
 
-    def _enters(self, score: float, number: int) -> bool:
-        with self._lock:
-            entry = (self.columns.sign * score, -number)
-            return len(self._ranking) < self.keep or entry > self._ranking[0]
+    def _enters(self, entry: tuple[float, int]) -> bool:
+        return len(self._ranking) < self.keep or entry > self._ranking[0]
 
     def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
         """Decide on a trial whose lanes have all ended, and take their weights from them."""
@@ -65,13 +70,17 @@ class Keeper:
         weights = next((lane.weights for lane in lanes if lane.weights is not None), None)
         for lane in lanes:
             lane.weights = None
-        if weights is None or trial.score is None or not self._enters(trial.score, trial.id):
+        if weights is None or trial.score is None:
             return
+        entry = (self.columns.sign * trial.score, -trial.id)
+        with self._lock:
+            if not self._enters(entry):
+                return
         self.models[trial.id] = model = Model.of(self.data, trial.config, *weights)
         if self.store is not None:
             model.save(self.store.model_path(trial.id))
         with self._lock:
-            heapq.heappush(self._ranking, (self.columns.sign * trial.score, -trial.id))
+            heapq.heappush(self._ranking, entry)
             dropped = -heapq.heappop(self._ranking)[1] if len(self._ranking) > self.keep else None
         if dropped is not None:
             del self.models[dropped]

@@ -150,7 +150,7 @@ def make_trial(
         epochs_done=max(lane.epochs for lane in lanes),
         seconds=sum(lane.seconds for lane in lanes),
         metrics=metrics,
-        values=tuple(config[name] for name in HYPERPARAMETERS),
+        values=tuple(config.values()),  # a resolved config has them all in this order
         swept=swept,
     )
 

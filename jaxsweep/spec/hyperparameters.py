@@ -8,6 +8,7 @@ inside a compiled program. A traced hyperparameter with a `neutral` value switch
 a sweep in which nobody uses it compiles nothing for it.
 """
 
+import functools
 import math
 import struct
 import sys
@@ -281,6 +282,7 @@ _ROWS = (
 # fmt: on
 
 HYPERPARAMETERS: dict[str, Hyperparameter] = {row.name: row for row in _ROWS}
+_IMAGES_ONLY = tuple(row for row in _ROWS if row.images_only)
 
 
 # What other tools call them.
@@ -319,10 +321,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
         lookup(name)
     optimizer = HYPERPARAMETERS["optimizer"]
     chosen = optimizer.check(config["optimizer"]) if "optimizer" in config else optimizer.default
-    full = {
-        row.name: row.check(config[row.name]) if row.name in config else row.default_for(chosen)
-        for row in HYPERPARAMETERS.values()
-    }
+    full = {**_defaults(chosen), **{name: HYPERPARAMETERS[name].check(value) for name, value in config.items()}}
     losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
     full["loss"] = full["loss"] or losses[0]
     if full["loss"] not in losses and not isinstance(full["loss"], Own):
@@ -335,10 +334,16 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
         _settle_budget(full, rows)
     if isinstance(full["width"], list):
         _check_width_list(config, full)
-    for row in HYPERPARAMETERS.values():
-        if row.images_only and not image and full[row.name] != row.neutral:
+    for row in _IMAGES_ONLY if not image else ():
+        if full[row.name] != row.neutral:
             raise RequestError(f"{row.name} = {full[row.name]!r} needs image-shaped inputs, which these data are not")
     return full
+
+
+@functools.cache
+def _defaults(optimizer: str) -> Config:
+    """Return the defaults beside an optimizer, in the order of the table; not to be changed."""
+    return {row.name: row.default_for(optimizer) for row in HYPERPARAMETERS.values()}
 
 
 def check_together(full: Config) -> Config:

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class Run:
     def ends(self, number: int, score: float, status: str = "completed") -> bool:
         """Return whether the weights of this trial are fetched; if they are, the trial is settled."""
         lane = ended(number, score, self.objective, status)
-        fetched = self.keeper.wanted(lane)
+        (fetched,) = self.keeper.wanted([lane])
         lane.weights = WEIGHTS if fetched else None
         counts = max(0.5, score) if self.keep_best else score
         trial = Trial(number, status, counts if status == "completed" else None, 0.0, 2, 0.0, {}, values(number))
@@ -130,9 +131,19 @@ def test_of_a_trial_with_several_lanes_the_first_is_fetched() -> None:
     wanted = [
         (trial, replicate, fold)
         for trial, replicate, fold in lanes
-        if keeper.wanted(ended(trial, 0.9 - 0.1 * trial, replicate=replicate, fold=fold))
+        if keeper.wanted([ended(trial, 0.9 - 0.1 * trial, replicate=replicate, fold=fold)]) == [True]
     ]
     assert wanted == [(0, 0, 0), (1, 0, 0)]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_of_lanes_that_end_together_the_best_alone_are_fetched() -> None:
+    keeper = Keeper(2, NO_DATA, columns("val_accuracy"), False, lanes_each=1, store=None)
+    scores = (0.3, 0.9, 0.2, 0.9, 0.8, 0.9)
+    assert keeper.wanted([ended(*each) for each in enumerate(scores)]) == [False, True, False, True, False, False]
+    folds = Keeper(1, NO_DATA, columns("val_accuracy"), False, lanes_each=2, store=None)
+    pairs = [ended(trial, score, fold=fold) for trial, score in enumerate((0.3, 0.9)) for fold in (1, 0)]
+    assert folds.wanted(pairs) == [False, False, False, True]
 
 
 @pytest.mark.usefixtures("no_model")
@@ -140,14 +151,13 @@ def test_of_several_lanes_the_first_is_fetched_if_the_trial_is_among_the_best_on
     keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, lanes_each=2, store=None)
     for number, scores, fetched in ((0, (0.8, 0.6), True), (1, (0.9, 0.4), False), (2, (0.7, 0.8), True)):
         second, first = ended(number, scores[1], fold=1), ended(number, scores[0])
-        assert not keeper.wanted(second)
-        assert keeper.wanted(first) == fetched
+        assert keeper.wanted([second]) == [False]
+        assert keeper.wanted([first]) == [fetched]
         first.weights = WEIGHTS if fetched else None
         mean = sum(scores) / 2
         keeper.settle(Trial(number, "completed", mean, 0.0, 2, 0.0, {}, values(number)), [first, second])
     failed = ended(3, 0.9, status="diverged", fold=1)
-    assert not keeper.wanted(failed)
-    assert not keeper.wanted(ended(3, 0.9))
+    assert keeper.wanted([failed, ended(3, 0.9)]) == [False, False]
 
 
 # --- what is fetched ---------------------------------------------------------------------------------------------
@@ -159,9 +169,9 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     jobs: list[Job] = []
     weights = Tile._weights
 
-    def watched(tile: Tile, slot: int, job: Job) -> Any:
-        jobs.append(job)
-        return weights(tile, slot, job)
+    def watched(tile: Tile, slots: Sequence[int]) -> Any:
+        jobs.extend(job for slot in slots if (job := tile.jobs[slot]) is not None)
+        return weights(tile, slots)
 
     monkeypatch.setattr(Tile, "_weights", watched)
     monkeypatch.setattr("jaxsweep.setup.make_plan", functools.partial(make_plan, tile=2))
@@ -188,13 +198,13 @@ def test_a_sweep_fetches_the_weights_of_the_best_alone(fetched: list[Job], monke
             change.notify()
         return decided
 
-    def after_those_before(keeper: Keeper, lane: LaneResult) -> bool:
-        """Decide on a lane once the trials of all lanes before it are settled: a worker may be ahead of the sweep."""
+    def after_those_before(keeper: Keeper, lanes: Sequence[LaneResult]) -> list[bool]:
+        """Decide on lanes once the trials of all lanes before them are settled: a worker may be ahead of the sweep."""
         nonlocal asked
         with change:
             assert change.wait_for(lambda: settled == asked, timeout=60)
-        asked += 1
-        return wanted(keeper, lane)
+        asked += len(lanes)
+        return wanted(keeper, lanes)
 
     monkeypatch.setattr(Keeper, "settle", settles)
     monkeypatch.setattr(Keeper, "wanted", after_those_before)
