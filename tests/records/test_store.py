@@ -130,10 +130,15 @@ class Reader(Progress):
 
 
 def test_whatever_is_shown_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listener, commits = Reader(tmp_path / "run"), []
-    record = Store.record
+    listener, record = Reader(tmp_path / "run"), Store.record
+    commits: list[int] = []  # trials of each
+
+    def recorded(store: Store, finished: list[Any]) -> None:
+        commits.append(len(finished))
+        record(store, finished)
+
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: listener.now))
-    monkeypatch.setattr(Store, "record", lambda store, done: commits.append(len(done)) or record(store, done))
+    monkeypatch.setattr(Store, "record", recorded)
     configs = tuple({**LINEAR, "learning_rate": 1e38 if i == 5 else 0.01 * (i + 1)} for i in range(40))
     loop.execute(dataset(), Request(configs=configs, keep=40, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)
     assert listener.seen[-1] == (40, 1)
