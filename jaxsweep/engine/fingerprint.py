@@ -21,7 +21,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsweep.engine.known import PLAIN, SPELLED, VERSIONED, Names, called, is_made_there, name_of
+from jaxsweep.engine.known import (
+    PLAIN,
+    SPELLED,
+    VERSIONED,
+    Names,
+    called,
+    is_made_there,
+    is_of_every_namedtuple,
+    name_of,
+)
 from jaxsweep.engine.written import hashed, written
 from jaxsweep.network.activations import Activation
 from jaxsweep.network.initial import Initializer
@@ -202,7 +211,8 @@ class _Walk:
             if name.startswith("_abc_") or (name.startswith("__") and not code):
                 continue  # what every class has
             self._note(name)
-            if type(item).__name__ != "_tuplegetter":  # of a NamedTuple's field, whose name and place are noted
+            # Of a NamedTuple, name and place of a field are noted, and its methods are those of any other.
+            if type(item).__name__ != "_tuplegetter" and not is_of_every_namedtuple(name, item):
                 parts.append(item)
         return parts
 

@@ -8,6 +8,7 @@ import functools
 import platform
 import sys
 import types
+from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +24,10 @@ _BUILTIN = frozenset({"builtins", "abc", "enum", "typing", "types", "collections
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 PLAIN: dict[type, str] = {kind: kind.__name__ for kind in _PLAIN}  # of which a value says all
 SPELLED = (types.GenericAlias, types.UnionType, range, slice, np.dtype)  # and here what `repr` gives
+_NAMEDTUPLE = {  # the code of its methods, which is the same in all of them; `__new__` has code of its own in each
+    name: getattr(namedtuple("_Any", "field"), name).__code__
+    for name in ("_make", "_replace", "_asdict", "__repr__", "__getnewargs__")
+}
 _MODULES = (types.ModuleType, Late)
 
 Part = tuple[str, str, Any]  # the name of a module, a name in it, and what that stands for
@@ -115,7 +120,7 @@ def _replaced(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def called(function: types.FunctionType, value: object) -> object:
-    """Return a bare object that a function holds to mark what was not given; of a versioned package's, its name there."""
+    """Return a bare object that a function holds to mark what was not given, or its name in a versioned package."""
     if is_made_there(function):
         modules = [item for item in function.__globals__.values() if isinstance(item, types.ModuleType)]
         for module in modules:
@@ -128,6 +133,12 @@ def called(function: types.FunctionType, value: object) -> object:
 def is_made_there(function: types.FunctionType) -> bool:
     """Return whether a function stands in a versioned package's source; `functools.wraps` does not change that."""
     return _is_versioned(str(function.__globals__.get("__name__", "")))
+
+
+def is_of_every_namedtuple(name: str, item: Any) -> bool:
+    """Return whether a member of a class is the method that `collections.namedtuple` gives under this name to all."""
+    function = item.__func__ if type(item) is classmethod else item
+    return type(function) is types.FunctionType and function.__code__ is _NAMEDTUPLE.get(name)
 
 
 @functools.lru_cache(4096)
