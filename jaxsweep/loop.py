@@ -1,5 +1,6 @@
 """The loop: ask a searcher, plan, train, record, tell."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from jaxsweep.spec.sweepfile import to_toml
 from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
-FLUSH_SECONDS = 0.5  # how often finished trials are committed
+FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
 LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
 
 
@@ -108,8 +109,8 @@ class _Loop:
         self.plans: list[Plan] = []
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
-        self.began = time.perf_counter()
-        self.flushed = self.looked = self.began
+        self.began = self.looked = time.perf_counter()
+        self.flushed = -math.inf  # the first trial is shown at once
         self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
 
@@ -156,6 +157,7 @@ class _Loop:
         try:
             for lane in lanes:
                 self._take(lane, resolved)
+                self._tick()
         except KeyboardInterrupt:
             self.snapshot.interrupted = True
             raise
@@ -179,14 +181,11 @@ class _Loop:
         self.lanes[trial.id] = tuple(map(Lane.of, lanes))
         self.unsaved.append((trial, lanes))
         self.trials.append(trial)
-        self._note(trial)
         self.keeper.settle(trial, lanes)
-        if time.perf_counter() - self.flushed > FLUSH_SECONDS:
-            self._flush()
-        self.progress.update(self._look())
 
     def _note(self, trial: Trial) -> None:
-        """Let the snapshot know of a trial."""
+        """Let the snapshot know of a trial, which is committed if anything is."""
+        self.snapshot.finished += 1
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
         rank = None if trial.score is None else (sign * trial.score, -trial.id)
@@ -200,16 +199,31 @@ class _Loop:
         self.trials += [trial for trial, _ in self.unsaved if trial.id not in counted]
         recorded = self.store.recorded() if self.store is not None else set()
         self.unsaved = [each for each in self.unsaved if each[0].id not in recorded]
+        unsaved = {trial.id for trial, _ in self.unsaved}
+        self.snapshot.finished = self.snapshot.diverged = 0
+        self.snapshot.best_score = self.snapshot.best_trial = None
+        for trial in self.trials:
+            if trial.id not in unsaved:
+                self._note(trial)
+
+    def _due(self) -> bool:
+        """Return whether what has finished should be committed now: not each trial by itself, if thousands end."""
+        whole = len(self.trials) + self.later == self.setup.trials  # the batch has ended
+        wait = 0.0 if whole or self.store is None else FLUSH_SECONDS
+        return time.perf_counter() - self.flushed >= wait
 
     def _flush(self) -> None:
+        """Commit what has finished, and only then count it: what a user has been told of survives a kill."""
+        self.flushed = math.inf  # if this fails or is interrupted, no tick tries again while the workers end
         if self.store is not None and self.unsaved:
             self.store.record(self.unsaved)
-        self.unsaved = []
+        saved, self.unsaved = self.unsaved, []
+        for trial, _ in saved:
+            self._note(trial)
         self.flushed = time.perf_counter()
 
     def _look(self) -> Snapshot:
         now, usage = self.snapshot, self.engine.usage
-        now.finished = len(self.trials)
         now.seconds = time.perf_counter() - self.began
         now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
         now.busy = usage.occupancy
@@ -220,7 +234,9 @@ class _Loop:
         return now
 
     def _tick(self) -> None:
-        """Show where the sweep stands while nothing finishes."""
+        """Show where the sweep stands: after each lane, and while none ends."""
+        if self.unsaved and self._due():
+            self._flush()
         self.progress.update(self._look())
 
     def _reckon(self) -> None:
@@ -236,7 +252,7 @@ class _Loop:
         now.depths = tuple(sorted({work.bucket.depth for work in works if work.lanes}))
         if not works:
             return
-        done, rest = now.finished, now.requested - now.finished
+        done, rest = len(self.trials), now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
         left = seconds_left(works, self.plans[-1], clock, self.later / batch)
         if done and self.engine.usage.training:

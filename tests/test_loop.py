@@ -1,6 +1,7 @@
 """The loop as a notebook calls it: results, the run directory, determinism, failure and interruption."""
 
 import sqlite3
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -203,11 +204,18 @@ def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path) -
     assert len(store.load(tmp_path / "run").trials) == len(result.trials)
 
 
+class _Last(Progress):
+    """A listener that knows what it was told last."""
+
+    def close(self, snapshot: Snapshot) -> None:
+        self.last = snapshot
+
+
 @pytest.mark.parametrize("place", ["_note", "_flush", "record"])
 def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
     iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """What the result has is what the database has, whether it comes before a trial is committed or after."""
+    """What the result has is what the database has and progress says, whether it comes before a commit or after."""
     owner = store.Store if place == "record" else loop._Loop
     original, calls = getattr(owner, place), []
 
@@ -222,11 +230,36 @@ def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
 
     monkeypatch.setattr(owner, place, interrupted)
     monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
-    result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", Progress())
+    listener = _Last()
+    result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", listener)
     counts = result.summary()["trials"]
     assert result.status == "interrupted"
     assert counts["finished"] == counts["recorded"] == len(result.trials) >= 1
+    assert listener.last.finished == len(result.trials)
+    assert (listener.last.best_trial, listener.last.best_score) == (result.best.id, result.best.score)
     assert [trial.id for trial in store.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
+
+
+def test_a_failed_commit_is_raised_and_nothing_is_shown_of_it(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk; the workers end first, and nobody tries again while they do."""
+    original, calls = store.Store.record, []
+
+    def record(self: Any, finished: Any) -> None:
+        calls.append(len(finished))
+        if len(calls) > 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        original(self, finished)
+
+    monkeypatch.setattr(store.Store, "record", record)
+    listener = _Last()
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", listener)
+    assert calls[0] == 1
+    assert len(calls) == 3  # the one that failed, and once more at the end
+    assert listener.last.finished == len(store.load(tmp_path / "run").trials) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("jaxsweep-")]
 
 
 def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:

@@ -17,7 +17,7 @@ import jax
 from jax import export
 
 import jaxsweep
-from jaxsweep.engine import cache, fingerprint
+from jaxsweep.engine import cache, known
 
 Traced = export.Exported
 # Settings that say where something is, what is kept and what is logged, and those of kernels, which come with an import
@@ -28,7 +28,7 @@ _ELSEWHERE = re.compile(r"_(dir|file|path)$|_cache(_|$)|_log_|_logging_|_pallas_
 # Of what is imported right now: a file that is edited while this process runs must not lend its name to older code.
 _PACKAGE = Path(str(jaxsweep.__file__)).parent
 _SOURCES = cache.digest(b"\n".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))))
-_VERSIONS = fingerprint.versions()
+_VERSIONS = known.versions()
 
 
 def name_of(role: str, key: Any) -> str:

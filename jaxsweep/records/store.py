@@ -1,8 +1,8 @@
 """The run directory: everything that a sweep leaves on disk.
 
 `sweep.toml` is the resolved request, `trials.sqlite` the one source of truth about trials, `models/` the weights of
-the best. SQLite runs in WAL mode, and a trial is committed together with its learning curves: what is reported as
-finished survives a kill at any instant.
+the best. SQLite runs in WAL mode, and a trial is committed together with its learning curves. The loop reports a trial
+as finished once it is committed, so that it survives a kill of the process at any instant.
 """
 
 import json

@@ -16,7 +16,10 @@ class Preparing(NamedTuple):
 
 @dataclass
 class Snapshot:
-    """Where a sweep stands. Times in seconds; `busy` is the share of lane-steps run that were useful, in [0, 1]."""
+    """Where a sweep stands. Times in seconds; `busy` is the share of lane-steps run that were useful, in [0, 1].
+
+    With a run directory, trials that have finished are those that are committed there, and the best is one of them.
+    """
 
     requested: int = 0
     finished: int = 0

@@ -164,6 +164,19 @@ def test_what_types_and_settings_decide_is_seen(monkeypatch: pytest.MonkeyPatch)
     assert programs.code() == before
 
 
+@pytest.mark.parametrize("name", ["_make", "_replace", "__new__", "_asdict", "added"])
+def test_a_method_of_a_namedtuple_that_somebody_replaced_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that every NamedTuple has are not walked in each."""
+    before = fingerprint.of(_Row)
+    with monkeypatch.context() as patch:
+        patch.setattr(_Row, name, lambda *_, **__: None, raising=False)
+        assert fingerprint.of(_Row) != before
+    with monkeypatch.context() as patch:
+        patch.setattr(_Row, name, classmethod(lambda *_, **__: None), raising=False)
+        assert fingerprint.of(_Row) != before
+    assert fingerprint.of(_Row) == before
+
+
 def test_what_functions_carry_and_objects_are_is_seen() -> None:
     def scaled(z: Any) -> Any:
         return scaled.k * z  # type: ignore[attr-defined]

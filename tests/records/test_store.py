@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,38 +102,91 @@ def test_a_closed_store_leaves_no_journal(tmp_path: Path) -> None:
 
 
 class Reader(Progress):
-    """Reads the run directory whenever a trial has finished; each takes 0.3 s, of a clock that this listener moves."""
+    """Reads the run directory at every state that is shown; between two of them a clock of its own moves by 0.03 s."""
 
     def __init__(self, run: Path) -> None:
         self.run, self.now = run, 0.0
-        self.reported: list[float] = []  # when each trial was
-        self.committed: list[int] = []  # trials in the database then
-        self.curves: list[int] = []  # and learning curves
+        self.seen: list[tuple[int, int]] = []  # trials that were shown as finished, and as diverged
 
     def update(self, snapshot: Snapshot) -> None:
-        if snapshot.finished == len(self.reported):
-            return  # nothing has finished since
+        self.seen.append((snapshot.finished, snapshot.diverged))
+        self.now += 0.03
         with closing(reader(self.run)) as db:
-            self.committed.append(len(trials(db)))
-            self.curves.append(db.execute("SELECT count(*) FROM evaluations").fetchone()[0])
-        self.reported.append(self.now)
-        assert snapshot.finished == len(self.reported)
-        self.now += 0.3
+            rows = db.execute("SELECT trial, status, score, config FROM trials").fetchall()
+            with_curves = {number for (number,) in db.execute("SELECT trial FROM evaluations")}
+        scores = {number: score for number, _, score, _ in rows if score is not None}
+        assert len(rows) >= snapshot.finished
+        assert [status for _, status, _, _ in rows].count("diverged") >= snapshot.diverged
+        assert with_curves == {number for number, *_ in rows}
+        assert snapshot.best_score == scores.get(snapshot.best_trial)  # both are None before the first
+        if snapshot.best_trial is not None:
+            (rate,) = (
+                json.loads(config)["learning_rate"] for number, *_, config in rows if number == snapshot.best_trial
+            )
+            assert snapshot.best_params["learning_rate"] == rate
+            assert load_model(self.run / "models" / str(snapshot.best_trial)).config["learning_rate"] == rate
+
+    close = update
 
 
-def test_what_is_reported_is_committed_within_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Reader(tmp_path / "run")
+def test_whatever_is_shown_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener, record = Reader(tmp_path / "run"), Store.record
+    commits: list[int] = []  # trials of each
+
+    def recorded(store: Store, finished: list[Any]) -> None:
+        commits.append(len(finished))
+        record(store, finished)
+
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: listener.now))
-    configs = tuple({**LINEAR, "learning_rate": 0.01 * (i + 1)} for i in range(12))
-    data = js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 4)
-    loop.execute(data, Request(configs=configs, keep=0, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)
-    assert len(listener.reported) == 12
-    for now, committed in zip(listener.reported, listener.committed, strict=True):
-        assert committed >= sum(then <= now - 0.5 for then in listener.reported)
-    assert listener.committed[-1] >= 10
-    assert listener.curves == listener.committed
-    with closing(reader(tmp_path / "run")) as db:
-        assert trials(db) == list(range(12))
+    monkeypatch.setattr(Store, "record", recorded)
+    configs = tuple({**LINEAR, "learning_rate": 1e38 if i == 5 else 0.01 * (i + 1)} for i in range(40))
+    loop.execute(dataset(), Request(configs=configs, keep=40, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)
+    assert listener.seen[-1] == (40, 1)
+    assert commits[0] == 1  # the first at once
+    assert 4 <= len(commits) <= 12  # the others together: a commit each would cost more than such trials do
+    assert sum(commits) == 40
+
+
+def dataset() -> js.Dataset:
+    return js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 4)
+
+
+REPORTS = """
+import sys
+from pathlib import Path
+import jaxsweep as js
+from jaxsweep.loop import execute
+from jaxsweep.report.progress import Progress
+from jaxsweep.spec.request import Request
+
+class Reports(Progress):
+    def update(self, snapshot):
+        print(snapshot.finished, snapshot.best_trial, flush=True)
+
+epochs = [2] * 20 + [1_000_000]  # the last one trains for minutes
+configs = tuple({"depth": 0, "batch_size": 10, "epochs": each, "learning_rate": 0.01} for each in epochs)
+execute(js.load_dataset("iris"), Request(configs=configs), Path(sys.argv[1]), Reports())
+"""
+
+
+@pytest.mark.parametrize("enough", [1, 20], ids=["the_first", "all_but_the_last"])
+def test_what_was_reported_survives_a_kill(tmp_path: Path, enough: int) -> None:
+    """Killed as soon as it has told of so many trials; that of 20 needs no other one to end."""
+    command = [sys.executable, "-c", REPORTS, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reports = []
+        for line in process.stdout:
+            reports.append(line.split())
+            if int(reports[-1][0]) >= enough:
+                process.kill()
+                break
+        reports += [line.split() for line in process.stdout if line.endswith("\n")]
+    finished, best = reports[-1]
+    assert process.returncode == -signal.SIGKILL
+    stored = load(tmp_path / "run")
+    assert enough <= int(finished) <= len(stored.trials) <= 20
+    assert stored.trial(int(best)).score is not None
 
 
 # --- exported networks -------------------------------------------------------------------------------------------
