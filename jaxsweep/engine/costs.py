@@ -5,6 +5,7 @@ A model of a few numbers, from which plans choose buckets and tiles. Everything 
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,9 @@ class Costs:
     draw: float = 50e-9  # one initial weight
     shuffle: float = 20e-9  # one row in one epoch
     lane: float = 150e-6  # what the host does for one lane
+    apart: float = 10.0  # operations of an epoch that the lanes of a tile do one after another
+    weights_held: float = 13.0  # copies of the weights that a tile holds at its most
+    layers_held: bool = True  # whether it holds what all layers of a batch gave, or of two at a time
     compilation: float = 1.8  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 0.8  # ... for each layer
     compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
@@ -142,7 +146,7 @@ def epoch_seconds(widths: NDArray[np.int64], tile: int, sizes: Sizes, costs: Cos
     arithmetic = forward_flops(widths, sizes) * sizes.evaluated / costs.rate
     elements = sizes.evaluated * (widths.sum(axis=-1) + 8 * sizes.outputs) * costs.item_bytes * 4 / costs.cached
     total: NDArray[np.float64] = 120 * costs.call + tile * (
-        arithmetic + elements + costs.shuffle * sizes.rows + 10 * costs.call
+        arithmetic + elements + costs.shuffle * sizes.rows + costs.apart * costs.call
     )
     return total
 
@@ -153,7 +157,9 @@ def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, cos
     weights = float(parameters(wide, sizes)[0])
     rows = max(batch, min(sizes.val_rows, 512))
     activations = rows * (sum(widths) * 4 + 2 * sizes.features + 3 * sizes.outputs)
-    return int(tile * (13 * weights + activations + sizes.rows + batch) * costs.item_bytes)
+    if not costs.layers_held:
+        activations = rows * max(map(sum, pairwise((sizes.features, *widths, sizes.outputs))))
+    return int(tile * (costs.weights_held * weights + activations + sizes.rows + batch) * costs.item_bytes)
 
 
 def data_bytes(sizes: Sizes, costs: Costs) -> int:

@@ -30,17 +30,31 @@ from jaxsweep.spec.own import Own
 LENGTH = 64  # most epochs of one call; a call may do fewer
 KEPT = 16  # programs that a process keeps, of 10 to 20 MB each; those beyond, least recently used, are loaded again
 
-# What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs as
-# fast. (Training would not: it takes half as long again with them.)
-BRIEF: dict[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
-# On a GPU a loop or a choice is driven by the host, which waits for a predicate each time, unless it is part of a
-# command buffer (a CUDA graph). Loops and choices become part of one only where graphs may be small, too.
-GRAPHS: dict[str, Any] = {
-    "xla_gpu_enable_command_buffer": (
-        "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
+class Options(NamedTuple):
+    """What XLA is asked for on one kind of device, as far as its version knows of it."""
+
+    training: dict[str, Any]
+    brief: dict[str, Any]  # of programs that run once for a lane
+
+
+# On a GPU XLA races candidates for each product, which decides last bits, and which JAX's cache remembers. Without that
+# race (xla_gpu_autotune_level = 0) a step takes twice as long on an H200.
+OPTIONS = {
+    # What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs
+    # as fast. (Training would not: it takes half as long again with them.)
+    "cpu": Options({}, {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}),
+    # A loop or a choice is driven by the host, which waits for a predicate each time, unless it is part of a command
+    # buffer (a CUDA graph), of which loops and choices become part only where graphs may be small, too.
+    "gpu": Options(
+        {
+            "xla_gpu_enable_command_buffer": (
+                "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
+            ),
+            "xla_gpu_graph_min_graph_size": 1,
+        },
+        {},
     ),
-    "xla_gpu_graph_min_graph_size": 1,
 }
 
 
@@ -226,7 +240,7 @@ def _compile(
         )
     else:  # what `start` returns tells it without tracing
         shape = jax.tree.unflatten(known.out_tree, known.out_avals)
-    brief = _brief()
+    options = known_options(program.net.platform)
 
     def compile_(lowered: Any, options: dict[str, Any] | None = None) -> Any:
         with ambient.own(), borrowed():  # in the thread that compiles
@@ -235,13 +249,13 @@ def _compile(
     # The longest first: XLA compiles it on another core while the others are traced here.
     with ThreadPoolExecutor(2) as pool:
         training = (data, choices, lanes, shape, number, number)
-        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), _long())
+        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), options.training)
         starting = (choices, lanes, fresh, shape)
-        start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), brief)
+        start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), options.brief)
         score_it = None
         if test is not None:
             scoring = (test, choices, lanes, shape)
-            score_it = compile_(_lowered(text_of(score_test, *scoring), scoring), brief)
+            score_it = compile_(_lowered(text_of(score_test, *scoring), scoring), options.brief)
         executables = (start_it.result(), advance_it.result(), score_it)
     return Compiled(*executables, shape, max(_bytes(executable) for executable in executables if executable))
 
@@ -252,17 +266,13 @@ def _lowered(program: Traced, arguments: tuple[Any, ...], donated: int | None = 
 
 
 @functools.cache
-def _brief() -> dict[str, Any]:
-    return known_options(BRIEF) if jax.default_backend() == "cpu" else {}
+def known_options(platform: str) -> Options:
+    """Return those of XLA's options for a kind of device that this version of it has: they come and go."""
+    asked = OPTIONS.get(platform, Options({}, {}))
+    return Options(_known_of(asked.training), _known_of(asked.brief))
 
 
-@functools.cache
-def _long() -> dict[str, Any]:
-    return known_options(GRAPHS) if jax.default_backend() == "gpu" else {}
-
-
-def known_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return those of XLA's options that this version of it has: they come and go."""
+def _known_of(options: dict[str, Any]) -> dict[str, Any]:
     trivial = jax.jit(lambda: jnp.zeros(())).lower()
     known = {}
     for name, value in options.items():

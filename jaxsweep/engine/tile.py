@@ -18,7 +18,6 @@ from jaxsweep.engine.placement import Place
 from jaxsweep.engine.programs import Advanced, Compiled
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import train
-from jaxsweep.network.mlp import Params
 from jaxsweep.network.train import COMPLETED, DIVERGED, RUNNING, STOPPED, State
 from jaxsweep.spec.hyperparameters import layer_widths
 
@@ -63,9 +62,7 @@ class Tile:
         self.usage, self.stop = usage, stop
         (self.size,) = compiled.state.status.shape
         self.jobs: list[Job | None] = [None] * self.size
-        self.entries = np.zeros(
-            self.size, np.int64
-        )  # a number for each lane that has entered, by slot; 0 where none is
+        self.entries = np.zeros(self.size, np.int64)  # a number for each lane that entered; 0 where none is
         self.entered = 0
         self.calls = 0  # made so far
         self.first = np.zeros(self.size, np.int64)  # number of the first call that trained each lane
@@ -210,7 +207,7 @@ class Tile:
         whole = train.final_weights(self.group.program, self.state)
         if not self.ahead:  # on a CPU an array is looked at in place
             seen = jax.tree.map(np.asarray, whole)
-            picked = [jax.tree.map(lambda a, slot=slot: np.array(a[slot]), seen) for slot in slots]
+            picked: list[Any] = [jax.tree.map(lambda a, slot=slot: np.array(a[slot]), seen) for slot in slots]
         else:  # elsewhere no more than these lanes' parts are fetched, some at a time
             picked = []
             for start in range(0, len(slots), PICKED):
@@ -218,11 +215,12 @@ class Tile:
                 padded = np.array(few + few[:1] * (PICKED - len(few)), np.int32)
                 fetched = jax.device_get(_pick(whole, padded))
                 picked += [jax.tree.map(lambda a, i=i: a[i], fetched) for i in range(len(few))]
-        return [self._cut(*weights, self.jobs[slot]) for slot, weights in zip(slots, picked, strict=True)]
+        return [self._cut(weights, self.jobs[slot]) for slot, weights in zip(slots, picked, strict=True)]
 
-    def _cut(self, params: Params, stats: Params, job: Job | None) -> Weights:
+    def _cut(self, weights: Weights, job: Job | None) -> Weights:
         """Return a lane's parameters and running statistics without their padding."""
         assert job is not None
+        params, stats = weights
         config, net = self.group.configs[job.position], self.group.program.net
         sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
         for layer, name in enumerate(net.layers):

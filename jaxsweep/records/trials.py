@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,12 @@ class Columns:
         test = tuple(f"test_{name}" for name in names) if has_test else ()
         return cls(curves, test, objective, several=task == "regression" and outputs > 1)
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Return the metric columns of a trial."""
         return self.curves + self.test
 
-    @property
+    @cached_property
     def sign(self) -> int:
         """Return 1 if larger objectives are better, else -1."""
         return sign(self.objective)
@@ -135,13 +136,12 @@ def make_trial(
     scores = [lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes]
     finished = [score for score in scores if score is not None]
     whole = len(finished) == len(scores)
-    metrics = dict.fromkeys(columns.metrics, float("nan"))
     if all(lane.status in FINISHED for lane in lanes):
-        ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
-        metrics.update(zip(columns.curves, _mean(ends).tolist(), strict=True))
-        tests = [lane.test for lane in lanes if lane.test is not None]
-        if tests:
-            metrics.update(zip(columns.test, _mean(tests).tolist(), strict=True))
+        values = _mean([lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]).tolist()
+        if columns.test:
+            values += _mean([lane.test for lane in lanes if lane.test is not None]).tolist()
+    else:
+        values = [math.nan] * len(columns.metrics)
     return Trial(
         id=number,
         status=status,
@@ -149,7 +149,7 @@ def make_trial(
         spread=statistics.pstdev(finished) if whole and len(finished) > 1 else 0.0,
         epochs_done=max(lane.epochs for lane in lanes),
         seconds=sum(lane.seconds for lane in lanes),
-        metrics=metrics,
+        metrics=dict(zip(columns.metrics, values, strict=True)),
         values=tuple(config.values()),  # a resolved config has them all in this order
         swept=swept,
     )
