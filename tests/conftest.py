@@ -4,13 +4,15 @@ from importlib.metadata import version
 
 # Two workers train side by side; hypothesis and scikit-learn must not start threads of their own beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The suite compiles hundreds of small programs and runs each for a moment: XLA need not optimize them, and its older
-# way to emit loops compiles in half the time. It is gone from jaxlib 0.11, which ends the process at a flag that it
-# does not know. The second device is for engine/test_devices.py; a sweep on a CPU leaves it alone. `make test` runs
-# engine/test_engine.py, where bits are compared, as users run it.
+# The suite compiles hundreds of small programs and runs each for a moment: XLA need not optimize them, nor cut them up
+# for threads, which costs more than it saves where all cores are busy, and its older way to emit loops compiles in half
+# the time. It is gone from jaxlib 0.11, which ends the process at a flag that it does not know. The second device is
+# for engine/test_devices.py; a sweep on a CPU leaves it alone. `make test` runs engine/test_engine.py, where bits are
+# compared, as users run it.
 os.environ.setdefault("JAXSWEEP_CACHE", "off")  # tests count what is compiled
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
     if version("jaxlib") < "0.11":
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
@@ -25,12 +27,17 @@ import pytest
 from hypothesis import settings
 from jax_settings import setting
 
+from jaxsweep.engine import programs
+
 # Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
 # Python's own rate takes a tenth of the suite's time.
 gc.set_threshold(100_000, 20, 20)
 
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+
+if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else what runs once would have a level of its own
+    programs.BRIEF["xla_backend_optimization_level"] = 0
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +49,13 @@ def float64() -> Iterator[None]:
 
 # The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
-    "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_notebook.py", "cli/test_cli.py",
-    "test_setup.py", "engine/test_planned_tiles.py", "test_loop.py", "network/test_steps.py", "bench/test_bench.py",
-    "engine/test_programs.py", "network/test_own.py", "engine/test_own.py", "engine/test_fingerprint.py",
-    "engine/test_cache.py", "engine/test_devices.py", "network/test_randomness.py", "network/test_oracles_draws.py",
-    "network/test_oracles_pieces.py",
+    "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_setup.py", "cli/test_cli.py",
+    "network/test_own.py", "test_notebook.py", "engine/test_planned_tiles.py", "network/test_parity_weights.py",
+    "test_loop.py", "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py",
+    "engine/test_fingerprint.py", "engine/test_cache.py", "test_api.py", "engine/test_programs.py",
+    "engine/test_own.py", "engine/test_devices.py", "records/test_own.py", "network/test_randomness.py",
+    "network/test_oracles_draws.py", "network/test_oracles_pieces.py", "engine/test_memory.py",
+    "records/test_model.py",
 ]  # fmt: skip
 
 

@@ -12,17 +12,6 @@ from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def test_early_stopping_and_divergence() -> None:
-    patience = [(2, 0.0, "val_loss"), (3, 0.05, "train_loss"), (2, 0.0, "objective"), (1, 0.1, "val_loss")]
-    configs = [
-        {**BASE, "epochs": 30, "patience": p, "min_delta": delta, "monitor": monitor, "learning_rate": 0.05}
-        for p, delta, monitor in patience
-    ]
-    configs += [{**BASE, "epochs": 9}, {**BASE, "optimizer": "sgd", "activation": "elu", "learning_rate": 3e38}]
-    lanes = check(three_classes(), configs)
-    assert [lane.status for lane in lanes] == ["stopped"] * 4 + ["completed", "diverged"]
-
-
 def test_weights_of_the_best_epoch() -> None:
     configs = [{**BASE, "epochs": 12, "learning_rate": 0.1, "norm": "batch"}, {**BASE, "epochs": 5}]
     check(three_classes(), configs, keep_best=True)
@@ -31,12 +20,6 @@ def test_weights_of_the_best_epoch() -> None:
 def test_augmentation() -> None:
     changes: list[dict[str, Any]] = [{"rotation": 20}, {"scaling": 0.2, "shift": 0.1}, {"flip": 0.5}, {}]
     check(images(), [{**BASE, "epochs": 3, **change} for change in changes], objective="val_auc")
-
-
-def test_batches_from_one_row_to_all() -> None:
-    sizes = [(1, 2), (3, 4), (16, 6), (75, 5), ("full", 3), (74, 5)]
-    configs = [{**BASE, "batch_size": b, "epochs": e, "schedule": "cosine", "warmup": 0.2} for b, e in sizes]
-    check(three_classes(), configs, costs=ONE_PROGRAM)
 
 
 def test_folds_of_unequal_size_and_replicates() -> None:
@@ -73,7 +56,10 @@ def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any
     return config
 
 
-CHANGES: list[dict[str, Any]] = [
+# By test, what trains padded, in one program for all, beside the others.
+_STOPS = [(2, 0.0, "val_loss"), (3, 0.05, "train_loss"), (2, 0.0, "objective"), (1, 0.1, "val_loss")]
+_SIZES: list[tuple[Any, int]] = [(1, 2), (3, 4), (16, 6), (75, 5), ("full", 3), (74, 5)]
+_CHANGES: list[dict[str, Any]] = [
     {"dropout": 0.3, "l1": 1e-3, "width": 5},
     {"input_dropout": 0.2, "l2": 0.1},
     {"input_noise": 0.3, "weight_decay": 0.1, "width": 5},
@@ -82,25 +68,39 @@ CHANGES: list[dict[str, Any]] = [
     {"momentum": 0.5, "optimizer": "sgd", "weight_decay": 0.2},
     {"init_scale": 2.0, "width": 4, "optimizer": "lamb", "weight_decay": 0.3},
 ]
+_RNG = np.random.default_rng(0)
+PADDED: dict[str, list[dict[str, Any]]] = {
+    "early stopping and divergence": [
+        *(
+            {**BASE, "epochs": 30, "patience": p, "min_delta": delta, "monitor": monitor, "learning_rate": 0.05}
+            for p, delta, monitor in _STOPS
+        ),
+        {**BASE, "epochs": 9},
+        {**BASE, "optimizer": "sgd", "activation": "elu", "learning_rate": 3e38},
+    ],
+    "batches from one row to all": [
+        {**BASE, "batch_size": b, "epochs": e, "schedule": "cosine", "warmup": 0.2} for b, e in _SIZES
+    ],
+    "regularization": [{**BASE, **change} for change in _CHANGES],
+    "random mixtures": [_mixture(_RNG, CLASSIFICATION_LOSSES) for _ in range(6)],
+}
+ALL = [config for configs in PADDED.values() for config in configs]
 
 
 @pytest.fixture(scope="module")
-def padded(float64: None) -> tuple[list[dict[str, Any]], list[LaneResult]]:
-    """CHANGES and six mixtures, and their lanes in one padded program."""
-    rng = np.random.default_rng(0)
-    configs = [{**BASE, **change} for change in CHANGES]
-    configs += [_mixture(rng, CLASSIFICATION_LOSSES) for _ in range(6)]
-    return configs, run_lanes(three_classes(), configs, costs=ONE_PROGRAM)
+def padded(float64: None) -> dict[str, list[LaneResult]]:
+    lanes = iter(run_lanes(three_classes(), ALL, costs=ONE_PROGRAM))
+    return {name: [next(lanes) for _ in configs] for name, configs in PADDED.items()}
 
 
-def test_regularization_in_one_padded_program(padded: tuple[list[dict[str, Any]], list[LaneResult]]) -> None:
-    configs, lanes = padded
-    check_lanes(three_classes(), configs, lanes[: len(CHANGES)])
+@pytest.mark.parametrize("name", PADDED)
+def test_in_one_padded_program(padded: dict[str, list[LaneResult]], name: str) -> None:
+    check_lanes(three_classes(), ALL, padded[name])
 
 
-def test_random_mixtures(padded: tuple[list[dict[str, Any]], list[LaneResult]]) -> None:
-    configs, lanes = padded
-    check_lanes(three_classes(), configs, lanes[len(CHANGES) :])
+def test_who_stops_and_who_diverges(padded: dict[str, list[LaneResult]]) -> None:
+    lanes = padded["early stopping and divergence"]
+    assert [lane.status for lane in lanes] == ["stopped"] * 4 + ["completed", "diverged"]
 
 
 def test_random_mixtures_in_regression() -> None:
