@@ -37,7 +37,7 @@ settings.register_profile("suite", deadline=None, derandomize=True, database=Non
 settings.load_profile("suite")
 
 if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else what runs once would have a level of its own
-    programs.BRIEF["xla_backend_optimization_level"] = 0
+    programs.OPTIONS["cpu"].brief["xla_backend_optimization_level"] = 0
 
 
 @pytest.fixture(scope="module")
