@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher
+from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
@@ -23,6 +24,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "grid": Grid,
     "sobol": Sobol,
     "evolution": Evolution,
+    "bayes": Bayes,
 }
 
 

@@ -1,0 +1,153 @@
+"""Bayesian optimization in batches: a Gaussian process of all that was told, and Thompson sampling.
+
+The model is a Gaussian process with a Matern-5/2 kernel, a length scale for each hyperparameter and noise (Rasmussen
+and Williams, Gaussian Processes for Machine Learning, 2006; Snoek, Larochelle and Adams, NeurIPS 2012), fitted to
+normal scores of ranks, so that any monotone rescaling of the scores gives the same search and a failed trial is a bad
+one. A batch is one draw of the whole function for each config of it, which goes where that draw is best (Thompson
+sampling in parallel: Kandasamy et al., AISTATS 2018), among random points and neighbours of those told that the model
+thinks best. Scores of small networks are noisy: the model knows how much, and one lucky score moves little.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.sobol import SobolPoints
+from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.space import Space
+from jaxsweep.streams import generator
+
+if TYPE_CHECKING:
+    from jaxsweep.search.gaussian import Kernel
+
+FITTED = 150  # configs, of those told, that the kernel's parameters are fitted to ...
+KNOWN = 1000  # ... and that the model knows; the better half are the best, the others drawn
+CANDIDATES = 800  # among which a batch is chosen, or four for each of its configs; half of them are neighbours
+CENTRES = 20  # of the configs told, those that the model thinks best, which have neighbours
+TEMPERATURE = 0.7  # of the draws: below 1 they keep closer to what the model expects
+
+
+class Bayes(Searcher):
+    """Bayesian optimization; an `ask` for one population at a time, told before the next, uses it best.
+
+    Args:
+        space: what to propose from.
+        population: configs in a batch, at least 2; the first one consists of scrambled Sobol points.
+        seed: an integer in [0, 2**63 - 1].
+        direction: whether a larger or a smaller score is better.
+    """
+
+    description = "Bayesian optimization in batches: a Gaussian process and Thompson sampling"
+
+    def __init__(
+        self, space: Space | None, *, population: int = 50, seed: int = 0, direction: Direction = "maximize"
+    ) -> None:
+        super().__init__(space, seed=seed, direction=direction)
+        self.population = whole("population", population, 2)
+        self._rng = generator(self.seed, "bayes")
+        self._first = SobolPoints(self.space.dimensions, self.seed, "bayes")
+        entries = self.space.entries
+        # How many values each column has as a choice, 0 for a number.
+        self._values = [len(e.values) if isinstance(e := entries[name], Choice) else 0 for name in self.space.columns]
+        self._choice = np.array(self._values, dtype=np.int64) > 0
+        self._points = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
+        self._merits = np.empty(0)
+        self._kernel: Kernel | None = None  # what the last fit found
+
+    @property
+    def batch(self) -> int:
+        """The population."""
+        return self.population
+
+    def _propose(self, n: int) -> list[Config]:
+        told = np.isfinite(self._merits).sum() >= 2 and self._merits.min() < self._merits.max()
+        first = min(n, max(0, self.population - self.asked)) if told and self.space.dimensions else n
+        points = self.space.snap(self._first.draw(first))
+        if first < n:
+            from threadpoolctl import threadpool_limits
+
+            with threadpool_limits(1):  # the last bits of matrix products depend on how many threads share them
+                points = np.concatenate([points, self._drawn(n - first)])
+        return self.space.from_unit(points)
+
+    def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
+        points = self.space.to_unit(configs)
+        order = np.lexsort((*np.nan_to_num(points, nan=-1.0).T, -merits))  # the order of telling has no effect
+        self._points = np.concatenate([self._points, points[order]])
+        self._merits = np.concatenate([self._merits, merits[order]])
+
+    def _drawn(self, n: int) -> FloatArray:
+        """Return the points of `n` configs, [n, dimensions], each where another draw of the function is best."""
+        from jaxsweep.search import gaussian  # with parts of SciPy that are slow to import
+
+        scores = gaussian.normal_scores(self._merits)
+        few = self._few(scores, FITTED)
+        start = self._kernel or gaussian.Kernel.prior(self.space.dimensions)
+        self._kernel = kernel = gaussian.fitted(self._squares(self._points[few]), scores[few], start)
+        known = self._few(scores, KNOWN)
+        lengths = np.exp(kernel.lengths)
+        process = gaussian.Process(self._embedded(self._points[known], lengths), scores[known], kernel)
+        candidates = self._candidates(self._points[known], process.means, max(CANDIDATES, 4 * n), lengths)
+        noise = TEMPERATURE * self._rng.standard_normal((len(candidates), n))
+        chosen: list[int] = []
+        for draw in process.draws(self._embedded(candidates, lengths), noise).T:
+            if len(chosen) < len(candidates):  # a small space may have fewer
+                draw[chosen] = -np.inf
+            chosen.append(int(np.argmax(draw)))
+        found: FloatArray = candidates[chosen]
+        return found
+
+    def _few(self, scores: FloatArray, most: int) -> NDArray[np.intp]:
+        """Return the positions of at most so many configs told: the best, and as many others at random."""
+        if len(scores) <= most:
+            return np.arange(len(scores))
+        order = np.argsort(-scores, kind="stable")
+        best, others = order[: most // 2], order[most // 2 :]
+        return np.sort(np.concatenate([best, self._rng.permutation(others)[: most - len(best)]]))
+
+    def _candidates(self, points: FloatArray, means: FloatArray, n: int, lengths: FloatArray) -> FloatArray:
+        """Return about `n` points, [n, dimensions]: random ones, and neighbours of those told that the model likes."""
+        rng, shape = self._rng, (n - n // 2, self.space.dimensions)
+        random = rng.random((n // 2, self.space.dimensions))
+        centres = np.argsort(-means, kind="stable")[:CENTRES]
+        near = points[centres[rng.integers(len(centres), size=shape[0])]]
+        near = np.where(np.isnan(near), rng.random(shape), near)
+        moves = rng.random(shape) < max(0.5, 2 / shape[1])
+        steps = 0.3 * np.minimum(lengths, 1) * 10 ** (-1.5 * rng.random((shape[0], 1)))
+        moved = np.abs(near + steps * rng.standard_normal(shape)) % 2.0
+        numbers = np.where(moved > 1.0, 2.0 - moved, moved)
+        choices = np.where(rng.random(shape) < 0.25, rng.random(shape), near)
+        near = np.where(moves, np.where(self._choice, choices, numbers), near)
+        snapped = self.space.snap(np.concatenate([random, near]))
+        _, kept = np.unique(np.nan_to_num(snapped, nan=-1.0), axis=0, return_index=True)
+        candidates: FloatArray = snapped[np.sort(kept)]
+        return candidates
+
+    def _embedded(self, points: FloatArray, lengths: FloatArray) -> FloatArray:
+        """Return points as the kernel sees them, [n, coordinates], divided by the length scales of their columns.
+
+        A choice has a coordinate for each value, so that any two are as far from each other; an inactive number stands
+        in the middle, and an inactive choice apart from all of its values.
+        """
+        scaled = [part / length for part, length in zip(self._parts(points), lengths, strict=True)]
+        return np.concatenate(scaled, axis=1)
+
+    def _parts(self, points: FloatArray) -> list[FloatArray]:
+        """Return the coordinates [n, 1 or values] of each column of some points."""
+        parts: list[FloatArray] = []
+        for column, values in zip(points.T, self._values, strict=True):
+            if values == 0:
+                parts.append(np.nan_to_num(column, nan=0.5)[:, None])
+                continue
+            codes = np.nan_to_num(np.minimum(column * values, values - 1), nan=-1.0).astype(np.int64)
+            parts.append((codes[:, None] == np.arange(values)) / np.sqrt(2))
+        return parts
+
+    def _squares(self, points: FloatArray) -> FloatArray:
+        """Return the squared distances of some points in each column, [columns, n, n]."""
+        return np.stack([((part[:, None] - part[None]) ** 2).sum(axis=-1) for part in self._parts(points)])
