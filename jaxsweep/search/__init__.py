@@ -13,6 +13,7 @@ from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
+from jaxsweep.search.zoom import Zoom
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
@@ -22,6 +23,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,
     "grid": Grid,
     "sobol": Sobol,
+    "zoom": Zoom,
     "evolution": Evolution,
 }
 
