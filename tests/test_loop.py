@@ -177,7 +177,7 @@ def test_diverged_trials_are_data(iris: js.Dataset) -> None:
 def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
     # As many as in `run`, for which a program is there already; those that learn do so from a first half.
     options: dict[str, Any] = {
-        "evolution": {"population": 24}, "zoom": {"per_round": 24}, "grid": {"resolution": 4}
+        "evolution": {"population": 24}, "de": {"population": 24}, "zoom": {"per_round": 24}, "grid": {"resolution": 4},
     }.get(search, {})  # fmt: skip
     trials = 24 if search in ("grid", "sobol") else 48
     result = js.sweep(iris, SPACE, trials=trials, search=search, progress=False, **options)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher
+from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
@@ -25,6 +26,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "sobol": Sobol,
     "zoom": Zoom,
     "evolution": Evolution,
+    "de": DE,
 }
 
 
