@@ -135,8 +135,7 @@ class DE(Searcher):
         missing = np.arange(n)
         for _ in range(TRIES):
             made = self.space.snap(self._mutated(targets[missing]))
-            new = self._seen.new(made)
-            self._seen.add(made[new])
+            new = self._seen.take(made)
             trials[missing[new]] = made[new]
             missing = np.delete(missing, new)
             if not len(missing):

@@ -22,11 +22,20 @@ class Seen:
 
     def new(self, genes: FloatArray) -> NDArray[np.intp]:
         """Return the positions of those of `genes` [n, dimensions] that are not in the set, each point once."""
+        return np.array(list(self._fresh(genes).values()), dtype=np.intp)
+
+    def take(self, genes: FloatArray) -> NDArray[np.intp]:
+        """Return what `new` does, and take these points in."""
+        fresh = self._fresh(genes)
+        self._keys.update(fresh)
+        return np.array(list(fresh.values()), dtype=np.intp)
+
+    def _fresh(self, genes: FloatArray) -> dict[bytes, int]:
         fresh: dict[bytes, int] = {}
         for row, key in enumerate(keys(genes)):
             if key not in self._keys:
                 fresh.setdefault(key, row)
-        return np.array(list(fresh.values()), dtype=np.intp)
+        return fresh
 
 
 def strangers(space: Space, seen: Seen, bits: np.random.Philox, n: int) -> FloatArray:

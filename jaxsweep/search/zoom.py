@@ -72,7 +72,9 @@ class Zoom(Searcher):
     def _propose(self, n: int) -> list[Config]:
         if self._fresh >= self.per_round and np.isfinite(self._merits).any():
             self._narrow()
-        genes = self._inside(n) if self._maps else self.space.snap(self._points.draw(n))
+        if self._maps:
+            return self.space.from_unit(self._inside(n))
+        genes = self.space.snap(self._points.draw(n))
         self._seen.add(genes)
         return self.space.from_unit(genes)
 
@@ -102,12 +104,13 @@ class Zoom(Searcher):
         for _ in range(TRIES):
             u = self._points.draw(n - len(found))
             genes = self.space.snap(np.stack([each(x) for each, x in zip(self._maps, u.T, strict=True)], axis=1))
-            genes = genes[self._seen.new(genes)]
-            self._seen.add(genes)
+            genes = genes[self._seen.take(genes)]
             found = np.concatenate([found, genes])
             if len(found) == n:
                 return found
-        return np.concatenate([found, strangers(self.space, self._seen, self._bits, n - len(found))])
+        others = strangers(self.space, self._seen, self._bits, n - len(found))
+        self._seen.add(others)
+        return np.concatenate([found, others])
 
 
 class _Stretch:
