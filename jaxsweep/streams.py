@@ -7,6 +7,7 @@ one either.
 """
 
 import hashlib
+import math
 import secrets
 from typing import Any
 
@@ -49,3 +50,12 @@ def bit_generator(seed: int, *purpose: str | int) -> np.random.Philox:
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """Return a generator of random numbers for a purpose under a seed."""
     return np.random.Generator(bit_generator(seed, *purpose))
+
+
+def uniforms(bits: np.random.Philox, *shape: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the next numbers of a stream as multiples of 2**-53 in [0, 1), of the given shape.
+
+    They come from raw bits alone, since the methods of a `Generator` may change between versions of NumPy.
+    """
+    raw = np.asarray(bits.random_raw(math.prod(shape)), dtype=np.uint64)
+    return (raw >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53

@@ -1,4 +1,4 @@
-"""Random spaces with nested conditions, for property tests, and one such space written by hand."""
+"""Random spaces with nested conditions, for property tests."""
 
 import copy
 from typing import Any
@@ -86,14 +86,3 @@ def _some_values(entry: Any) -> st.SearchStrategy[Any]:
     else:
         one = st.just(entry.value if isinstance(entry, Constant) else entry)
     return st.one_of(one, st.lists(one, min_size=1, max_size=3))
-
-
-NESTED = Space(
-    optimizer=Choice(["sgd", "adam", "rmsprop"]),
-    momentum=Uniform(0.0, 0.99, when={"optimizer": "sgd"}),
-    nesterov=Choice([True, False], when={"optimizer": "sgd", "depth": [2, 3]}),
-    clip_norm=Uniform(0.1, 1.0, when={"nesterov": True}),
-    rms_decay=Constant(0.8, when={"optimizer": ["rmsprop"]}),
-    depth=Int(1, 3),
-    epochs=20,
-)

@@ -175,9 +175,10 @@ def test_diverged_trials_are_data(iris: js.Dataset) -> None:
 
 @pytest.mark.parametrize("search", [name for name in js.search.SEARCHERS if name != "random"])
 def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
-    # As many as in `run`, for which a program is there already; evolution asks for its population at a time.
-    options: dict[str, Any] = {"evolution": {"population": 24}, "grid": {"resolution": 4}}.get(search, {})
-    trials = 48 if search == "evolution" else 24
+    # As many as in `run`, for which a program is there already; those that learn do so from a first half.
+    small = {name: {"population": 24} for name in ("evolution", "de", "bayes")}
+    options: dict[str, Any] = {**small, "zoom": {"per_round": 24}, "grid": {"resolution": 4}}.get(search, {})
+    trials = 24 if search in ("grid", "sobol") else 48
     result = js.sweep(iris, SPACE, trials=trials, search=search, progress=False, **options)
     assert len(result.trials) == trials
     assert len({repr(trial.config) for trial in result.trials}) == trials

@@ -68,7 +68,7 @@ def _streams() -> dict[str, np.ndarray]:
     for seed in (0, 1, 2**32, 2**63 - 1):
         for purpose in purposes:
             found[f"{purpose} {seed}"] = streams.bit_generator(seed, *purpose).random_raw(8)
-        for user in ("search", "evolution"):
+        for user in ("search", "zoom", "evolution", "de", "bayes"):
             found[f"sobol of {user} {seed}"] = streams.bit_generator(seed, user, "sobol").random_raw(8)
     return found
 

@@ -109,6 +109,9 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
         (model.predict, {"X": table}), (model.predict_proba, {"X": table}), (model.save, {"directory": "model"}),
         (js.search.make, {"name": "random", "space": space, "seed": 0, "direction": "maximize"}),
         (lambda **own: js.search.make("evolution", space, **own), js.search.options("evolution")),
+        (lambda **own: js.search.make("zoom", space, **own), js.search.options("zoom")),
+        (lambda **own: js.search.make("de", space, **own), js.search.options("de")),
+        (lambda **own: js.search.make("bayes", space, **own), js.search.options("bayes")),
         (lambda **own: js.search.make("grid", space, **own).ask(2), js.search.options("grid")),
         (js.search.options, {"name": "random"}),
     ]  # fmt: skip

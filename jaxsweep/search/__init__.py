@@ -9,11 +9,13 @@ from typing import Any
 from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher
 from jaxsweep.search.bayes import Bayes
+from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
+from jaxsweep.search.zoom import Zoom
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
@@ -23,7 +25,9 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,
     "grid": Grid,
     "sobol": Sobol,
+    "zoom": Zoom,
     "evolution": Evolution,
+    "de": DE,
     "bayes": Bayes,
 }
 

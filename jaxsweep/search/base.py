@@ -99,3 +99,11 @@ def whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise RequestError(f"{name} = {value!r} is not legal: it must be an integer >= {least}")
     return int(value)
+
+
+def number(name: str, value: Any, least: float, most: float) -> float:
+    """Return the option `value` as a float, or raise RequestError if it is no number in [least, most]."""
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not real or not least <= value <= most:
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be a number in [{least:g}, {most:g}]")
+    return float(value)

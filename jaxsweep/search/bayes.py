@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.seen import Seen, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
-from jaxsweep.streams import generator
+from jaxsweep.streams import bit_generator, uniforms
 
 if TYPE_CHECKING:
     from jaxsweep.search.gaussian import Kernel
@@ -29,6 +30,8 @@ FITTED = 150  # configs, of those told, that the kernel's parameters are fitted 
 KNOWN = 1000  # ... and that the model knows; the better half are the best, the others drawn
 CANDIDATES = 800  # among which a batch is chosen, or four for each of its configs; half of them are neighbours
 CENTRES = 20  # of the configs told, those that the model thinks best, which have neighbours
+STEP = 0.5  # largest scale of a neighbour's distance, in the unit cube; the smallest is a thirtieth of it
+NEW_CHOICE = 0.25  # probability with which a neighbour's choice is drawn anew
 TEMPERATURE = 0.7  # of the draws: below 1 they keep closer to what the model expects
 
 
@@ -49,7 +52,8 @@ class Bayes(Searcher):
     ) -> None:
         super().__init__(space, seed=seed, direction=direction)
         self.population = whole("population", population, 2)
-        self._rng = generator(self.seed, "bayes")
+        self._bits = bit_generator(self.seed, "bayes")
+        self._seen = Seen()
         self._first = SobolPoints(self.space.dimensions, self.seed, "bayes")
         entries = self.space.entries
         # How many values each column has as a choice, 0 for a number.
@@ -73,6 +77,7 @@ class Bayes(Searcher):
 
             with threadpool_limits(1):  # the last bits of matrix products depend on how many threads share them
                 points = np.concatenate([points, self._drawn(n - first)])
+        self._seen.add(points)
         return self.space.from_unit(points)
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
@@ -80,6 +85,7 @@ class Bayes(Searcher):
         order = np.lexsort((*np.nan_to_num(points, nan=-1.0).T, -merits))  # the order of telling has no effect
         self._points = np.concatenate([self._points, points[order]])
         self._merits = np.concatenate([self._merits, merits[order]])
+        self._seen.add(points)
 
     def _drawn(self, n: int) -> FloatArray:
         """Return the points of `n` configs, [n, dimensions], each where another draw of the function is best."""
@@ -92,15 +98,20 @@ class Bayes(Searcher):
         known = self._few(scores, KNOWN)
         lengths = np.exp(kernel.lengths)
         process = gaussian.Process(self._embedded(self._points[known], lengths), scores[known], kernel)
-        candidates = self._candidates(self._points[known], process.means, max(CANDIDATES, 4 * n), lengths)
-        noise = TEMPERATURE * self._rng.standard_normal((len(candidates), n))
+        candidates = self._candidates(self._points[known], process.means, max(CANDIDATES, 4 * n))
+        if len(candidates) <= n:  # of what a small space has left there is nothing to choose
+            self._seen.add(candidates)
+            return np.concatenate([candidates, strangers(self.space, self._seen, self._bits, n - len(candidates))])
+        noise = TEMPERATURE * gaussian.normals(self._uniforms(len(candidates), n))
         chosen: list[int] = []
         for draw in process.draws(self._embedded(candidates, lengths), noise).T:
-            if len(chosen) < len(candidates):  # a small space may have fewer
-                draw[chosen] = -np.inf
+            draw[chosen] = -np.inf
             chosen.append(int(np.argmax(draw)))
         found: FloatArray = candidates[chosen]
         return found
+
+    def _uniforms(self, *shape: int) -> FloatArray:
+        return uniforms(self._bits, *shape)
 
     def _few(self, scores: FloatArray, most: int) -> NDArray[np.intp]:
         """Return the positions of at most so many configs told: the best, and as many others at random."""
@@ -108,24 +119,27 @@ class Bayes(Searcher):
             return np.arange(len(scores))
         order = np.argsort(-scores, kind="stable")
         best, others = order[: most // 2], order[most // 2 :]
-        return np.sort(np.concatenate([best, self._rng.permutation(others)[: most - len(best)]]))
+        drawn = others[np.argsort(self._uniforms(len(others)))]
+        return np.sort(np.concatenate([best, drawn[: most - len(best)]]))
 
-    def _candidates(self, points: FloatArray, means: FloatArray, n: int, lengths: FloatArray) -> FloatArray:
-        """Return about `n` points, [n, dimensions]: random ones, and neighbours of those told that the model likes."""
-        rng, shape = self._rng, (n - n // 2, self.space.dimensions)
-        random = rng.random((n // 2, self.space.dimensions))
+    def _candidates(self, points: FloatArray, means: FloatArray, n: int) -> FloatArray:
+        """Return about `n` points that are new, [n, dimensions]: random ones, and neighbours of those the model likes.
+
+        Which these are follows from the random numbers and the order of the means alone, so that rounding, which
+        differs between processors, rarely shows.
+        """
+        shape = n - n // 2, self.space.dimensions
+        draw = self._uniforms
+        random = draw(n // 2, self.space.dimensions)
         centres = np.argsort(-means, kind="stable")[:CENTRES]
-        near = points[centres[rng.integers(len(centres), size=shape[0])]]
-        near = np.where(np.isnan(near), rng.random(shape), near)
-        moves = rng.random(shape) < max(0.5, 2 / shape[1])
-        steps = 0.3 * np.minimum(lengths, 1) * 10 ** (-1.5 * rng.random((shape[0], 1)))
-        moved = np.abs(near + steps * rng.standard_normal(shape)) % 2.0
+        near = points[centres[(draw(shape[0]) * len(centres)).astype(np.intp)]]
+        near = np.where(np.isnan(near), draw(*shape), near)
+        moved = np.abs(near + STEP * 10 ** (-1.5 * draw(shape[0], 1)) * (draw(*shape) - draw(*shape))) % 2.0
         numbers = np.where(moved > 1.0, 2.0 - moved, moved)
-        choices = np.where(rng.random(shape) < 0.25, rng.random(shape), near)
-        near = np.where(moves, np.where(self._choice, choices, numbers), near)
+        choices = np.where(draw(*shape) < NEW_CHOICE, draw(*shape), near)
+        near = np.where(draw(*shape) < max(0.5, 2 / shape[1]), np.where(self._choice, choices, numbers), near)
         snapped = self.space.snap(np.concatenate([random, near]))
-        _, kept = np.unique(np.nan_to_num(snapped, nan=-1.0), axis=0, return_index=True)
-        candidates: FloatArray = snapped[np.sort(kept)]
+        candidates: FloatArray = snapped[self._seen.new(snapped)]
         return candidates
 
     def _embedded(self, points: FloatArray, lengths: FloatArray) -> FloatArray:

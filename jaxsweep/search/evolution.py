@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.seen import keys
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, FloatArray
 from jaxsweep.spec.hyperparameters import Config
@@ -69,7 +70,7 @@ class Evolution(Searcher):
         genes = self.space.snap(self._first.draw(first))
         if first < n:
             genes = np.concatenate([genes, self._bred(n - first)])
-        self._seen.update(_keys(genes))
+        self._seen.update(keys(genes))
         return self.space.from_unit(genes)
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
@@ -77,7 +78,7 @@ class Evolution(Searcher):
         order = np.lexsort((*np.nan_to_num(genes, nan=-1.0).T, -merits))  # the order of telling has no effect
         self._genes = np.concatenate([self._genes, genes[order]])
         self._merits = np.concatenate([self._merits, merits[order]])
-        self._seen.update(_keys(genes))
+        self._seen.update(keys(genes))
 
     def _bred(self, n: int) -> FloatArray:
         """Return the genes of `n` children, [n, dimensions], new ones as far as the space has them."""
@@ -97,7 +98,7 @@ class Evolution(Searcher):
 
         New ones come first; a small space may have none, and then anything goes.
         """
-        self._seen.update(_keys(children))
+        self._seen.update(keys(children))
         random = self.space.snap(self._rng.random((CANDIDATES * n, self.space.dimensions)))
         new = self._new(random)
         chosen: FloatArray = random[np.concatenate([new, np.setdiff1d(np.arange(len(random)), new)])[:n]]
@@ -124,7 +125,7 @@ class Evolution(Searcher):
 
     def _new(self, genes: FloatArray) -> NDArray[np.intp]:
         """Return the positions of the snapped genes that nobody has seen, each once."""
-        fresh = {key: row for row, key in enumerate(_keys(genes)) if key not in self._seen}
+        fresh = {key: row for row, key in enumerate(keys(genes)) if key not in self._seen}
         return np.array(sorted(fresh.values()), dtype=np.intp)
 
     def _promising(self, children: FloatArray, known: NDArray[np.intp], n: int) -> NDArray[np.intp]:
@@ -145,10 +146,3 @@ class Evolution(Searcher):
         # Sums, not a matrix product: the result must not depend on the number of threads.
         predicted = (nearness * ranks).sum(axis=1) / nearness.sum(axis=1)
         return np.sort(np.argsort(-predicted, kind="stable")[:n])
-
-
-def _keys(genes: FloatArray) -> list[bytes]:
-    """Return the bytes of each row of `genes` [n, dimensions]; cut from one string, since rows are slow to make."""
-    width = genes.itemsize * genes.shape[1]
-    data = genes.tobytes()
-    return [data[start : start + width] for start in range(0, len(data), width)] if width else [b""] * len(genes)

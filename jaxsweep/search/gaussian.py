@@ -39,6 +39,12 @@ def normal_scores(values: FloatArray) -> FloatArray:
     return scores
 
 
+def normals(uniform: FloatArray) -> FloatArray:
+    """Return normal numbers from uniform ones in [0, 1), by inversion."""
+    drawn: FloatArray = ndtri(uniform + 2.0**-54)
+    return drawn
+
+
 class Process:
     """A Gaussian process that knows `values` [n] at embedded points [n, coordinates].
 

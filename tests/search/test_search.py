@@ -1,9 +1,7 @@
-"""Searchers: one contract that each passes, and what each promises beside it."""
+"""The registry of searchers, and what each promises beside the contract, which is in `test_contract.py`."""
 
 import importlib.util
-import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,152 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_spaces import NESTED, spaces
 
 from jaxsweep.errors import RequestError
-from jaxsweep.search import SEARCHERS, Listed, Searcher, make, options
+from jaxsweep.search import SEARCHERS, Listed, make, options
+from jaxsweep.search.contract import MIXED, NESTED, merit, rounds
 from jaxsweep.search.permutation import permuted
-from jaxsweep.spec.space import Choice, Constant, Int, LogUniform, Space, Uniform
+from jaxsweep.spec.space import Choice, Int, LogUniform, Space, Uniform
 
 ROOT = Path(__file__).resolve().parents[2]
-MIXED = Space(
-    learning_rate=LogUniform(1e-4, 1),
-    dropout=Uniform(0, 0.9),
-    depth=Int(1, 6),
-    optimizer=Choice(["sgd", "adam", "rmsprop"]),
-    momentum=Uniform(0, 0.99, when={"optimizer": "sgd"}),
-    activation=Choice(["relu", "tanh", "gelu", "elu"]),
-)
-
-
-def merit(config: dict[str, Any]) -> float:
-    """A score that is best, 0, at learning rate 0.1 and dropout 0.3 with adam and gelu."""
-    wrong = (config["optimizer"] != "adam") + (config["activation"] != "gelu")
-    score: float = -abs(math.log10(config["learning_rate"]) + 1) - abs(config["dropout"] - 0.3) - 0.5 * wrong
-    return score
-
-
-def search(searcher: Searcher, score: Callable[[dict[str, Any]], float], rounds: int = 6) -> list[dict[str, Any]]:
-    """The configs of the last of several rounds of 50, each of which is told."""
-    configs: list[dict[str, Any]] = []
-    for _ in range(rounds):
-        configs = searcher.ask(50)
-        searcher.tell(configs, [score(config) for config in configs])
-    return configs
-
-
-@pytest.mark.parametrize("name", SEARCHERS)
-class TestContract:
-    @given(space=spaces(), seed=st.integers(0, 2**32))
-    @settings(max_examples=25, deadline=None)
-    def test_proposals_are_legal_points_of_the_space(self, name: str, space: Space, seed: int) -> None:
-        searcher = make(name, space, seed)
-        scores = np.random.default_rng(seed)
-        for n in (30, 1, 60):
-            configs = searcher.ask(n)
-            assert len(configs) <= n
-            for config in configs:
-                space.check(config)
-            searcher.tell(configs, np.where(scores.random(len(configs)) < 0.2, np.nan, scores.random(len(configs))))
-
-    def test_same_seed_and_calls_give_the_same(self, name: str) -> None:
-        first, second = (search(make(name, MIXED, seed=5), merit, 3) for _ in range(2))
-        assert first == second
-
-    def test_seed_0_is_a_seed_and_seeds_differ(self, name: str) -> None:
-        assert make(name, MIXED, 0).ask(20) == make(name, MIXED, 0).ask(20)
-        assert make(name, MIXED, 0).ask(20) != make(name, MIXED, 1).ask(20)
-
-    def test_asking_in_pieces_gives_the_same(self, name: str) -> None:
-        searcher = make(name, NESTED)
-        pieces = searcher.ask(3) + searcher.ask(0) + searcher.ask(1) + searcher.ask(28)
-        assert pieces == make(name, NESTED).ask(32)
-
-    def test_is_exhausted_after_total(self, name: str) -> None:
-        space = Space(depth=Int(1, 3), activation=Choice(["relu", "tanh"], when={"depth": [1, 2]}))
-        searcher = make(name, space)
-        if searcher.total is None:
-            assert len(searcher.ask(1000)) == 1000
-            assert len(searcher.ask(1)) == 1
-        else:
-            assert len(searcher.ask(1000)) == searcher.total
-            assert searcher.ask(1) == []
-
-    def test_failed_trials_poison_nothing(self, name: str) -> None:
-        """With every score NaN, and with most, it goes on; what it then does depends on no NaN."""
-        searcher = make(name, MIXED)
-        for score in (math.nan, math.nan, math.inf, -math.inf):
-            configs = searcher.ask(20)
-            searcher.tell(configs, [score] * len(configs))
-        searcher.tell([], [])
-        configs = searcher.ask(20)
-        searcher.tell(configs, [0.5] + [math.nan] * 19)
-        configs = searcher.ask(20)
-        assert len(configs) == 20
-        for config in configs:
-            MIXED.check(config)
-
-    def test_told_in_any_order_with_others(self, name: str) -> None:
-        others = MIXED.sample(np.random.default_rng(7), 30)
-        results = []
-        for order in (slice(None), slice(None, None, -1)):
-            searcher = make(name, MIXED)
-            told = (searcher.ask(50) + others)[order]
-            searcher.tell(told, np.array([merit(config) for config in told]))
-            results.append(searcher.ask(50))
-        assert results[0] == results[1]
-
-    def test_direction(self, name: str) -> None:
-        """Minimizing the negative of a score is maximizing it."""
-        upwards = search(make(name, MIXED), merit)
-        downwards = search(make(name, MIXED, direction="minimize"), lambda config: -merit(config))
-        assert upwards == downwards
-
-    def test_batch_total_and_remainder(self, name: str) -> None:
-        searcher = make(name, MIXED)
-        assert searcher.batch is None or searcher.batch >= 1
-        assert searcher.total is None or searcher.total >= 1
-        assert searcher.remainder(searcher.total or 1) is None
-
-    def test_a_space_of_constants(self, name: str) -> None:
-        searcher = make(name, Space(epochs=3, rms_decay=Constant(0.5, when={"epochs": 3})))
-        configs = searcher.ask(5)
-        assert configs
-        assert all(config == {"epochs": 3, "rms_decay": 0.5} for config in configs)
-        searcher.tell(configs, [1.0] * len(configs))
-        searcher.ask(5)
-
-    def test_configs_are_not_shared(self, name: str) -> None:
-        space = Space(width=Choice([[64, 32], [8]]))
-        searcher = make(name, space)
-        for config in searcher.ask(200):
-            config["width"].append(1)
-        assert space == Space(width=Choice([[64, 32], [8]]))
-
-    @pytest.mark.parametrize(
-        ("settings", "words"),
-        [
-            ({"seed": -1}, "seed = -1 is not legal"),
-            ({"seed": "a"}, "seed = 'a' is not legal"),
-            ({"direction": "up"}, "direction = 'up' is not legal: it must be maximize or minimize"),
-            ({"colour": 1}, "unknown option 'colour' of searcher"),
-        ],
-    )
-    def test_refuses_settings(self, name: str, settings: dict[str, Any], words: str) -> None:
-        with pytest.raises(RequestError) as caught:
-            make(name, MIXED, **settings)
-        assert words in str(caught.value)
-
-    def test_refuses_calls(self, name: str) -> None:
-        searcher = make(name, MIXED)
-        with pytest.raises(RequestError, match=r"ask\(-1\) is not legal"):
-            searcher.ask(-1)
-        with pytest.raises(RequestError, match="2 scores for 1 configs: there must be one for each"):
-            searcher.tell(searcher.ask(1), [0.1, 0.2])
-
-    def test_describes_itself(self, name: str) -> None:
-        assert 10 < len(SEARCHERS[name].description) < 80
-        assert "\n" not in SEARCHERS[name].description
 
 
 class TestRegistry:
@@ -182,6 +42,11 @@ class TestRegistry:
         with pytest.raises(RequestError) as caught:
             make(name, MIXED, **settings)
         assert words in str(caught.value)
+
+    @pytest.mark.parametrize("name", SEARCHERS)
+    def test_refuses_an_unknown_option(self, name: str) -> None:
+        with pytest.raises(RequestError, match="unknown option 'colour' of searcher"):
+            make(name, MIXED, colour=1)
 
     @pytest.mark.parametrize("name", SEARCHERS)
     def test_needs_a_space(self, name: str) -> None:
@@ -284,14 +149,14 @@ class TestListed:
 
 class TestEvolution:
     def test_learns_numbers_and_choices(self) -> None:
-        last = search(make("evolution", MIXED, seed=1), merit)
+        last = rounds(make("evolution", MIXED, seed=1), merit, 6)[-1]
         assert np.mean([merit(config) for config in last]) > -0.6  # random configs: -2.4
         assert sum(config["optimizer"] == "adam" for config in last) > 25
         assert sum(config["activation"] == "gelu" for config in last) > 25
 
     def test_uses_ranks_alone(self) -> None:
-        plain = search(make("evolution", MIXED), merit)
-        assert search(make("evolution", MIXED), lambda config: 1000 * merit(config) ** 3) == plain
+        plain = rounds(make("evolution", MIXED), merit, 6)
+        assert rounds(make("evolution", MIXED), lambda config: 1000 * merit(config) ** 3, 6) == plain
 
     def test_proposes_nothing_twice_while_there_is_something_new(self) -> None:
         searcher = make("evolution", Space(depth=Int(1, 16), width=Int(1, 64)), population=20)

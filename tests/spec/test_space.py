@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_spaces import NESTED, spaces
+from random_spaces import spaces
 
 from jaxsweep.errors import RequestError
+from jaxsweep.search.contract import NESTED
 from jaxsweep.spec.hyperparameters import resolve
 from jaxsweep.spec.space import Choice, Constant, Int, LogUniform, Space, Uniform
 
