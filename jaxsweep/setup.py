@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
 from jaxsweep.spec.metrics import check_objective, default_objective, direction, metric_names
+from jaxsweep.spec.points import completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
@@ -88,6 +90,9 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
+        if request.initial:
+            request = replace(request, initial=_completed(request.initial, request.space, data))
+            searcher = search.Initial(request.initial, searcher)
     _check_comparable(objective, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
@@ -156,6 +161,18 @@ def _resolved(request: Request, data: Prepared) -> list[Config]:
         except RequestError as error:
             raise RequestError(f"configs[{number}]: {error}") from None
     return full
+
+
+def _completed(initial: Sequence[Config], space: Space, data: Prepared) -> tuple[Config, ...]:
+    """Return the configs that come first as points of the space; RequestError as `points.completed` says."""
+    found = []
+    for number, config in enumerate(initial):
+        try:
+            found.append(completed(space, config, partial(resolve_for, data)))
+            check_together(resolve_for(data, found[-1]))
+        except RequestError as error:
+            raise RequestError(f"initial[{number}]: {error}") from None
+    return tuple(found)
 
 
 def _check_space(space: Space, data: Prepared) -> None:
@@ -261,7 +278,8 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
     if request.trials is None:
         return (DEFAULT_TRIALS if total is None else total), []
     if total is None or request.trials == total:
-        return request.trials, []
+        left = searcher.remainder(request.trials)
+        return request.trials, [] if left is None else [left]
     if request.trials > total:
         return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
     return request.trials, [
@@ -270,9 +288,15 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
+    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine.
+
+    Initial configs that are a batch of their own are planned together with the one after them.
+    """
     setup = set_up(dataset, request)
-    made = plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
+    configs = list(setup.ask(0, setup.trials, setup.trials)[1])
+    if len(configs) <= len(request.initial):
+        configs += setup.ask(len(configs), setup.trials - len(configs), setup.trials)[1]
+    made = plan_of(setup, configs, device_costs(measure=True))
     return replace(made, notes=tuple(setup.notes))
 
 

@@ -52,11 +52,11 @@ def config(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def configs(value: Any) -> Sequence[Mapping[str, Any]]:
+def configs(value: Any, name: str = "configs") -> Sequence[Mapping[str, Any]]:
     """Return a list of configs, or raise RequestError."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
-        raise RequestError(f"configs = {shown(value)} is not a list of configs: it must be like [{{'depth': 2}}]")
-    return [config(f"configs[{number}]", each) for number, each in enumerate(value)]
+        raise RequestError(f"{name} = {shown(value)} is not a list of configs: it must be like [{{'depth': 2}}]")
+    return [config(f"{name}[{number}]", each) for number, each in enumerate(value)]
 
 
 def floats(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
