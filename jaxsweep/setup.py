@@ -19,13 +19,14 @@ from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
+from jaxsweep.records.earlier import Earlier, earlier
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
 from jaxsweep.spec.metrics import check_objective, default_objective, direction, metric_names
-from jaxsweep.spec.points import completed
+from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
@@ -77,7 +78,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     _check_rows(objective, data)
-    listed = None
+    listed, known = None, Earlier()
     if request.configs is not None:
         listed = _resolved(request, data)
         searcher: search.Searcher = search.Listed(request.configs)
@@ -90,13 +91,19 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
+        known = earlier(request, objective, dataset.fingerprint, partial(resolve_for, data))
+        searcher.tell(known.configs, known.scores)
         if request.initial:
-            request = replace(request, initial=_completed(request.initial, request.space, data))
-            searcher = search.Initial(request.initial, searcher)
+            whole = all_completed(request.initial, request.space, partial(resolve_for, data))
+            request = replace(request, initial=whole)
+            searcher = search.Initial(whole, searcher)
     _check_comparable(objective, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
+    notes += known.notes
+    if known.notes and not searcher.learns:
+        notes.append(f"warm_start has no effect: the searcher {request.search} learns nothing of what it is told")
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
@@ -161,18 +168,6 @@ def _resolved(request: Request, data: Prepared) -> list[Config]:
         except RequestError as error:
             raise RequestError(f"configs[{number}]: {error}") from None
     return full
-
-
-def _completed(initial: Sequence[Config], space: Space, data: Prepared) -> tuple[Config, ...]:
-    """Return the configs that come first as points of the space; RequestError as `points.completed` says."""
-    found = []
-    for number, config in enumerate(initial):
-        try:
-            found.append(completed(space, config, partial(resolve_for, data)))
-            check_together(resolve_for(data, found[-1]))
-        except RequestError as error:
-            raise RequestError(f"initial[{number}]: {error}") from None
-    return tuple(found)
 
 
 def _check_space(space: Space, data: Prepared) -> None:

@@ -1,4 +1,4 @@
-"""What is known before a sweep: configs that are trained first."""
+"""What is known before a sweep: configs that are trained first, and earlier runs."""
 
 import tomllib
 from dataclasses import replace
@@ -99,3 +99,43 @@ def test_the_shell_takes_them_by_set(tmp_path: Path, capsys: Out) -> None:
         capsys, "plan", "--data", "iris", *SETS, "--set", "initial=[{depth=9}]"
     )
     assert "initial = 3 is not legal: it must be a list of configs" in refused(capsys, "plan", "--set", "initial=3")
+
+
+# --- warm start ----------------------------------------------------------------------------------------------------
+
+
+def test_a_warm_start_tells_the_searcher_and_trains_nothing_again(iris: js.Dataset, tmp_path: Path) -> None:
+    before = js.sweep(iris, SPACE, trials=2, keep=0, out=tmp_path / "before", progress=False)
+    asked: dict[str, Any] = {"search": "evolution", "population": 4, "trials": 2, "keep": 0, "progress": False}
+    result = js.sweep(iris, SPACE, warm_start=tmp_path / "before", out=tmp_path / "a", **asked)
+    cold = set_up(iris, replace(result.request, warm_start=()))
+    part = [{name: trial.config[name] for name in SPACE} for trial in before.trials]
+    cold.searcher.tell(part, [trial.score or np.nan for trial in before.trials])
+    assert [trial.config for trial in result.trials] == cold.ask(0, 2)[1]
+
+    text = (tmp_path / "a" / "sweep.toml").read_text()
+    assert tomllib.loads(text)["sweep"]["warm_start"] == [str((tmp_path / "before").resolve())]
+    setup = set_up(iris, sweepfile.read(tmp_path / "a" / "sweep.toml").request())
+    assert setup.ask(0, 2)[1] == [trial.config for trial in result.trials]
+    assert f"warm start: the searcher knows 2 of 2 trials of {(tmp_path / 'before').resolve()}" in setup.notes
+    assert js.load(tmp_path / "a").request.warm_start == setup.request.warm_start
+
+    both = set_up(iris, replace(setup.request, initial=tuple(FIRST)))
+    assert [config["learning_rate"] for config in both.ask(0, 2)[1]] == [0.0625, 0.03125]
+    idle = set_up(iris, replace(setup.request, search="random", options={}))
+    assert idle.notes[-1] == "warm_start has no effect: the searcher random learns nothing of what it is told"
+
+
+def test_the_shell_takes_earlier_runs(tmp_path: Path, capsys: Out) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    for out, seed in ((a, 0), (b, 1)):
+        ok("run", "--data", "iris", "--trials", 2, "--keep", 0, *SETS, "--seed", seed, "--out", out, "--quiet")
+    capsys.readouterr()
+    ok("plan", "--data", "iris", *SETS, "--search", "evolution", "--warm-start", a, "--warm-start", b)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the searcher knows 2 of 2 trials of {a} " in said
+    assert f"the searcher knows 2 of 2 trials of {b}; its validation rows are others" in said
+    assert "is no run directory" in refused(capsys, "plan", "--warm-start", tmp_path)
+    assert "warm_start does not go with configs" in refused(
+        capsys, "plan", "--set", "configs=[{depth=1}]", "--warm-start", a
+    )

@@ -23,6 +23,16 @@ def path(name: str, value: Any) -> Path:
     return found
 
 
+def paths(name: str, value: Any) -> tuple[str, ...]:
+    """Return one path or several, each once; None is none; RequestError for what is no path."""
+    if value is None:
+        return ()
+    several = [value] if isinstance(value, (str, os.PathLike)) else value
+    if isinstance(several, (bytes, Mapping)) or not isinstance(several, Iterable) or getattr(several, "ndim", 1) != 1:
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be a list of paths, such as ['runs/a']")
+    return tuple(dict.fromkeys(str(path(f"{name}[{number}]", each)) for number, each in enumerate(several)))
+
+
 def whole(name: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
     """Return an integer in [least, most], or raise RequestError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:

@@ -1,12 +1,12 @@
 """Configs that no searcher proposed, as points of a space: written by hand, or trained by an earlier sweep."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Constant, hashable, plain
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, lookup
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
 
 
@@ -42,6 +42,20 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Callable[[Config
             )
     space.check(whole)
     return {name: whole[name] for name in space.entries if name in whole}
+
+
+def all_completed(
+    configs: Sequence[Mapping[str, Any]], space: Space, resolve: Callable[[Config], Config]
+) -> tuple[Config, ...]:
+    """Return the configs that come first as points of the space; RequestError as `completed`."""
+    found = []
+    for number, config in enumerate(configs):
+        try:
+            found.append(completed(space, config, resolve))
+            check_together(resolve(found[-1]))
+        except RequestError as error:
+            raise RequestError(f"initial[{number}]: {error}") from None
+    return tuple(found)
 
 
 def active_part(space: Space, config: Mapping[str, Any]) -> Config:

@@ -28,7 +28,8 @@ EXAMPLES = {"search": "random", "objective": "val_loss"}
 class Request:
     """What a sweep is to do. `trials` None: as many as the searcher has, or 256 if it has no end.
 
-    Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first.
+    Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first,
+    `warm_start` the directories of earlier runs of which the searcher is told.
     `objective` None: val_accuracy or val_mse, by the task.
 
     Raises:
@@ -51,6 +52,7 @@ class Request:
     source: Source = field(default_factory=Source)
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own
     initial: tuple[Config, ...] = ()
+    warm_start: tuple[str, ...] = ()
 
     @property
     def keep_best(self) -> bool:
@@ -71,6 +73,9 @@ class Request:
             taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
             object.__setattr__(self, "configs", named_configs(self.configs, taken))
         object.__setattr__(self, "initial", self._initial())
+        object.__setattr__(self, "warm_start", arguments.paths("warm_start", self.warm_start))
+        if self.warm_start and self.space is None:
+            raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))

@@ -65,6 +65,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
+        "warm_start": ((list, tuple, str), "a list of run directories, such as ['runs/a']"),
     },
 }
 SECTIONS = ("data", "sweep", "search", "space")
