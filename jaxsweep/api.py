@@ -43,6 +43,8 @@ def sweep(
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
+    initial: Sequence[Config] | None = None,
+    warm_start: str | Path | Sequence[str | Path] | None = None,
     search: str = DEFAULT_SEARCH,
     objective: str | None = None,
     seed: int | None = 0,
@@ -67,6 +69,11 @@ def sweep(
         space: what to search; give either this or `configs`.
         configs: exactly these configs, in this order.
         trials: how many configs to train; by default all that the searcher has, or 256.
+        initial: configs of the space that are trained first, as the first of `trials`, and that the searcher learns of
+            before it is asked. An entry that one leaves out has its default, if the space has that; a value outside the
+            space is refused.
+        warm_start: directories of earlier runs with the same objective, of whose trials the searcher is told before it
+            is asked, as far as they are points of this space; they are not among the trials of this one.
         search: the searcher's name, see `python -m jaxsweep searchers`.
         objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
         seed: decides every random number, the split included; None draws one, which `Result.request` and a run
@@ -97,9 +104,9 @@ def sweep(
     from jaxsweep.report.views import make_progress
 
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
-        "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
-        "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
-        "metrics": _metrics(metrics),
+        "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
+        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "keep_weights": keep_weights,
+        "train_metrics": train_metrics, "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()
@@ -112,6 +119,8 @@ def plan(
     *,
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
+    initial: Sequence[Config] | None = None,
+    warm_start: str | Path | Sequence[str | Path] | None = None,
     search: str = DEFAULT_SEARCH,
     objective: str | None = None,
     seed: int | None = 0,
@@ -136,9 +145,9 @@ def plan(
     `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
-        "trials": trials, "search": search, "objective": objective, "replicates": replicates, "folds": folds,
-        "split": split, "keep": keep, "keep_weights": keep_weights, "train_metrics": train_metrics,
-        "metrics": _metrics(metrics),
+        "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
+        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "keep_weights": keep_weights,
+        "train_metrics": train_metrics, "metrics": _metrics(metrics),
     }))  # fmt: skip
 
 

@@ -65,7 +65,8 @@ def _written_out(setup: Setup, dataset: Dataset) -> Request:
     source = request.source
     if origin is not None and source == Source():
         source = Source(**origin)
-    return replace(request, trials=setup.trials, objective=setup.objective, source=source)
+    warm = tuple(str(Path(path).resolve()) for path in request.warm_start)  # to be found from wherever it is read
+    return replace(request, trials=setup.trials, objective=setup.objective, source=source, warm_start=warm)
 
 
 def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
+from jaxsweep.records.earlier import Earlier, earlier
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
 from jaxsweep.spec.metrics import check_objective, default_objective, direction, metric_names
+from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
@@ -75,7 +78,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     _check_rows(objective, data)
-    listed = None
+    listed, known = None, Earlier()
     if request.configs is not None:
         listed = _resolved(request, data)
         searcher: search.Searcher = search.Listed(request.configs)
@@ -88,10 +91,19 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
+        known = earlier(request, objective, dataset.fingerprint, partial(resolve_for, data))
+        searcher.tell(known.configs, known.scores)
+        if request.initial:
+            whole = all_completed(request.initial, request.space, partial(resolve_for, data))
+            request = replace(request, initial=whole)
+            searcher = search.Initial(whole, searcher)
     _check_comparable(objective, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
+    notes += known.notes
+    if known.notes and not searcher.learns:
+        notes.append(f"warm_start has no effect: the searcher {request.search} learns nothing of what it is told")
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
@@ -261,7 +273,8 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
     if request.trials is None:
         return (DEFAULT_TRIALS if total is None else total), []
     if total is None or request.trials == total:
-        return request.trials, []
+        left = searcher.remainder(request.trials)
+        return request.trials, [] if left is None else [left]
     if request.trials > total:
         return total, [f"{request.trials} trials asked for, but the searcher has {total} configs: {total} are run"]
     return request.trials, [
@@ -270,9 +283,15 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine."""
+    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine.
+
+    Initial configs that are a batch of their own are planned together with the one after them.
+    """
     setup = set_up(dataset, request)
-    made = plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], device_costs(measure=True))
+    configs = list(setup.ask(0, setup.trials, setup.trials)[1])
+    if len(configs) <= len(request.initial):
+        configs += setup.ask(len(configs), setup.trials - len(configs), setup.trials)[1]
+    made = plan_of(setup, configs, device_costs(measure=True))
     return replace(made, notes=tuple(setup.notes))
 
 

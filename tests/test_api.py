@@ -30,7 +30,10 @@ IS_HYPERPARAMETER = "it belongs in the space, or in each config"
         ({"lr": 0.1}, f"'lr'; learning_rate is a hyperparameter: {IS_HYPERPARAMETER}"),
         ({"resolution": 3}, "'resolution' for search = 'random'; it is an option of grid"),
         ({"search": "evolution", "populaton": 5}, "'populaton'; did you mean 'population'?"),
-        ({"callbacks": []}, "'callbacks'; it has data, space, configs, trials, search, objective, seed"),
+        (
+            {"callbacks": []},
+            "'callbacks'; it has data, space, configs, trials, initial, warm_start, search, objective, seed",
+        ),
         ({"search": "nonsense"}, "unknown searcher 'nonsense'"),
         ({"search": 3}, "search = 3 is not legal: it must be a name, such as 'random'"),
         ({"objective": ["val_loss"]}, "objective = ['val_loss'] is not legal: it must be a name, such as 'val_loss'"),

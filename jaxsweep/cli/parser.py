@@ -110,6 +110,10 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
             "--objective", metavar="METRIC",
             help="the validation metric to search on (default: val_accuracy, or val_mse for regression)",
         )  # fmt: skip
+        search.add_argument(
+            "--warm-start", metavar="DIR", action="append",
+            help="an earlier run, of whose trials the searcher is told first; repeat it for more",
+        )  # fmt: skip
         search.add_argument("--seed", metavar="S", type=_integer, help="decides every random number (default: 0)")
         search.add_argument(
             "--set", metavar="KEY=VALUE", action="append", default=[],

@@ -97,6 +97,8 @@ def put(table: Mapping[str, Any], known: Owns) -> dict[str, Any]:
         new["space"] = {name: _form(name, form, known) for name, form in new["space"].items()}
     if isinstance(new.get("configs"), list):
         new["configs"] = [put_in_config(config, known) for config in new["configs"]]
+    if isinstance(new.get("sweep"), Mapping) and "initial" in new["sweep"]:
+        new["sweep"] = {**new["sweep"], "initial": [put_in_config(config, known) for config in new["sweep"]["initial"]]}
     return new
 
 

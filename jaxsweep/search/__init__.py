@@ -12,6 +12,7 @@ from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
+from jaxsweep.search.initial import Initial
 from jaxsweep.search.listed import Listed
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
@@ -19,7 +20,7 @@ from jaxsweep.search.zoom import Zoom
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
-__all__ = ["SEARCHERS", "Listed", "Searcher", "make", "options"]
+__all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "make", "options"]
 
 SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,

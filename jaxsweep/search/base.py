@@ -63,6 +63,11 @@ class Searcher(ABC):
         """How many configs this searcher can ever propose; None for no end."""
         return None
 
+    @property
+    def learns(self) -> bool:
+        """Whether what is told changes what is proposed."""
+        return type(self)._learn is not Searcher._learn
+
     def ask(self, n: int) -> list[Config]:
         """Return up to `n` more configs; fewer when the searcher runs out, none when it is done."""
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 <= n < MOST:

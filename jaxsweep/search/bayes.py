@@ -70,7 +70,8 @@ class Bayes(Searcher):
 
     def _propose(self, n: int) -> list[Config]:
         told = np.isfinite(self._merits).sum() >= 2 and self._merits.min() < self._merits.max()
-        first = min(n, max(0, self.population - self.asked)) if told and self.space.dimensions else n
+        known = max(self.asked, len(self._merits))  # what was told before the first ask is of the first batch
+        first = min(n, max(0, self.population - known)) if told and self.space.dimensions else n
         points = self.space.snap(self._first.draw(first))
         if first < n:
             from threadpoolctl import threadpool_limits

@@ -39,7 +39,8 @@ class Evolution(Searcher):
 
     Args:
         space: what to propose from.
-        population: configs in a generation, at least 2; the first one consists of scrambled Sobol points.
+        population: configs in a generation, at least 2; the first one consists of scrambled Sobol points, as far as it
+            has not been told of others before it is asked.
         seed: an integer in [0, 2**63 - 1].
         direction: whether a larger or a smaller score is better.
     """
@@ -66,7 +67,7 @@ class Evolution(Searcher):
 
     def _propose(self, n: int) -> list[Config]:
         breeding = np.isfinite(self._merits).sum() >= 2
-        first = min(n, max(0, self.population - self.asked)) if breeding else n
+        first = min(n, max(0, self.population - max(self.asked, len(self._merits)))) if breeding else n
         genes = self.space.snap(self._first.draw(first))
         if first < n:
             genes = np.concatenate([genes, self._bred(n - first)])

@@ -23,6 +23,16 @@ def path(name: str, value: Any) -> Path:
     return found
 
 
+def paths(name: str, value: Any) -> tuple[str, ...]:
+    """Return one path or several, each once; None is none; RequestError for what is no path."""
+    if value is None:
+        return ()
+    several = [value] if isinstance(value, (str, os.PathLike)) else value
+    if isinstance(several, (bytes, Mapping)) or not isinstance(several, Iterable) or getattr(several, "ndim", 1) != 1:
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be a list of paths, such as ['runs/a']")
+    return tuple(dict.fromkeys(str(path(f"{name}[{number}]", each)) for number, each in enumerate(several)))
+
+
 def whole(name: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
     """Return an integer in [least, most], or raise RequestError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
@@ -52,11 +62,11 @@ def config(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def configs(value: Any) -> Sequence[Mapping[str, Any]]:
+def configs(value: Any, name: str = "configs") -> Sequence[Mapping[str, Any]]:
     """Return a list of configs, or raise RequestError."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
-        raise RequestError(f"configs = {shown(value)} is not a list of configs: it must be like [{{'depth': 2}}]")
-    return [config(f"configs[{number}]", each) for number, each in enumerate(value)]
+        raise RequestError(f"{name} = {shown(value)} is not a list of configs: it must be like [{{'depth': 2}}]")
+    return [config(f"{name}[{number}]", each) for number, each in enumerate(value)]
 
 
 def floats(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

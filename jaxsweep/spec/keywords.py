@@ -16,7 +16,7 @@ ELSEWHERE = {
     "executions_per_trial": "replicates", "repeats": "replicates", "directory": "out", "output": "out", "run": "out",
     "verbose": "progress", "quiet": "progress", "show_progress_bar": "progress", "test_size": "split",
     "validation_split": "split", "train_size": "split", "sample_weight": "weights", "sample_weights": "weights",
-    "weight": "weights",
+    "weight": "weights", "points_to_evaluate": "initial", "enqueue_trial": "initial",
 }  # fmt: skip
 NO_NEED = {
     "direction": "the direction follows from the metric that objective names",

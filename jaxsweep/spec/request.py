@@ -10,10 +10,11 @@ from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError, shown
-from jaxsweep.spec.arguments import flag
+from jaxsweep.spec import arguments
+from jaxsweep.spec.conditions import named_values
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import METRICS
-from jaxsweep.spec.own import ROLES, OwnMetric, metrics_of, named_configs
+from jaxsweep.spec.own import ROLES, OwnMetric, found, metrics_of, named_configs
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
 
@@ -27,7 +28,9 @@ EXAMPLES = {"search": "random", "objective": "val_loss"}
 class Request:
     """What a sweep is to do. `trials` None: as many as the searcher has, or 256 if it has no end.
 
-    Exactly one of `space` and `configs` is given. `objective` None: val_accuracy or val_mse, by the task.
+    Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first,
+    `warm_start` the directories of earlier runs of which the searcher is told.
+    `objective` None: val_accuracy or val_mse, by the task.
 
     Raises:
         RequestError: a number out of its range, or fields that contradict each other.
@@ -48,6 +51,8 @@ class Request:
     train_metrics: bool = False
     source: Source = field(default_factory=Source)
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own
+    initial: tuple[Config, ...] = ()
+    warm_start: tuple[str, ...] = ()
 
     @property
     def keep_best(self) -> bool:
@@ -67,6 +72,10 @@ class Request:
         if self.configs is not None:
             taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
             object.__setattr__(self, "configs", named_configs(self.configs, taken))
+        object.__setattr__(self, "initial", self._initial())
+        object.__setattr__(self, "warm_start", arguments.paths("warm_start", self.warm_start))
+        if self.warm_start and self.space is None:
+            raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
@@ -77,7 +86,23 @@ class Request:
         if not isinstance(self.keep_weights, str) or self.keep_weights not in KEEP_WEIGHTS:
             raise RequestError(f"keep_weights = {shown(self.keep_weights)} is not legal: it must be one of last, best")
         object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
-        object.__setattr__(self, "train_metrics", flag("train_metrics", self.train_metrics))
+        object.__setattr__(self, "train_metrics", arguments.flag("train_metrics", self.train_metrics))
+
+    def _initial(self) -> tuple[Config, ...]:
+        """Return the configs that come first, with functions under the names that they have in the space."""
+        given = arguments.configs(() if self.initial is None else self.initial, "initial")
+        if given and self.space is None:
+            raise RequestError(
+                "initial does not go with configs, which are trained in their order: put them first there"
+            )
+        entries = {} if self.space is None else self.space.entries
+        return tuple(
+            {
+                name: found(value, named_values(entries[name])) if name in entries else value
+                for name, value in each.items()
+            }
+            for each in given
+        )
 
 
 def _at_least(name: str, value: Any, low: int) -> int | None:

@@ -191,8 +191,7 @@ class Space:
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise RequestError if `config` is not a point of the space."""
         for name in arguments.config("config", config):
-            if name not in self._entries:
-                raise RequestError(f"{name!r} is not in the space{suggestion(str(name), self._entries)}")
+            self._check_name(name)
         config = {name: own.found(value, named_values(self._entries[name])) for name, value in config.items()}
         for name in self._order:
             conditions = parents(self._entries[name]).items()
@@ -202,9 +201,18 @@ class Space:
             if not on and name in config:
                 raise RequestError(f"{name} = {config[name]!r} does not belong in the config: its condition fails")
             if on:
-                value = config[name]
-                legal = isinstance(value, own.Own) or not callable(value)  # else a function that the space lacks
-                self._codes(name, [lookup(name).check(value) if legal else value])
+                self.check_value(name, config[name])
+
+    def check_value(self, name: str, value: Any) -> None:
+        """Raise RequestError if the entry `name` cannot have a value, or if there is none of that name."""
+        self._check_name(name)
+        value = own.found(value, named_values(self._entries[name]))
+        legal = isinstance(value, own.Own) or not callable(value)  # else a function that the space lacks
+        self._codes(name, [lookup(name).check(value) if legal else value])
+
+    def _check_name(self, name: Any) -> None:
+        if name not in self._entries:
+            raise RequestError(f"{name!r} is not in the space{suggestion(str(name), self._entries)}")
 
     def _active(
         self, name: str, codes: Mapping[str, Codes], active: Mapping[str, NDArray[np.bool_]], n: int

@@ -64,6 +64,8 @@ KEYS: dict[str, dict[str, Rule]] = {
         "keep": _INTEGER,
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
+        "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
+        "warm_start": ((list, tuple, str), "a list of run directories, such as ['runs/a']"),
     },
 }
 SECTIONS = ("data", "sweep", "search", "space")
@@ -286,7 +288,7 @@ def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
     if source.path is not None:
         data |= {key: _listed(getattr(source, key)) for key in TABLE_KEYS}
     data["split"] = list(request.split)
-    sweep = {key: getattr(request, key) for key in KEYS["sweep"]}
+    sweep = {key: _listed(getattr(request, key)) for key in KEYS["sweep"]}
     lines = []
     if request.configs is not None:
         lines += ["configs = [", *(f"    {toml_text(config)}," for config in request.configs), "]", ""]

@@ -26,7 +26,6 @@ def test_one_lucky_score_lifts_no_region(seed: int) -> None:
     scores[11] = 9.0
     searcher = make("evolution", SPACE, population=50, seed=seed)
     searcher.tell(configs, scores)
-    searcher.ask(50)  # its first population is spread evenly
     children = searcher.ask(50)
     assert len(children) == 50
     assert sum(max(child["dropout"], child["input_dropout"]) < 0.4 for child in children) == 0
@@ -40,5 +39,18 @@ def test_a_choice_that_did_badly_is_not_proposed() -> None:
     configs = space.sample(rng, 100)
     searcher = make("evolution", space, population=50)
     searcher.tell(configs, [(config["activation"] == "relu") + 0.01 * rng.random() for config in configs])
-    searcher.ask(50)
     assert {child["activation"] for child in searcher.ask(50)} == {"relu"}
+
+
+def test_what_was_told_before_the_first_ask_is_of_the_first_population() -> None:
+    """From a whole one it breeds at once; from a part of it, it completes it by points that are spread evenly."""
+    cold = make("evolution", SPACE, population=50).ask(50)
+    configs = grid(10)
+    merits = [config["dropout"] + config["input_dropout"] for config in configs]
+    warm, half, failed = (make("evolution", SPACE, population=50) for _ in range(3))
+    warm.tell(configs, merits)
+    assert np.mean([child["dropout"] + child["input_dropout"] for child in warm.ask(50)]) > 1.2
+    half.tell(configs[:30], merits[:30])
+    assert half.ask(50)[:20] == cold[:20]
+    failed.tell(configs, [np.nan] * 100)
+    assert failed.ask(50) == cold

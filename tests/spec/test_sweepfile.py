@@ -1,6 +1,7 @@
 """Sweep files: Python and TOML one to one, `--set`, and what is refused."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,9 @@ DESIGN_REQUEST = Request(
 
 REQUESTS = {
     "everything": DESIGN_REQUEST,
+    "configs that come first": replace(
+        DESIGN_REQUEST, initial=({"optimizer": "sgd", "momentum": 0.9, "width": 32}, {"learning_rate": 0.01})
+    ),
     "a table": Request(
         space=Space(epochs=3),
         source=Source(path='odd "name" \\ é 😀.csv', target="a\tb", task="regression", header=False, drop=("x", 3)),

@@ -1,0 +1,124 @@
+"""Trials of earlier sweeps, as a searcher is told of them before it is asked for anything: a warm start."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from jaxsweep.errors import RequestError
+from jaxsweep.records import store
+from jaxsweep.records.store import StoredRun
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.metrics import direction
+from jaxsweep.spec.own import ROLES, Own
+from jaxsweep.spec.points import active_part, holds
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Space
+from jaxsweep.spec.swept import acts
+
+Resolve = Callable[[Config], Config]
+
+
+@dataclass
+class Earlier:
+    """What earlier runs have to say of a space: configs of it, their scores (NaN for none), and a note on each run."""
+
+    configs: list[Config] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve) -> Earlier:
+    """Return the trials of the runs that a request names in `warm_start`, as far as they are points of its space.
+
+    A trial is one if this sweep would train it, too: its hyperparameters that are in the space have values that the
+    space has, and the others, as far as they have an effect, the defaults that they would have here.
+
+    Args:
+        request: with a space.
+        objective: the metric by which this sweep scores.
+        fingerprint: of the data of this sweep.
+        resolve: makes a config whole, with the defaults that follow from the data.
+
+    Raises:
+        RequestError: something is no run directory, its objective is another one, or a function of the user's own has
+            changed since.
+    """
+    assert request.space is not None
+    found = Earlier()
+    for path in request.warm_start:
+        run = _read(path, request, request.space)
+        _check_objective(run, objective)
+        points = [(_point(request.space, trial.config, resolve), trial.score) for trial in run.trials]
+        told = [(config, np.nan if score is None else score) for config, score in points if config is not None]
+        found.configs += [config for config, _ in told]
+        found.scores += [score for _, score in told]
+        left = len(points) - len(told)
+        note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {path}"
+        if left:
+            note += f"; {left} {'is no point' if left == 1 else 'are no points'} of this space"
+        differs = _differs(run, request, fingerprint)
+        found.notes.append(note + (f"; {differs}, so that its scores may not compare" if differs else ""))
+    return found
+
+
+def _read(path: str, request: Request, space: Space) -> StoredRun:
+    """Return the run in `path`; its functions that this sweep has, too, must be the same."""
+    run = store.load(Path(path))
+    mine = {
+        f"metric:{metric}": metric.function for metric in request.metrics if metric in run.functions.get("metric", {})
+    }
+    for role in ROLES:
+        values = scope.possible(space.entries[role]) if role in space.entries else None
+        known = run.functions.get(role, {})
+        mine |= {
+            f"{role}:{value}": value.function for value in values or () if isinstance(value, Own) and value in known
+        }
+    functions = {name: function for name, function in mine.items() if function is not None}
+    return store.load(Path(path), functions) if functions else run
+
+
+def _check_objective(run: StoredRun, objective: str) -> None:
+    theirs, mine = direction(run.objective), direction(objective)
+    if str(run.objective) == str(objective) and theirs == mine:
+        return
+    ways = [f" ({way})" if theirs != mine else "" for way in (theirs, mine)]
+    raise RequestError(
+        f"warm_start: the trials of {run.path} are scored by {str(run.objective)!r}{ways[0]}, those of this sweep "
+        f"by {str(objective)!r}{ways[1]}: take the same objective, or leave that run out"
+    )
+
+
+def _point(space: Space, config: Config, resolve: Resolve) -> Config | None:
+    """Return the point of the space that a resolved config is, or None if it is none."""
+    part = active_part(space, _unresolved(space, config, resolve))
+    if not all(holds(space, name, value) for name, value in part.items()):
+        return None
+    full = resolve(part)
+    same = (name in part or full[name] == config[name] or not acts(name, full) for name in HYPERPARAMETERS)
+    return part if all(same) else None
+
+
+def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:
+    """Return a resolved config with the batch size that the space has for it: 'full', or one that was cut."""
+    entry, size = space.entries.get("batch_size"), config["batch_size"]
+    values = None if entry is None or holds(space, "batch_size", size) else scope.possible(entry)
+    if values is None:
+        return config
+    # On other data 'full' was another number.
+    same = next((each for each in values if resolve({"batch_size": each})["batch_size"] == size), "full")
+    return {**config, "batch_size": same}
+
+
+def _differs(run: StoredRun, request: Request, fingerprint: str) -> str:
+    """Return what of an earlier run may make its scores other than those of this sweep, in words; "" for nothing."""
+    if run.fingerprint != fingerprint:
+        return f"its data are others (fingerprint {run.fingerprint[:12]}, here {fingerprint[:12]})"
+    names: Sequence[str] = ("seed", "split", "folds")
+    if any(getattr(run.request, name) != getattr(request, name) for name in names):
+        return "its validation rows are others (by seed, split or folds)"
+    if run.request.keep_weights != request.keep_weights:
+        return f"it had keep_weights = {run.request.keep_weights!r}"
+    return ""

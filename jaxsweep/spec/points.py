@@ -1,0 +1,80 @@
+"""Configs that no searcher proposed, as points of a space: written by hand, or trained by an earlier sweep."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxsweep.errors import RequestError
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Constant, hashable, plain
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
+from jaxsweep.spec.space import Space
+
+
+def completed(space: Space, config: Mapping[str, Any], resolve: Callable[[Config], Config]) -> Config:
+    """Return a config that somebody wrote as a point of the space, with what it leaves out.
+
+    An active entry that is left out has its constant, or its default where the space has that: what is written is what
+    is trained, whatever the seed. (Optuna's `enqueue_trial` would draw it.)
+
+    Args:
+        space: what is searched.
+        config: values by name, of entries of the space alone.
+        resolve: makes a config whole, with the defaults that follow from the data.
+
+    Raises:
+        RequestError: a name that the space lacks, a value outside it, an entry whose condition fails, or one that is
+            left out though its default lies outside.
+    """
+    for name, value in config.items():
+        lookup(name)
+        space.check_value(name, value)
+    given = {name: HYPERPARAMETERS[name].check(plain(value)) for name, value in config.items()}
+    constants = {name: plain(entry.value) for name, entry in space.entries.items() if isinstance(entry, Constant)}
+    fixed = {name: value for name, value in constants.items() if not parents(space.entries[name])}
+    size = HYPERPARAMETERS["batch_size"].default  # not as it is cut to the rows that there are
+    known = {**resolve({**fixed, **given}), "batch_size": size, **constants, **given}
+    whole = {**active_part(space, known), **given}
+    for name, value in whole.items():
+        if not holds(space, name, value):
+            raise RequestError(
+                f"{name} is left out, and its default {value!r} is outside the space: "
+                f"give it as {space.entries[name].words()}"
+            )
+    space.check(whole)
+    return {name: whole[name] for name in space.entries if name in whole}
+
+
+def all_completed(
+    configs: Sequence[Mapping[str, Any]], space: Space, resolve: Callable[[Config], Config]
+) -> tuple[Config, ...]:
+    """Return the configs that come first as points of the space; RequestError as `completed`."""
+    found = []
+    for number, config in enumerate(configs):
+        try:
+            found.append(completed(space, config, resolve))
+            check_together(resolve(found[-1]))
+        except RequestError as error:
+            raise RequestError(f"initial[{number}]: {error}") from None
+    return tuple(found)
+
+
+def active_part(space: Space, config: Mapping[str, Any]) -> Config:
+    """Return the part of a config that the entries of a space decide: those whose conditions hold in it.
+
+    Whether its values are possible is another matter (`Space.check`). `config` must have every entry of the space.
+    """
+    part: Config = {}
+    for name in evaluation_order(space.entries):
+        conditions = parents(space.entries[name]).items()
+        if all(parent in part and hashable(part[parent]) in legal for parent, legal in conditions):
+            part[name] = config[name]
+    return {name: part[name] for name in space.entries if name in part}
+
+
+def holds(space: Space, name: str, value: Any) -> bool:
+    """Return whether an entry of a space can have a value."""
+    try:
+        space.entries[name].codes_from_values([value])
+    except LookupError:
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""Configs that somebody wrote, as points of a space: completed by defaults that it has, or refused in a sentence."""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsweep.errors import RequestError
+from jaxsweep.spec.hyperparameters import resolve
+from jaxsweep.spec.points import active_part, completed
+from jaxsweep.spec.space import Choice, Constant, Int, LogUniform, Space, Uniform
+
+SPACE = Space(
+    depth=Int(1, 3),
+    width=16,
+    optimizer=Choice(["sgd", "adam", "lion"]),
+    momentum=Uniform(0.5, 0.9, when={"optimizer": "sgd"}),
+    b2=Uniform(0.9, 0.999, when={"optimizer": ["adam", "lion"]}),
+    learning_rate=LogUniform(1e-3, 1e-1),
+    batch_size=Choice([32, "full"]),
+    activation=Choice(["relu", jnp.sin]),
+    loss=Choice(["cross_entropy", "focal"]),
+    epochs=Constant(7, when={"depth": [1, 2]}),
+)
+WHOLE = partial(resolve, task="classification", rows=20)
+
+
+def test_what_is_left_out_has_its_constant_or_its_default() -> None:
+    """The default is the table's: by the optimizer, by the task, and not cut to the 20 rows that there are."""
+    point = {
+        "depth": 2, "width": 16, "activation": "relu", "loss": "cross_entropy", "optimizer": "adam", "b2": 0.999,
+        "learning_rate": 0.001, "batch_size": 32, "epochs": 7,
+    }  # fmt: skip
+    assert completed(SPACE, {}, WHOLE) == point
+    assert completed(SPACE, {"optimizer": "lion"}, WHOLE) == {**point, "optimizer": "lion", "b2": 0.99}
+    del point["epochs"]  # its condition fails
+    assert completed(SPACE, {"depth": np.int64(3)}, WHOLE) == {**point, "depth": 3}
+
+
+def test_what_is_named_is_taken_as_it_is() -> None:
+    named: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.625, "learning_rate": 0.05, "batch_size": "full"}
+    point = completed(SPACE, named, WHOLE)
+    assert named.items() <= point.items()
+    SPACE.check(point)
+    assert completed(SPACE, point, WHOLE) == point
+
+
+def test_a_list_of_widths_says_how_deep() -> None:
+    space = Space(depth=Choice([3]), width=Choice([[8, 8, 8], [4, 4, 4]], when={"depth": 3}))
+    assert completed(space, {"width": [8, 8, 8]}, WHOLE) == {"depth": 3, "width": [8, 8, 8]}
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (
+            {"optimizer": "sgd"},
+            r"momentum is left out, and its default 0\.0 is outside the space: give it as a number in",
+        ),
+        ({"depth": 4}, r"depth = 4 is outside the space: it must be an integer in \[1, 3\]"),
+        ({"epochs": 8}, "epochs = 8 is outside the space: it must be 7"),
+        ({"momentum": 0.6}, r"momentum = 0\.6 does not belong in the config: its condition fails"),
+        ({"dropout": 0.5}, "'dropout' is not in the space"),
+        ({"dept": 2}, "unknown hyperparameter 'dept'; did you mean 'depth'"),
+        ({"learning_rate": -1}, "learning_rate = -1 is not legal"),
+        ({"activation": jnp.cos}, "activation = .*cos.* is outside the space: it must be one of 'relu', 'sin'"),
+    ],
+)
+def test_what_is_no_point_is_refused(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        completed(SPACE, config, WHOLE)
+
+
+def test_the_active_part_of_a_resolved_config() -> None:
+    full = WHOLE({"optimizer": "sgd", "momentum": 0.6, "depth": 3})
+    part = active_part(SPACE, full)
+    assert set(SPACE) - set(part) == {"b2", "epochs"}
+    assert part["momentum"] == 0.6
