@@ -112,6 +112,8 @@ def _check(name: str, value: Any, types: tuple[type, ...], words: str) -> None:
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:
     """Return one name or number, or several, as a tuple."""
+    if getattr(value, "ndim", 1) == 0:
+        value = value.item()  # of NumPy
     several: Any = (value,) if isinstance(value, (str, int, float)) else value
     if not isinstance(several, Iterable) or isinstance(several, Mapping):
         raise RequestError(f"{name} = {shown(value)} is not legal: it must be a list")
