@@ -66,6 +66,17 @@ def test_functions_in_initial_configs_go_by_the_names_of_the_space(iris: js.Data
     (config,) = store.load(out, {"sin": jnp.sin}).request.initial
     assert config["activation"].function is jnp.sin
 
+    warm = Request(space=space, search="evolution", warm_start=(str(out),))
+    assert f"warm start: the searcher knows 1 of 1 trials of {out}" in set_up(iris, warm).notes
+
+    def sin(z: Any) -> Any:
+        return jnp.cos(z)
+
+    with pytest.raises(js.RequestError, match="sin is not the function that"):
+        set_up(iris, replace(warm, space=js.Space(activation=js.Choice(["relu", sin]), **SHAPE)))
+    without = js.Space(activation=js.Choice(["relu", "tanh"]), **SHAPE)
+    assert set_up(iris, replace(warm, space=without)).notes[-1].endswith("; 1 is no point of this space")
+
 
 def test_a_plan_has_the_first_batch_of_the_searcher_too(iris: js.Dataset) -> None:
     planned = js.plan(iris, SPACE, initial=FIRST, search="evolution", population=30, trials=100)

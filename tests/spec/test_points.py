@@ -6,6 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_spaces import spaces
 
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import resolve
@@ -71,6 +74,14 @@ def test_a_list_of_widths_says_how_deep() -> None:
 def test_what_is_no_point_is_refused(config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         completed(SPACE, config, WHOLE)
+
+
+@given(space=spaces(), seed=st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_a_point_is_completed_to_itself(space: Space, seed: int) -> None:
+    for config in space.sample(np.random.default_rng(seed), 5):
+        assert active_part(space, {**dict.fromkeys(space), **config}) == config
+        assert completed(space, config, lambda given: given) == config
 
 
 def test_the_active_part_of_a_resolved_config() -> None:
