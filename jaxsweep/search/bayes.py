@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.cube import best_first, choices, reflected
 from jaxsweep.search.seen import Seen, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, FloatArray
@@ -58,7 +59,7 @@ class Bayes(Searcher):
         entries = self.space.entries
         # How many values each column has as a choice, 0 for a number.
         self._values = [len(e.values) if isinstance(e := entries[name], Choice) else 0 for name in self.space.columns]
-        self._choice = np.array(self._values, dtype=np.int64) > 0
+        self._choice = choices(self.space)
         self._points = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._kernel: Kernel | None = None  # what the last fit found
@@ -83,7 +84,7 @@ class Bayes(Searcher):
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         points = self.space.to_unit(configs)
-        order = np.lexsort((*np.nan_to_num(points, nan=-1.0).T, -merits))  # the order of telling has no effect
+        order = best_first(points, merits)
         self._points = np.concatenate([self._points, points[order]])
         self._merits = np.concatenate([self._merits, merits[order]])
         self._seen.add(points)
@@ -135,10 +136,9 @@ class Bayes(Searcher):
         centres = np.argsort(-means, kind="stable")[:CENTRES]
         near = points[centres[(draw(shape[0]) * len(centres)).astype(np.intp)]]
         near = np.where(np.isnan(near), draw(*shape), near)
-        moved = np.abs(near + STEP * 10 ** (-1.5 * draw(shape[0], 1)) * (draw(*shape) - draw(*shape))) % 2.0
-        numbers = np.where(moved > 1.0, 2.0 - moved, moved)
-        choices = np.where(draw(*shape) < NEW_CHOICE, draw(*shape), near)
-        near = np.where(draw(*shape) < max(0.5, 2 / shape[1]), np.where(self._choice, choices, numbers), near)
+        numbers = reflected(near + STEP * 10 ** (-1.5 * draw(shape[0], 1)) * (draw(*shape) - draw(*shape)))
+        drawn = np.where(draw(*shape) < NEW_CHOICE, draw(*shape), near)
+        near = np.where(draw(*shape) < max(0.5, 2 / shape[1]), np.where(self._choice, drawn, numbers), near)
         snapped = self.space.snap(np.concatenate([random, near]))
         candidates: FloatArray = snapped[self._seen.new(snapped)]
         return candidates

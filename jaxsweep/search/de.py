@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, number, whole
+from jaxsweep.search.cube import best_first, choices, reflected
 from jaxsweep.search.seen import Seen, keys, strangers
 from jaxsweep.search.sobol import SobolPoints
-from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
@@ -69,8 +70,7 @@ class DE(Searcher):
         self.crossover = number("crossover", crossover, 0, 1)
         self._bits = bit_generator(self.seed, "de")
         self._first = SobolPoints(self.space.dimensions, self.seed, "de")
-        entries = self.space.entries
-        self._choice = np.array([isinstance(entries[name], Choice) for name in self.space.columns], dtype=np.bool_)
+        self._choice = choices(self.space)
         self._genes = np.empty((0, self.space.dimensions))  # of the members; NaN where inactive
         self._merits = np.empty(0)
         self._told: list[tuple[FloatArray, FloatArray]] = []  # genes and merits that no generation has taken in yet
@@ -104,7 +104,7 @@ class DE(Searcher):
             return
         genes, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
         self._told = []
-        order = np.lexsort((*np.nan_to_num(genes, nan=-1.0).T, -merits))
+        order = best_first(genes, merits)
         genes, merits = genes[order], merits[order]
         targets = np.array([self._targets.pop(key, -1) for key in keys(genes)], dtype=np.intp)
         for row in np.flatnonzero(targets >= 0).tolist():  # best first: of several trials of one target it counts
@@ -162,11 +162,10 @@ class DE(Searcher):
         change, source, value = uniforms(self._bits, 3, *shape)
         base = np.where(np.isnan(current), np.where(np.isnan(towards), value, towards), current)
         pulls = np.nan_to_num(towards - base) + np.nan_to_num(up - down)
-        moved = np.abs(base + scale * pulls) % 2.0
-        numbers = np.where(moved > 1.0, 2.0 - moved, moved)
-        choices = np.select([source < 1 / 3, source < 2 / 3], [towards, up], down)
-        choices = np.where((change < NEW_CHOICE * self.crossover) | np.isnan(choices), value, choices)
+        numbers = reflected(base + scale * pulls)
+        taken = np.select([source < 1 / 3, source < 2 / 3], [towards, up], down)
+        taken = np.where((change < NEW_CHOICE * self.crossover) | np.isnan(taken), value, taken)
         mutates = change < self.crossover
         if shape[1]:
             mutates[np.arange(n), (draws[4] * shape[1]).astype(np.intp)] = True
-        return np.where(mutates, np.where(self._choice, choices, numbers), base)
+        return np.where(mutates, np.where(self._choice, taken, numbers), base)

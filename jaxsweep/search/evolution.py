@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.cube import best_first, choices, reflected
 from jaxsweep.search.seen import keys
 from jaxsweep.search.sobol import SobolPoints
-from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
@@ -54,8 +55,7 @@ class Evolution(Searcher):
         self.population = whole("population", population, 2)
         self._rng = generator(self.seed, "evolution")
         self._first = SobolPoints(self.space.dimensions, self.seed, "evolution")
-        entries = self.space.entries
-        self._choice = np.array([isinstance(entries[name], Choice) for name in self.space.columns], dtype=np.bool_)
+        self._choice = choices(self.space)
         self._genes = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._seen: set[bytes] = set()
@@ -76,7 +76,7 @@ class Evolution(Searcher):
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         genes = self.space.to_unit(configs)
-        order = np.lexsort((*np.nan_to_num(genes, nan=-1.0).T, -merits))  # the order of telling has no effect
+        order = best_first(genes, merits)
         self._genes = np.concatenate([self._genes, genes[order]])
         self._merits = np.concatenate([self._merits, merits[order]])
         self._seen.update(keys(genes))
@@ -119,10 +119,9 @@ class Evolution(Searcher):
         genes = np.where(np.isnan(genes), np.where(from_mother, father, mother), genes)  # inactive in one parent
         genes = np.where(np.isnan(genes), rng.random(shape), genes)  # and in both
         steps = SMALLEST_STEP * (LARGEST_STEP / SMALLEST_STEP) ** rng.random((n, 1))
-        moved = np.abs(genes + steps * rng.standard_normal(shape)) % 2.0
-        numbers = np.where(moved > 1.0, 2.0 - moved, moved)
-        choices = np.where(rng.random(shape) < NEW_CHOICE, rng.random(shape), genes)
-        return np.where(self._choice, choices, numbers)
+        numbers = reflected(genes + steps * rng.standard_normal(shape))
+        drawn = np.where(rng.random(shape) < NEW_CHOICE, rng.random(shape), genes)
+        return np.where(self._choice, drawn, numbers)
 
     def _new(self, genes: FloatArray) -> NDArray[np.intp]:
         """Return the positions of the snapped genes that nobody has seen, each once."""

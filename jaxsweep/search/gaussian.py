@@ -32,10 +32,15 @@ class Kernel(NamedTuple):
         """Return what is likeliest beforehand."""
         return cls(np.full(columns, np.log(LENGTH)), 0.0, float(np.log(NOISE)))
 
+    @property
+    def theta(self) -> FloatArray:
+        """Return all of it as one vector, [columns + 2]."""
+        return np.array([*self.lengths, self.signal, self.noise])
+
 
 def normal_scores(values: FloatArray) -> FloatArray:
     """Return values [n] as quantiles of the normal distribution, by rank; equals share one."""
-    scores: FloatArray = ndtri((rankdata(values) - 0.5) / max(len(values), 1))
+    scores: FloatArray = ndtri((rankdata(values) - 0.5) / len(values))
     return scores
 
 
@@ -94,7 +99,7 @@ def fitted(squares: FloatArray, values: FloatArray, start: Kernel) -> Kernel:
     squared distances, [columns, n, n].
     """
     columns, n, _ = squares.shape
-    likeliest = np.concatenate([np.full(columns, np.log(LENGTH)), [0.0, np.log(NOISE)]])
+    likeliest = Kernel.prior(columns).theta
     spread = np.array([*[SPREAD[0]] * columns, *SPREAD[1:]])
 
     def loss(theta: FloatArray) -> tuple[float, FloatArray]:
@@ -111,6 +116,5 @@ def fitted(squares: FloatArray, values: FloatArray, start: Kernel) -> Kernel:
         return value, away / spread - np.array(slopes)
 
     bounds = [(np.log(0.03), np.log(20.0))] * columns + [(-4.0, 3.0), (-7.0, 2.0)]
-    begin = np.concatenate([start.lengths, [start.signal, start.noise]])
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
+    found = minimize(loss, start.theta, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
     return Kernel(found[:columns], float(found[-2]), float(found[-1]))

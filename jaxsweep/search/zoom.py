@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.search.base import Searcher, number, whole
+from jaxsweep.search.cube import best_first
 from jaxsweep.search.seen import Seen, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, Distribution, FloatArray, Int
@@ -87,7 +88,7 @@ class Zoom(Searcher):
 
     def _narrow(self) -> None:
         """Lay a smaller box around the best configs told; which was told first has no effect."""
-        order = np.lexsort((*np.nan_to_num(self._genes, nan=-1.0).T, -self._merits))
+        order = best_first(self._genes, self._merits)
         finite = int(np.isfinite(self._merits).sum())
         best = self._genes[order[: min(finite, max(LEAST, round(BEST * finite)))]]
         self._side = max(SMALLEST, self.shrink * self._side)

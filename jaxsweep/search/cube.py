@@ -1,0 +1,26 @@
+"""What searchers do with points of the unit cube, where a config is one row and an inactive entry is NaN."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.space import Space
+
+
+def choices(space: Space) -> NDArray[np.bool_]:
+    """Return which columns of the cube are choices, bool [dimensions]: their coordinates have no order."""
+    return np.array([isinstance(space.entries[name], Choice) for name in space.columns], dtype=np.bool_)
+
+
+def best_first(genes: FloatArray, merits: FloatArray) -> NDArray[np.intp]:
+    """Return the positions of points [n, dimensions] by merit, the best first, and equals by their coordinates.
+
+    So the order in which configs were told has no effect.
+    """
+    return np.lexsort((*np.nan_to_num(genes, nan=-1.0).T, -merits))
+
+
+def reflected(genes: FloatArray) -> FloatArray:
+    """Return coordinates that have left [0, 1] as the ends of it reflect them."""
+    moved = np.abs(genes) % 2.0
+    return np.where(moved > 1.0, 2.0 - moved, moved)
