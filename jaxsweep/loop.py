@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxsweep.data import Dataset
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
@@ -111,6 +113,8 @@ class _Loop:
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
         self.began = self.looked = time.perf_counter()
+        minutes = request.minutes
+        self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.flushed = -math.inf  # the first trial is shown at once
         self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
@@ -150,11 +154,17 @@ class _Loop:
         configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
+        resolved = list(resolved)  # to which a scheduler may add
         plan = plan_of(self.setup, resolved, self.costs)
         self.plans.append(plan)
         self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
-        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick)
+        director = None
+        if self.setup.scheduler is not None:
+            director = Director(self.setup.scheduler, self._merits, resolved)
+        lanes = self.engine.run(
+            plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline
+        )
         try:
             for lane in lanes:
                 self._take(lane, resolved)
@@ -167,6 +177,12 @@ class _Loop:
         scores = {trial.id: trial.score for trial in self.trials[first:]}
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         return True
+
+    def _merits(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a lane is worth after each epoch, [epochs], from its learning curves [epochs, metrics]."""
+        columns = self.setup.columns
+        merits = columns.sign * curves[:, columns.curves.index(columns.objective)]
+        return np.fmax.accumulate(merits) if self.setup.request.keep_best else merits
 
     def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
         """Take one finished lane; the last one of a trial makes the trial."""

@@ -74,7 +74,7 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
     flags |= {f"data.{key}": getattr(arguments, key) for key in own}
     flags |= {
         f"sweep.{key}": getattr(arguments, key)
-        for key in ("trials", "search", "objective", "seed", "keep", "warm_start")
+        for key in ("trials", "search", "scheduler", "minutes", "objective", "seed", "keep", "warm_start")
     }
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()
