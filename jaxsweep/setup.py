@@ -15,6 +15,7 @@ from jaxsweep.data.inputs import CategoryInput
 from jaxsweep.data.noticed import listed
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
+from jaxsweep.engine.director import entrants
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
@@ -315,4 +316,7 @@ def plan(dataset: Dataset, request: Request) -> Plan:
 def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
     """Return the plan of a batch of resolved configs."""
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    return make_plan(configs, sizes, setup.lanes_each, costs)
+    share = 1.0
+    if setup.scheduler is not None:
+        share = setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
+    return make_plan(configs, sizes, setup.lanes_each, costs, share=share)

@@ -6,13 +6,14 @@ with, end, or become copies of others. Nothing is trained twice.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.engine.costs import Sizes
 from jaxsweep.engine.lanes import Group
 from jaxsweep.engine.outcome import Ancestor, Job, LaneResult, Parked, Wanted, last_lane_first
 from jaxsweep.engine.weights import cut
@@ -39,6 +40,14 @@ class Standing:
     def still(self) -> bool:
         """Whether none of its lanes trains."""
         return len(self.parked) + len(self.ended) == self.lanes
+
+
+def entrants(configs: Mapping[int, Config], sizes: Sizes) -> list[Entrant]:
+    """Return the trials of a batch as a scheduler gets them; `configs` by their numbers."""
+    return [
+        Entrant(trial, config, config["epochs"], -(-sizes.rows // config["batch_size"]))
+        for trial, config in sorted(configs.items())
+    ]
 
 
 class Settled(NamedTuple):

@@ -21,7 +21,7 @@ import numpy as np
 from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, programs
 from jaxsweep.engine.calibrate import default_devices, default_workers
-from jaxsweep.engine.director import Director, Standing, with_weights
+from jaxsweep.engine.director import Director, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import Job, LaneResult, Wanted
@@ -34,7 +34,6 @@ from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
-from jaxsweep.schedulers import Entrant
 from jaxsweep.spec.hyperparameters import Config, layer_widths
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
@@ -198,14 +197,10 @@ class Engine:
         """Let a director begin with the lanes of some groups, and put into their queues what it lets train."""
         sizes = self.supply.sizes
         standing: dict[int, Standing] = {}
-        entrants = []
         for group in groups:
             for job in group.pop(len(group.jobs)):
                 if job.trial not in standing:
                     standing[job.trial] = Standing(job.position, group, replicates * sizes.splits)
-                    config = configs[job.position]
-                    steps = -(-sizes.rows // config["batch_size"])
-                    entrants.append(Entrant(job.trial, config, config["epochs"], steps))
 
         def group_of(group: Group, config: Config) -> Group:
             key = uniform_key(config)
@@ -217,7 +212,8 @@ class Engine:
             return alike[0]
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
-        director.begin(standing, entrants, group_of, lanes)
+        entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
+        director.begin(standing, entering, group_of, lanes)
 
     def _choices(self, key: tuple[str, str, str]) -> Choices:
         names = ("optimizer", "activation", "norm")

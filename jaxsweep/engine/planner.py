@@ -118,8 +118,9 @@ class Plan:
 
 
 def make_plan(
-    configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None
-) -> Plan:
+    configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
+    share: float = 1.0,
+) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
     Args:
@@ -128,10 +129,13 @@ def make_plan(
         lanes_each: lanes that each config stands for, replicates x folds.
         costs: the device; by default the nominal one.
         tile: lanes in a tile; by default the planner's choice.
+        share: of their epochs those that lanes are expected to train, if a scheduler stops some of them. It is as
+            if so many of them trained to their ends, which is what the last of them do.
     """
     costs = costs or Costs()
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
+    steps *= share
     buckets: list[Bucket] = []
     for depth in sorted({len(widths) for widths, _ in shapes}):
         members = [i for i, (widths, _) in enumerate(shapes) if len(widths) == depth]
@@ -139,7 +143,7 @@ def make_plan(
         batch = np.array([shapes[i][1] for i in members], dtype=np.int64)
         for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs):
             chosen = [members[i] for i in group]
-            buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile))
+            buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = len(configs) * lanes_each
     running = sum(bucket.seconds for bucket in buckets)
@@ -198,13 +202,14 @@ def _bucket(
     sizes: Sizes,
     costs: Costs,
     tile: int | None,
+    share: float,
 ) -> Bucket:
     widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
     batch = max(shapes[i][1] for i in members)
     groups = Counter(uniform_key(configs[i]) for i in members)
-    counts = np.array(list(groups.values())) * lanes_each
+    counts = np.array(list(groups.values())) * lanes_each * share
     wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
-    mean_steps = float(np.mean(steps[members]))
+    mean_steps = float(np.mean(steps[members])) / share  # of a lane that trains to its end
     mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
     switches = costs.switch * _switches(configs, members, len(widths))

@@ -50,7 +50,7 @@ class ASHA(Scheduler):
         eta: one trial in `eta` goes on from each rung, and trains `eta` times as long.
         first: the first rung.
         unit: what `first` counts, epochs or iterations.
-        slots: trials that train at a time on the logical clock; by default a quarter of a batch, at least 64. With
+        slots: trials that train at a time on the logical clock; by default 1 in 8 of a batch, at least 64. With
             few of them, more is known of each rung when a trial is promoted.
         seed: without effect.
         space: without effect.

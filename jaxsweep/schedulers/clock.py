@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from jaxsweep.schedulers.base import Go, Order, Report
 
 LEAST_SLOTS = 64
-SHARE = 4  # of the trials of a batch one in so many trains at a time, if nothing else is asked for
+SHARE = 8  # of the trials of a batch one in so many trains at a time, if nothing else is asked for
 
 
 def slots_for(trials: int, slots: int | None) -> int:

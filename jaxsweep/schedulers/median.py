@@ -24,7 +24,7 @@ class Median(Scheduler):
         grace: epochs before a trial is first looked at.
         every: epochs between one look and the next.
         least: how many others there must be at an epoch for the rule to hold.
-        slots: trials that train at a time on the logical clock; by default a quarter of a batch, at least 64.
+        slots: trials that train at a time on the logical clock; by default 1 in 8 of a batch, at least 64.
         seed: without effect.
         space: without effect.
     """
