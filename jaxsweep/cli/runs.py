@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.records import store
 from jaxsweep.records.model import load_model
+from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.trials import Trial, best_first
 from jaxsweep.report import tables
@@ -78,7 +79,7 @@ def solo(arguments: Namespace) -> int:
         alone = train(
             data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold,
             objective_metric=run.objective, keep_best=request.keep_best, train_metrics=request.train_metrics,
-            metrics=request.metrics,
+            metrics=request.metrics, stop_after=stopped_after(trial), lineage=trial.lineage,
         )  # fmt: skip
         if len(lanes) > 1:
             console.print(f"replicate {replicate}, fold {fold}")

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from jaxsweep.engine.costs import Sizes
 from jaxsweep.engine.lanes import Group
-from jaxsweep.engine.outcome import Ancestor, Job, LaneResult, Parked, Wanted, last_lane_first
+from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, last_lane_first
 from jaxsweep.engine.weights import cut
 from jaxsweep.network.train import Program, final_weights
 from jaxsweep.schedulers import Copy, Entrant, Go, Order, Report, Scheduler, Stop
 from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.lineage import Lineage, Part
 
 Merits = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # of curves [epochs, metrics]: [epochs], larger is better
 Identity = tuple[int, int]  # replicate and fold
@@ -34,7 +35,7 @@ class Standing:
     lanes: int
     parked: dict[Identity, Parked] = field(default_factory=dict)
     ended: dict[Identity, LaneResult] = field(default_factory=dict)
-    lineage: tuple[Ancestor, ...] = ()
+    lineage: tuple[...] = ()
 
     @property
     def still(self) -> bool:
@@ -160,12 +161,12 @@ class Director:
     def _copy(self, order: Copy, standing: Standing, source: Standing) -> None:
         """Let a trial stand where its source does, with a config of its own."""
         epoch = next(iter(source.parked.values())).epochs
-        before = source.lineage or (Ancestor(0, order.source, self.configs[source.position]),)
+        before = source.lineage or (Part(0, order.source, self.configs[source.position]),)
         self.configs.append(order.config)
         standing.position = len(self.configs) - 1
         standing.group = self._group_of(source.group, order.config)
         standing.parked, standing.ended = dict(source.parked), {}
-        standing.lineage = (*before, Ancestor(epoch, order.trial, order.config))
+        standing.lineage = (*before, Part(epoch, order.trial, order.config))
 
     def _settle(self, trial: int) -> list["Settled"]:
         """Return the lanes of a trial that goes on no more, and forget it."""

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.spec.lineage import Lineage
+
 Weights = tuple[dict[str, dict[str, NDArray[Any]]], dict[str, dict[str, NDArray[Any]]]]  # parameters, statistics
 
 
@@ -34,15 +36,6 @@ class Job:
     parked: Parked | None = None  # where it goes on
 
 
-@dataclass(frozen=True)
-class Ancestor:
-    """A part of a network's training: from an epoch on (0 is the first), as which trial, under which config."""
-
-    epoch: int
-    trial: int
-    config: dict[str, Any]
-
-
 @dataclass
 class LaneResult:
     """A lane that has ended: one replicate on one fold of a trial."""
@@ -54,7 +47,7 @@ class LaneResult:
     test: NDArray[np.float64] | None  # [metrics]
     seconds: float
     weights: Weights | None = None  # if somebody wants them
-    lineage: tuple[Ancestor, ...] = ()  # if it is a copy of another, in part: all of its parts, in their order
+    lineage: Lineage = ()
 
     @property
     def epochs(self) -> int:

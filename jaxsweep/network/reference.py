@@ -32,6 +32,7 @@ from jaxsweep.network.randomness import Stream
 from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
 from jaxsweep.network.scores import SCORES, Judged
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
+from jaxsweep.spec.lineage import Lineage, Part
 from jaxsweep.spec.metrics import default_objective, metric_names, sign
 from jaxsweep.spec.own import OwnMetric, check_given, directed
 
@@ -154,6 +155,7 @@ def train(
     train_metrics: bool = False,
     stop_after: int | None = None,
     metrics: Sequence[OwnMetric] = (),
+    lineage: Lineage = (),
 ) -> Solo:
     """Train one config on one split and return its curves and weights.
 
@@ -169,7 +171,11 @@ def train(
         train_metrics: let the curves hold the metrics of the training rows after each epoch, too.
         stop_after: end after so many epochs, of a schedule that is laid out for all of them.
         metrics: of the user's own.
+        lineage: the parts of a training that followed several configs, with the random numbers of several trials; the
+            last of them are `config` and `trial`.
     """
+    first, *later = lineage or (Part(0, trial, dict(config)),)
+    config, trial = first.config, first.trial
     rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
     check_given(full, metrics)
@@ -187,6 +193,14 @@ def train(
     kept, number = (params, stats), 0
     curves: list[dict[str, float]] = []
     for epoch in range(min(full["epochs"], stop_after or full["epochs"])):
+        while later and later[0].epoch == epoch:  # weights, optimizer's state and early stopping go on
+            part = later.pop(0)
+            full = resolve(part.config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
+            weights = data.train_weights(fold, full["class_weight"])
+            key = randomness.lane_key(seed, part.trial, replicate, fold)
+            run, best.config = _Run(data, full, fold, key, weights, metrics), full
+            tx = optimizer(full, steps)
+            step_fn = jax.jit(run.step(tx))
         order = np.asarray(_shuffled(run.key, epoch, rows))
         loss_sum = 0.0
         for start in range(0, rows, full["batch_size"]):

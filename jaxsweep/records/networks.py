@@ -30,7 +30,8 @@ def trained_again(data: Prepared, trial: Trial, request: Request, objective: str
 
     again = train(
         data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
-        keep_best=request.keep_best, metrics=[own for own in request.metrics if objective == f"val_{own}"],
+        keep_best=request.keep_best, stop_after=stopped_after(trial), lineage=trial.lineage,
+        metrics=[own for own in request.metrics if objective == f"val_{own}"],
     )  # fmt: skip
     return Model.of(data, trial.config, again.params, again.stats)
 
@@ -67,6 +68,11 @@ def trained_on_all(
             "config with a smaller learning_rate or with clip_norm"
         )
     return Model.of(whole, solo.config, solo.params, solo.stats)
+
+
+def stopped_after(trial: Trial) -> int | None:
+    """Return the epochs after which a trial was stopped, by whom ever; None if it was not."""
+    return trial.epochs_done if trial.status == "stopped" else None
 
 
 def _check_finished(trial: Trial) -> None:

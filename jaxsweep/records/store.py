@@ -28,6 +28,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.records import own
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.trials import Trial
+from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import OwnMetric, directed
 from jaxsweep.spec.request import Request
@@ -51,6 +52,7 @@ CREATE TABLE evaluations (
     trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
     status TEXT NOT NULL, {columns}, PRIMARY KEY (trial, replicate, fold)
 );
+CREATE TABLE lineages (trial INTEGER PRIMARY KEY, parts TEXT NOT NULL);
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _OF_LANES = ("trial", "replicate", "fold", "epochs", "status")  # columns of `evaluations` that are no metrics
@@ -89,11 +91,14 @@ class Store:
         """Commit finished trials with their lanes' learning curves."""
         trials: list[tuple[Any, ...]] = []
         rows: list[tuple[Any, ...]] = []
+        lineages: list[tuple[int, str]] = []
         for trial, lanes in finished:
             trials.append(
                 (trial.id, trial.status, trial.score, trial.spread, trial.epochs_done, trial.seconds,
                  _json(trial.metrics), json.dumps(trial.config))
             )  # fmt: skip
+            if trial.lineage:
+                lineages.append((trial.id, lineage.to_json(trial.lineage)))
             for lane in lanes:
                 curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
                 known = np.full(len(self.test), np.nan) if lane.test is None else lane.test
@@ -103,6 +108,7 @@ class Store:
         with self._db:
             self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
+            self._db.executemany("INSERT INTO lineages VALUES (?, ?)", lineages)
 
     def recorded(self) -> set[int]:
         """Return the numbers of the trials that are committed."""
@@ -276,6 +282,7 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
             rows = db.execute(
                 "SELECT trial, status, score, spread, epochs_done, seconds, metrics, config FROM trials ORDER BY trial"
             ).fetchall()
+            lineages = _lineages(db)
             summary = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM summary")}
     except (tomllib.TOMLDecodeError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {error}") from None
@@ -294,7 +301,7 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
         objective=directed(str(request.objective), metrics),
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
-        trials=[_trial(swept, known, *row) for row in rows],
+        trials=[_trial(swept, known, lineages.get(row[0], ()), *row) for row in rows],
         rules=int(table.get("versions", {}).get("rules", 1)),
         tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,
@@ -302,13 +309,21 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     )
 
 
+def _lineages(db: sqlite3.Connection) -> dict[int, lineage.Lineage]:
+    """Return the lineages of trials that have one; a run that was recorded before there were any has none."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lineages'").fetchone():
+        return {}
+    return {number: lineage.from_rows(json.loads(parts)) for number, parts in db.execute("SELECT * FROM lineages")}
+
+
 def _trial(
-    swept: Swept, functions: own.Owns, number: int, status: str, score: float | None, spread: float, epochs: int,
-    seconds: float, metrics: str, config: str,
+    swept: Swept, functions: own.Owns, parts: lineage.Lineage, number: int, status: str, score: float | None,
+    spread: float, epochs: int, seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
     known = {name: float("nan") if value is None else value for name, value in json.loads(metrics).items()}
     kept = own.put_in_config(json.loads(config), functions)
+    named = tuple(replace(part, config=own.put_in_config(part.config, functions)) for part in parts)
     optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
     values = tuple(kept.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
-    return Trial(number, status, score, spread, epochs, seconds, known, values, kept, swept)
+    return Trial(number, status, score, spread, epochs, seconds, known, values, kept, swept, named)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.lineage import Lineage
 from jaxsweep.spec.metrics import METRICS, metric_names, sign
 from jaxsweep.spec.swept import Swept
 
@@ -38,6 +39,7 @@ class Trial:
     values: tuple[Any, ...]  # of every hyperparameter, in the order of the table
     later: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters of a run that this version does not know
     swept: Swept = field(default=EVERYTHING, compare=False)  # what the sweep varied
+    lineage: Lineage = ()  # of a network that is in part a copy of others
 
     @property
     def config(self) -> Config:
@@ -152,6 +154,7 @@ def make_trial(
         metrics=dict(zip(columns.metrics, values, strict=True)),
         values=tuple(config.values()),  # a resolved config has them all in this order
         swept=swept,
+        lineage=lanes[0].lineage,
     )
 
 
