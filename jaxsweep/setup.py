@@ -292,10 +292,14 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     if len(configs) <= len(request.initial):
         configs += setup.ask(len(configs), setup.trials - len(configs), setup.trials)[1]
     made = plan_of(setup, configs, device_costs(measure=True))
-    return replace(made, notes=tuple(setup.notes))
+    notes = list(setup.notes)
+    if confirm := min(setup.request.confirm, setup.trials):
+        lanes = confirm * setup.request.fresh * len(setup.data.train)
+        notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")
+    return replace(made, notes=tuple(notes))
 
 
-def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
-    """Return the plan of a batch of resolved configs."""
+def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None) -> Plan:
+    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said."""
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    return make_plan(configs, sizes, setup.lanes_each, costs)
+    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs)

@@ -108,6 +108,7 @@ class Engine:
         replicates: int = 1,
         wanted: Wanted = lambda lanes: [False] * len(lanes),
         tick: Callable[[], object] = lambda: None,
+        first: int = 0,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -119,12 +120,13 @@ class Engine:
             wanted: tells, from a worker's thread, of lanes that have ended together whose weights are worth fetching
                 from the device.
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
+            first: the number of the first replicate.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
         ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
         while it waits ends that too.
         """
-        groups = self._groups(plan, configs, trials, replicates)
+        groups = self._groups(plan, configs, trials, replicates, first)
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         pool, places = _Pool(groups), [(place, Room(plan.room)) for place in self.supply.places]
         threads = [
@@ -154,7 +156,9 @@ class Engine:
                 _join([thread for thread in threads if thread.ident is not None], tick)
                 self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
 
-    def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
+    def _groups(
+        self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0
+    ) -> list[Group]:
         groups = []
         sizes = self.supply.sizes
         self.works = []
@@ -172,7 +176,7 @@ class Engine:
                 jobs = deque(
                     Job(i, trials[i], replicate, fold)
                     for i in members
-                    for replicate in range(replicates)
+                    for replicate in range(first, first + replicates)
                     for fold in range(sizes.splits)
                 )
                 groups.append(Group(program, work, self._choices(key), jobs, configs))
