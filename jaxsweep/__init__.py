@@ -52,7 +52,7 @@ _HOMES = {
     "jaxsweep.records.result": ("Result", "load"),
     "jaxsweep.records.trials": ("Trial",),
     "jaxsweep.spec.own": ("Metric",),
-    "jaxsweep.spec.space": ("Choice", "Confirmed", "Constant", "Int", "LogUniform", "Space", "Uniform"),
+    "jaxsweep.spec.space": ("Choice", "Constant", "Int", "LogUniform", "Space", "Uniform"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
