@@ -19,6 +19,8 @@ from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
+from jaxsweep.schedulers import SCHEDULERS
+from jaxsweep.schedulers import options as scheduler_options
 from jaxsweep.search import SEARCHERS
 from jaxsweep.search import options as searcher_options
 from jaxsweep.setup import plan as plan_request
@@ -46,6 +48,8 @@ def sweep(
     initial: Sequence[Config] | None = None,
     warm_start: str | Path | Sequence[str | Path] | None = None,
     search: str = DEFAULT_SEARCH,
+    scheduler: str | None = None,
+    minutes: float | None = None,
     objective: str | None = None,
     seed: int | None = 0,
     replicates: int = 1,
@@ -76,6 +80,10 @@ def sweep(
         warm_start: directories of earlier runs with the same objective, of whose trials the searcher is told before it
             is asked, as far as they are points of this space; they are not among the trials of this one.
         search: the searcher's name, see `python -m jaxsweep searchers`.
+        scheduler: who decides, while trials train, which of them go on, see `python -m jaxsweep schedulers`; by default
+            all of them train to their ends.
+        minutes: the time after which no training begins; those that run are stopped after their current epochs, and
+            all that has finished is kept. The clock then decides how many trials there are.
         objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
         seed: decides every random number, the split included; None draws one, which `Result.request` and a run
             directory record.
@@ -96,7 +104,7 @@ def sweep(
             one for which smaller is better. They are `val_NAME`, `test_NAME` and so on, also as an objective.
         out: a new run directory in which everything is recorded as it finishes.
         progress: whether to show how far the sweep is.
-        **options: options of the searcher, such as `resolution` of grid.
+        **options: options of the searcher, such as `resolution` of grid, and of the scheduler, such as `eta` of asha.
 
     Returns:
         The finished trials. An interrupt (Ctrl-C, or the notebook's stop button) ends the sweep early and keeps them.
@@ -109,6 +117,7 @@ def sweep(
 
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
+        "scheduler": scheduler, "minutes": minutes,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     })  # fmt: skip
@@ -126,6 +135,8 @@ def plan(
     initial: Sequence[Config] | None = None,
     warm_start: str | Path | Sequence[str | Path] | None = None,
     search: str = DEFAULT_SEARCH,
+    scheduler: str | None = None,
+    minutes: float | None = None,
     objective: str | None = None,
     seed: int | None = 0,
     replicates: int = 1,
@@ -151,6 +162,7 @@ def plan(
     """
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
+        "scheduler": scheduler, "minutes": minutes,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     }))  # fmt: skip
@@ -286,12 +298,17 @@ def _request(function: str, space: Any, configs: Any, seed: int, options: Any, m
         raise RequestError(f"configs = {shown(configs)} is not a list of configs: it must be like [{{'depth': 2}}]")
     search = more["search"] if configs is None and isinstance(more["search"], str) else ""
     known = searcher_options(search) if search else {}
+    scheduler = more.get("scheduler")
+    of_scheduler = scheduler_options(scheduler) if isinstance(scheduler, str) else {}
     for name in options:
-        if name not in known:
+        if name not in known and name not in of_scheduler:
             every = {each: list(searcher_options(each)) for each in SEARCHERS}
+            every |= {each: list(scheduler_options(each)) for each in SCHEDULERS}
             raise refused(name, function, KEYWORDS, every, search)
     return Request(
-        space=space, configs=None if configs is None else tuple(configs), seed=seed, options=options,
+        space=space, configs=None if configs is None else tuple(configs), seed=seed,
+        options={name: value for name, value in options.items() if name not in of_scheduler},
+        scheduler_options={name: value for name, value in options.items() if name in of_scheduler},
         **{**more, "split": _fractions(more["split"])},
     )  # fmt: skip
 

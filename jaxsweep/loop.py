@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxsweep.confirm import plan_again, settle, train_again
 from jaxsweep.data import Dataset
@@ -15,6 +16,7 @@ from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
@@ -116,6 +118,8 @@ class _Loop:
         self.fresh: list[LaneResult] = []  # lanes of trials that are confirmed
         self.confirmed: tuple[Confirmed, ...] = ()
         self.began = self.looked = time.perf_counter()
+        minutes = request.minutes
+        self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.flushed = -math.inf  # the first trial is shown at once
         self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
@@ -158,11 +162,17 @@ class _Loop:
         configs, resolved = self.setup.ask(first, self.setup.trials - first)
         if not configs:
             return False
+        resolved = list(resolved)  # to which a scheduler may add
         plan = plan_of(self.setup, resolved, self.costs)
         self.plans.append(plan)
         self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
-        lanes = self.engine.run(plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick)
+        director = None
+        if self.setup.scheduler is not None:
+            director = Director(self.setup.scheduler, self._merits, resolved)
+        lanes = self.engine.run(
+            plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline
+        )
         try:
             for lane in lanes:
                 self._take(lane, resolved)
@@ -200,6 +210,12 @@ class _Loop:
             self.snapshot.best_score, self.snapshot.confirmed = winner.confirmed_score, winner.trainings
             self.snapshot.best_trial = winner.trial
             self.snapshot.best_params = next(trial.params for trial in self.trials if trial.id == winner.trial)
+
+    def _merits(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a lane is worth after each epoch, [epochs], from its learning curves [epochs, metrics]."""
+        columns = self.setup.columns
+        merits = columns.sign * curves[:, columns.curves.index(columns.objective)]
+        return np.fmax.accumulate(merits) if self.setup.request.keep_best else merits
 
     def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
         """Take one finished lane; the last one of a trial makes the trial."""
@@ -289,7 +305,7 @@ class _Loop:
         done, rest = len(self.trials), now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
         left = seconds_left(works, self.plans[-1], clock, self.later / batch)
-        if done and rest and self.engine.usage.training:
+        if done and not now.confirming and self.engine.usage.training:
             # What the first trials took says little of the rest; once many have finished, they are the better measure.
             weight = (done / now.requested) ** 2
             left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep import search
+from jaxsweep import schedulers, search
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
@@ -47,6 +47,7 @@ class Setup:
     searcher: search.Searcher
     trials: int
     listed: Sequence[Config] | None  # the configs of a request that lists them, resolved
+    scheduler: schedulers.Scheduler | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -107,7 +108,26 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     columns = Columns.of(
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
-    return Setup(request, data, objective, columns, what, searcher, trials, listed, notes)
+    scheduler = _scheduler(request, searcher)
+    return Setup(request, data, objective, columns, what, searcher, trials, listed, scheduler, notes)
+
+
+def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Scheduler | None:
+    """Return the scheduler of a request; RequestError if there is none of that name, or it does not fit the searcher."""
+    if request.scheduler is None:
+        return None
+    made = schedulers.make(request.scheduler, seed=request.seed, space=request.space, **request.scheduler_options)
+    if made.changes and searcher.learns:
+        raise RequestError(
+            f"scheduler = {request.scheduler!r} changes configs while they train, so that search = {request.search!r} "
+            "would learn from scores of configs that it never proposed: use search = 'random' or 'sobol' with it"
+        )
+    if made.changes and request.confirm:
+        raise RequestError(
+            f"confirm = {request.confirm} does not go with scheduler = {request.scheduler!r}, which changes configs while "
+            "they train: what a trial came to cannot be trained again from one config, so leave out one of the two"
+        )
+    return made
 
 
 def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[str]:

@@ -199,3 +199,17 @@ def test_a_plan_says_that_it_lacks_the_confirmation(capsys: Any) -> None:
     assert "the best 4 are confirmed after the search: 40 lanes more, which this plan lacks" in capsys.readouterr().err
     assert main(["run", "--confirm", "-1"]) == 2
     assert "confirm = -1 is not legal: it must be an integer of at least 0" in capsys.readouterr().err
+
+
+def test_what_a_scheduler_stopped_or_changed(iris: js.Dataset) -> None:
+    """A trial that was stopped is trained to its end; one whose config changed while it trained cannot be."""
+    result = js.sweep(iris, SPACE, trials=12, scheduler="halving", confirm=12, keep=0, progress=False)
+    assert len(result.confirmed) == 12
+    stopped = [trial for trial in result.trials if trial.epochs_done < 3]
+    assert stopped
+    again = {each.trial: each.scores[0] for each in result.confirmed}
+    for trial in stopped[:2]:
+        alone = js.solo(iris, trial.config, trial=trial.id, replicate=1)
+        assert again[trial.id] == pytest.approx(alone.curves["val_accuracy"][-1], abs=1e-6)
+    with pytest.raises(js.RequestError, match="confirm = 2 does not go with scheduler = 'pbt'"):
+        js.sweep(iris, SPACE, scheduler="pbt", confirm=2, progress=False)

@@ -33,6 +33,7 @@ _COMMANDS = {
     "hyperparameters": "lists",
     "datasets": "lists",
     "searchers": "lists",
+    "schedulers": "lists",
 }
 
 

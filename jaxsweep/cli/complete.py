@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxsweep.cli.parser import actions_of
 from jaxsweep.data import datasets
+from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.search import SEARCHERS
 from jaxsweep.spec.sweepfile import NAMES
 
@@ -22,6 +23,7 @@ def answer(parser: ArgumentParser) -> None:
     completers: dict[str, Any] = {
         "data": _or_files([row.name for row in datasets()]),
         "search": ChoicesCompleter(dict.fromkeys(SEARCHERS, "")),
+        "scheduler": ChoicesCompleter(dict.fromkeys(SCHEDULERS, "")),
         "set": ChoicesCompleter({f"{name}=": "" for known in NAMES.values() for name in known}),
         "sections": SuppressCompleter(),
     }

@@ -1,4 +1,4 @@
-"""`hyperparameters`, `datasets` and `searchers`: what there is, as tables. Imports no JAX."""
+"""`hyperparameters`, `datasets`, `searchers` and `schedulers`: what there is, as tables. Imports no JAX."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from jaxsweep import schedulers as scheduling
 from jaxsweep import search
 from jaxsweep.data import datasets as built_in
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -35,6 +36,15 @@ def searchers(arguments: Namespace) -> int:
     records = [
         {"name": name, "options": search.options(name), "about": kind.description}
         for name, kind in search.SEARCHERS.items()
+    ]
+    return _print(arguments, records)
+
+
+def schedulers(arguments: Namespace) -> int:
+    """Print the table of schedulers."""
+    records = [
+        {"name": name, "options": scheduling.options(name), "about": kind.description}
+        for name, kind in scheduling.SCHEDULERS.items()
     ]
     return _print(arguments, records)
 

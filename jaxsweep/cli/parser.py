@@ -31,8 +31,8 @@ examples:
   jaxsweep {0} sweep.toml --set optimizer=adam --set 'learning_rate={{loguniform=[1e-4,1e-2]}}'
   jaxsweep {0} --set sweep.replicates=3 --set data.split=[0.7,0.2,0.1]
 
-A sweep file has the sections [data], [sweep], [search] (options of the searcher) and [space]; its paths are
-relative to the current directory. Flags go before the file, and --set before both. VALUE is TOML; a bare word
+A sweep file has the sections [data], [sweep], [search] (options of the searcher), [scheduler] (its options) and
+[space]; its paths are relative to the current directory. Flags go before the file, and --set before both. VALUE is TOML; a bare word
 is text. KEY may leave out its section: --set epochs=5 is --set space.epochs=5."""
 
 
@@ -109,6 +109,12 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         search = parser.add_argument_group("search")
         search.add_argument("--trials", metavar="N", type=_integer, help="configs to train (default: 256)")
         search.add_argument("--search", metavar="NAME", help="the searcher (default: random; see `searchers`)")
+        search.add_argument(
+            "--scheduler", metavar="NAME", help="stops trials that lag behind (default: none; see `schedulers`)"
+        )
+        search.add_argument(
+            "--minutes", metavar="M", type=_number, help="begin no training after M minutes (default: no limit)"
+        )
         search.add_argument(
             "--objective", metavar="METRIC",
             help="the validation metric to search on (default: val_accuracy, or val_mse for regression)",
@@ -200,6 +206,7 @@ def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
         ("hyperparameters", "list the hyperparameters"),
         ("datasets", "list the built-in data sets"),
         ("searchers", "list the searchers and their options"),
+        ("schedulers", "list the schedulers and their options"),
     ):
         parser = _add(commands, name, text)
         parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
@@ -210,3 +217,10 @@ def _integer(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not legal: it must be an integer") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not legal: it must be a number") from None

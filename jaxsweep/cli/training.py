@@ -75,7 +75,18 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
     flags |= {f"data.{key}": getattr(arguments, key) for key in own}
     flags |= {
         f"sweep.{key}": getattr(arguments, key)
-        for key in ("trials", "search", "objective", "seed", "replicates", "keep", "confirm", "warm_start")
+        for key in (
+            "trials",
+            "search",
+            "scheduler",
+            "minutes",
+            "objective",
+            "seed",
+            "replicates",
+            "keep",
+            "confirm",
+            "warm_start",
+        )  # fmt: skip
     }
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()

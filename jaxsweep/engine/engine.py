@@ -5,6 +5,7 @@ its device, collects the lanes that have ended, and puts new ones in their slots
 and key alone, so that which worker trains it, on which of several like devices, beside whom and when, changes nothing.
 """
 
+import math
 import queue
 import sys
 import threading
@@ -20,18 +21,20 @@ import numpy as np
 from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, programs
 from jaxsweep.engine.calibrate import default_devices, default_workers
+from jaxsweep.engine.director import Director, Standing, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
-from jaxsweep.engine.outcome import Job, LaneResult
+from jaxsweep.engine.outcome import Job, LaneResult, Wanted
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan, uniform_key
 from jaxsweep.engine.programs import Compiled
-from jaxsweep.engine.tile import Tile, Wanted
+from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
+from jaxsweep.schedulers import Entrant
 from jaxsweep.spec.hyperparameters import Config, layer_widths
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
@@ -108,6 +111,8 @@ class Engine:
         replicates: int = 1,
         wanted: Wanted = lambda lanes: [False] * len(lanes),
         tick: Callable[[], object] = lambda: None,
+        director: Director | None = None,
+        deadline: float = math.inf,
         first: int = 0,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
@@ -119,6 +124,10 @@ class Engine:
             replicates: trainings of each config on each split under different seeds.
             wanted: tells, from a worker's thread, of lanes that have ended together whose weights are worth fetching
                 from the device.
+            director: lets a scheduler decide how long trials train; by default all train to their ends. It puts
+                configs of its own into its list, which is then to be that of `configs`.
+            deadline: the time, as `time.perf_counter` has it, after which no lane begins; those that run are stopped
+                after their current call.
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
             first: the number of the first replicate.
 
@@ -128,11 +137,13 @@ class Engine:
         """
         groups = self._groups(plan, configs, trials, replicates, first)
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
-        pool, places = _Pool(groups), [(place, Room(plan.room)) for place in self.supply.places]
+        if director is not None:
+            self._direct(director, groups, configs, trials, replicates)
+        pool, places = _Pool(groups, self.stop, director, deadline), [(place, Room(plan.room)) for place in self.supply.places]
         threads = [
             threading.Thread(
                 target=self._work,
-                args=(pool, *places[i % len(places)], wanted, done),
+                args=(pool, *places[i % len(places)], wanted, done, director, deadline),
                 daemon=True,
                 name=f"jaxsweep-{i}",
             )
@@ -147,6 +158,8 @@ class Engine:
                         if isinstance(item, BaseException):
                             raise item
                         yield from item
+                if director is not None:
+                    yield from with_weights(director.conclude(), wanted, configs)
             except KeyboardInterrupt:
                 self.interrupted = True
                 raise
@@ -182,6 +195,34 @@ class Engine:
                 groups.append(Group(program, work, self._choices(key), jobs, configs))
         return groups
 
+    def _direct(
+        self, director: Director, groups: list[Group], configs: Sequence[Config], trials: Sequence[int],
+        replicates: int,
+    ) -> None:  # fmt: skip
+        """Let a director begin with the lanes of some groups, and put into their queues what it lets train."""
+        sizes = self.supply.sizes
+        standing: dict[int, Standing] = {}
+        entrants = []
+        for group in groups:
+            for job in group.pop(len(group.jobs)):
+                if job.trial not in standing:
+                    standing[job.trial] = Standing(job.position, group, replicates * sizes.splits)
+                    config = configs[job.position]
+                    steps = -(-sizes.rows // config["batch_size"])
+                    entrants.append(Entrant(job.trial, config, config["epochs"], steps))
+
+        def group_of(group: Group, config: Config) -> Group:
+            key = uniform_key(config)
+            choices = self._choices(key)
+            alike = [other for other in groups if other.bucket is group.bucket and other.choices == choices]
+            if not alike:
+                alike = [Group(group.program, group.work, choices, deque(), group.configs)]
+                groups.append(alike[0])
+            return alike[0]
+
+        lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
+        director.begin(standing, entrants, group_of, lanes)
+
     def _choices(self, key: tuple[str, str, str]) -> Choices:
         names = ("optimizer", "activation", "norm")
         return Choices(
@@ -189,7 +230,8 @@ class Engine:
         )
 
     def _work(
-        self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any]
+        self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any],
+        director: Director | None, deadline: float,
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
@@ -198,7 +240,9 @@ class Engine:
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
                     with room.taken(compiled.bytes):
-                        Tile(self.supply, place, self.usage, self.stop, group, compiled).run(wanted, done)
+                        tile = Tile(self.supply, place, self.usage, self.stop, group, compiled, director, deadline)
+                        tile.run(wanted, done)
+                    pool.leave(group)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
         finally:
@@ -267,10 +311,14 @@ _switching = _Switching()
 
 
 class _Pool:
-    """The groups, in the order in which they should start; workers take them from here."""
+    """The groups, in the order in which they should start; workers take them from here.
 
-    def __init__(self, groups: list[Group]) -> None:
+    Where a director decides what goes on, a worker that finds no lanes waits until there are some or all have ended.
+    """
+
+    def __init__(self, groups: list[Group], stop: threading.Event, director: Director | None, deadline: float) -> None:
         self.groups, self.lock = groups, threading.Lock()
+        self.stop, self.director, self.deadline = stop, director, deadline
         self.open = threading.Event()  # whether the first group has its programs
         self._first = True
 
@@ -284,12 +332,29 @@ class _Pool:
             waits, self._first = not self._first, False
         if waits:
             self.open.wait()
+        while (group := self._chosen()) is None and self.director is not None:
+            with self.director.changed:
+                over = self.director.done or self.stop.is_set() or time.perf_counter() > self.deadline
+                if not over and not any(group.jobs for group in self.groups):
+                    self.director.changed.wait(TICK_SECONDS)
+            if over:
+                break
+        return group
+
+    def leave(self, group: Group) -> None:
+        """Note that a worker has done what there was to do in a group."""
         with self.lock:
-            self.groups = [group for group in self.groups if group.jobs]
-            if not self.groups:
+            group.workers -= 1
+
+    def _chosen(self) -> Group | None:
+        if time.perf_counter() > self.deadline:
+            return None
+        with self.lock:
+            groups = [group for group in self.groups if group.jobs]
+            if not groups:
                 return None
-            busy = {id(group.bucket) for group in self.groups if group.workers}
-            idle = [group for group in self.groups if id(group.bucket) not in busy]
-            group = idle[0] if idle else min(self.groups, key=lambda group: group.workers)
+            busy = {id(group.bucket) for group in groups if group.workers}
+            idle = [group for group in groups if id(group.bucket) not in busy]
+            group = idle[0] if idle else min(groups, key=lambda group: group.workers)
             group.workers += 1
             return group

@@ -27,6 +27,9 @@ from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, u
 from jaxsweep.spec.scope import Scope
 
 
+LONG = 2**31 - 1  # epochs: more than anyone trains
+
+
 class Group:
     """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
 
@@ -43,6 +46,11 @@ class Group:
         """Take up to `count` lanes from the queue."""
         with self._lock:
             return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+
+    def push(self, jobs: Sequence[Job]) -> None:
+        """Put lanes that are urgent before the others, in their order."""
+        with self._lock:
+            self.jobs.extendleft(reversed(jobs))
 
 
 class Supply:
@@ -117,6 +125,7 @@ class Supply:
             "batch_size": batch,
             "epoch_steps": steps.astype(np.int32),
             "epochs": epochs,
+            "until": np.minimum(epochs, np.array([job.until or LONG for job in jobs], np.int32)),
             "init": indices["init"],
             "schedule": indices["schedule"],
             "loss": indices["loss"],

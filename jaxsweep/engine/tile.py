@@ -1,10 +1,11 @@
 """A tile: the slots of one worker, the networks in them, and what those have shown so far."""
 
+import math
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine import programs
+from jaxsweep.engine.director import Director, with_weights
 from jaxsweep.engine.lanes import Group, Supply
-from jaxsweep.engine.outcome import Job, LaneResult, Weights
+from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, Weights, last_lane_first
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.programs import Advanced, Compiled
 from jaxsweep.engine.usage import Usage
+from jaxsweep.engine.weights import cut, fetched, placed
 from jaxsweep.network import train
-from jaxsweep.network.train import COMPLETED, DIVERGED, RUNNING, STOPPED, State
-from jaxsweep.spec.hyperparameters import layer_widths
+from jaxsweep.network.train import COMPLETED, DIVERGED, PAUSED, RUNNING, STOPPED, State
 
-STATUS = {COMPLETED: "completed", STOPPED: "stopped", DIVERGED: "diverged"}
-Wanted = Callable[[Sequence[LaneResult]], Sequence[bool]]
-PICKED = 16  # lanes whose weights are fetched together
+STATUS = {COMPLETED: "completed", STOPPED: "stopped", DIVERGED: "diverged", PAUSED: "paused"}
+CALL_COST = 0.002  # seconds that a call costs beside its epochs, about
 CALL_SECONDS = 0.15  # how long one call of a program should last: long for the machine, short for a person's Ctrl-C
 
 
@@ -33,10 +34,9 @@ def _empty(shapes: State) -> State:
     return zeros._replace(status=np.full(shapes.status.shape, COMPLETED, np.int32))  # type: ignore[arg-type]
 
 
-@jax.jit
-def _pick(weights: Any, slots: NDArray[np.int32]) -> Any:
-    """Return what a tile holds of some slots: one program for all of it, whichever slots these are."""
-    return jax.tree.map(lambda a: a[slots], weights)
+def _awake(state: State) -> State:
+    """Return the state of a lane that stands still as it goes on."""
+    return state._replace(status=np.int32(RUNNING))  # type: ignore[arg-type]
 
 
 class Call(NamedTuple):
@@ -56,10 +56,11 @@ class Tile:
     """
 
     def __init__(
-        self, supply: Supply, place: Place, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled
+        self, supply: Supply, place: Place, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled,
+        director: Director | None = None, deadline: float = math.inf,
     ) -> None:  # fmt: skip
         self.supply, self.place, self.group, self.compiled = supply, place, group, compiled
-        self.usage, self.stop = usage, stop
+        self.usage, self.stop, self.director, self.deadline = usage, stop, director, deadline
         (self.size,) = compiled.state.status.shape
         self.jobs: list[Job | None] = [None] * self.size
         self.entries = np.zeros(self.size, np.int64)  # a number for each lane that entered; 0 where none is
@@ -70,6 +71,7 @@ class Tile:
         self.oldest = 0
         self.seconds = np.zeros(self.size)
         self.steps = np.zeros(self.size, np.int64)  # that each lane has taken
+        self.before: list[Parked | None] = [None] * self.size  # what each lane was when it entered, if not new
         self.lanes = supply.lanes([], group, self.size)
         self.state = _empty(compiled.state)
         self.asked = np.zeros(self.size, np.int64)  # epochs that calls so far were made for
@@ -82,6 +84,9 @@ class Tile:
         """Train lanes of the group until none wait or run."""
         calls: deque[Call] = deque()  # that the host has not looked at
         while not self.stop.is_set():
+            if time.perf_counter() > self.deadline:
+                self._give_up(calls, wanted, done)
+                return
             if self._due(self.size - int(np.count_nonzero(self.entries))):
                 self._fill()
             if not self.entries.any():
@@ -97,7 +102,7 @@ class Tile:
 
     def _needs_look(self) -> bool:
         """Return whether the host should see the calls under way before it makes another one."""
-        free = int(np.sum((self.entries == 0) | (self.asked >= self.lanes.epochs)))  # after these calls, or more
+        free = int(np.sum((self.entries == 0) | (self.asked >= self.lanes.until)))  # after these calls, or more
         return self.epoch_seconds == 0 or free == self.size or self._due(free)
 
     def _fill(self) -> None:
@@ -108,7 +113,7 @@ class Tile:
         slots = free[: len(jobs)]
         new = self.supply.lanes(jobs, self.group, self.size)
         fresh = np.zeros(self.size, bool)
-        fresh[slots] = True
+        fresh[[slot for slot, job in zip(slots, jobs, strict=True) if job.parked is None]] = True
 
         def place(old: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
             old = np.array(old)
@@ -117,21 +122,47 @@ class Tile:
 
         self.lanes = jax.tree.map(place, self.lanes, new)
         for slot, job in zip(slots.tolist(), jobs, strict=True):
-            self.jobs[slot] = job
+            self.jobs[slot], self.before[slot] = job, job.parked
         self.entries[slots] = self.entered + 1 + np.arange(len(jobs))
         self.entered += len(jobs)
         self.first[slots], self.seconds[slots], self.asked[slots], self.steps[slots] = self.calls, 0.0, 0, 0
         self.group.work.enter(len(slots))
         began = time.perf_counter()
-        self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
+        if fresh.any():
+            self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
+        self._resume(slots)
         if not self.ahead:
             jax.block_until_ready(self.state.status)
             self.usage.trained((began, time.perf_counter()))
 
+    def _resume(self, slots: NDArray[np.int64]) -> None:
+        """Put lanes that stood still into their slots."""
+        parked = [(slot, before) for slot in slots.tolist() if (before := self.before[slot]) is not None]
+        if not parked:
+            return
+        places = [slot for slot, _ in parked]
+        self.asked[places] = [before.epochs for _, before in parked]
+        self.steps[places] = [before.steps for _, before in parked]
+        self.seconds[places] = [before.seconds for _, before in parked]
+        self.state = placed(self.state, places, [before.state for _, before in parked], in_place=not self.ahead)
+
+    def _epochs(self) -> int:
+        """Return for how many epochs the next call should be."""
+        if self.epoch_seconds == 0:
+            return 1
+        most = int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
+        if self.director is None:
+            return most
+        # Lanes that pause soon would wait for the others until the call ends: as many as do most work in its time.
+        left = (self.lanes.until - self.asked)[self.entries > 0]
+        lengths = np.unique(np.clip(left, 1, most))
+        work = np.minimum(left[:, None], lengths).sum(axis=0)
+        return int(lengths[np.argmax(work / (CALL_COST + lengths * self.epoch_seconds))])
+
     def _advance(self) -> Call:
         """Let the device train all lanes for some epochs, without waiting for it."""
         steps = int(self.lanes.epoch_steps[self.entries > 0].max())
-        chunk = 1 if self.epoch_seconds == 0 else int(np.clip(CALL_SECONDS / self.epoch_seconds, 1, programs.LENGTH))
+        chunk = self._epochs()
         began = time.perf_counter()
         result = self.compiled.advance(
             self.place.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
@@ -165,11 +196,59 @@ class Tile:
             self.curves.popleft()
             self.oldest += 1
 
+    def _give_up(self, calls: "deque[Call]", wanted: Wanted, done: queue.Queue[Any]) -> None:
+        """End all lanes where they are, as of the last epoch that each has done; one that has done none is nothing."""
+        while calls:
+            self._collect(calls.popleft(), wanted, done)
+        slots = np.flatnonzero(self.entries)
+        status, epochs = np.asarray(self.state.status), np.asarray(self.state.epoch)
+        trained = slots[epochs[slots] > 0]
+        if len(trained):
+            self._hand_over(trained, np.where(status == RUNNING, STOPPED, status), epochs, wanted, done)
+
     def _hand_over(
         self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,
         done: queue.Queue[Any],
     ) -> None:  # fmt: skip
-        """Hand over the lanes of some slots, which have ended, and free these."""
+        """Hand over the lanes of some slots, which have ended or stand still, and free these."""
+        results = self._results(slots, status, epochs)
+        paused = slots[status[slots] == PAUSED].tolist()
+        # The first lane of a trial comes after the others, so that it is known by then whether the trial is wanted.
+        over = [(slot, result) for slot, result in results.items() if slot not in set(paused)]
+        ordered = sorted(over, key=lambda ended: last_lane_first(ended[1].job))
+        lanes = [result for _, result in ordered]
+        asked = [pair for pair in ordered if not self._may_return(pair[1])]
+        chosen = [
+            slot for (slot, _), fetch in zip(asked, wanted([each for _, each in asked]), strict=True) if fetch
+        ]
+        for slot, weights in zip(chosen, self._weights(chosen), strict=True):
+            results[slot].weights = weights
+        steps = self.steps[slots]
+        if self.director is not None:
+            parked = [
+                (result.job, Parked(_awake(state), result.epochs, result.steps, result.curves, result.test, result.seconds))
+                for slot, state in zip(paused, fetched(self.state, paused, not self.ahead), strict=True)
+                for result in (results[slot],)
+            ]
+            lanes = with_weights(self.director.take(lanes, parked), wanted, self.group.configs)
+        for slot in results:
+            self.jobs[slot] = self.before[slot] = None
+        self.entries[slots] = 0
+        unneeded = (self.lanes.epochs[slots].astype(np.int64) * self.lanes.epoch_steps[slots] - steps)[
+            status[slots] != PAUSED
+        ]
+        self.group.work.leave(len(slots), int(unneeded.sum()))
+        if lanes:
+            done.put(lanes)
+
+    def _may_return(self, result: LaneResult) -> bool:
+        """Return whether a lane that has ended may go on as a copy of another one."""
+        return self.director is not None and self.director.scheduler.changes and result.status == "diverged"
+
+    def _results(
+        self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32]
+    ) -> dict[int, LaneResult]:
+        """Return what the lanes of some slots have come to."""
         test = None
         if self.compiled.score_test is not None:
             test = np.asarray(self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state))
@@ -181,62 +260,22 @@ class Tile:
             curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(np.concatenate(blocks), fold), 1, 0))
             tests = None if test is None else self.supply.test_metrics(test[alike], fold)
             for place, slot in enumerate(alike.tolist()):
-                job, length = self.jobs[slot], int(epochs[slot])
+                job, before, length = self.jobs[slot], self.before[slot], int(epochs[slot])
                 assert job is not None
-                # A part of the whole unless that would keep much more of it in memory than it needs.
-                curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
+                if before is not None:
+                    curve = np.concatenate([before.curves, curves[place, : length - before.epochs]])
+                else:  # a part of the whole unless that would keep much more of it in memory than it needs
+                    curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
                 results[slot] = LaneResult(
                     job, STATUS[int(status[slot])], int(self.steps[slot]), curve,
                     None if tests is None else tests[place], float(self.seconds[slot]),
                 )  # fmt: skip
-        # The first lane of a trial comes after the others, so that it is known by then whether the trial is wanted.
-        ordered = sorted(results.items(), key=lambda ended: _last_lane_first(ended[1].job))
-        lanes = [result for _, result in ordered]
-        chosen = [slot for (slot, _), fetch in zip(ordered, wanted(lanes), strict=True) if fetch]
-        for slot, weights in zip(chosen, self._weights(chosen), strict=True):
-            results[slot].weights = weights
-        for slot in results:
-            self.jobs[slot] = None
-        self.entries[slots] = 0
-        unneeded = self.lanes.epochs[slots].astype(np.int64) * self.lanes.epoch_steps[slots] - self.steps[slots]
-        self.group.work.leave(len(slots), int(unneeded.sum()))
-        done.put(lanes)
+        return results
 
     def _weights(self, slots: Sequence[int]) -> list[Weights]:
         """Return the parameters and running statistics of some lanes, cut to their true shapes."""
         whole = train.final_weights(self.group.program, self.state)
-        if not self.ahead:  # on a CPU an array is looked at in place
-            seen = jax.tree.map(np.asarray, whole)
-            picked: list[Any] = [jax.tree.map(lambda a, slot=slot: np.array(a[slot]), seen) for slot in slots]
-        else:  # elsewhere no more than these lanes' parts are fetched, some at a time
-            picked = []
-            for start in range(0, len(slots), PICKED):
-                few = list(slots[start : start + PICKED])
-                padded = np.array(few + few[:1] * (PICKED - len(few)), np.int32)
-                fetched = jax.device_get(_pick(whole, padded))
-                picked += [jax.tree.map(lambda a, i=i: a[i], fetched) for i in range(len(few))]
-        return [self._cut(weights, self.jobs[slot]) for slot, weights in zip(slots, picked, strict=True)]
-
-    def _cut(self, weights: Weights, job: Job | None) -> Weights:
-        """Return a lane's parameters and running statistics without their padding."""
-        assert job is not None
-        params, stats = weights
-        config, net = self.group.configs[job.position], self.group.program.net
-        sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
-        for layer, name in enumerate(net.layers):
-            rows, columns = sizes[layer], sizes[layer + 1]
-            params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
-            norm = f"norm_{layer}"
-            if norm in params:
-                if config["norm"] == "none":
-                    del params[norm], stats[norm]
-                    continue
-                params[norm] = {key: value[:columns] for key, value in params[norm].items()}
-                stats[norm] = {key: value[:columns] for key, value in stats[norm].items()}
-                if config["norm"] == "layer":
-                    del stats[norm]
-        return params, stats
-
-
-def _last_lane_first(job: Job) -> tuple[int, int, int]:
-    return job.trial, -job.replicate, -job.fold
+        picked = fetched(whole, slots, in_place=not self.ahead)
+        jobs = [self.jobs[slot] for slot in slots]
+        net, configs = self.group.program.net, self.group.configs
+        return [cut(w, configs[job.position], net) for w, job in zip(picked, jobs, strict=True) if job is not None]

@@ -24,7 +24,7 @@ from jaxsweep.network.scores import SCORES, Block, Measure, Whole
 from jaxsweep.spec.metrics import METRICS, measure_names, measure_values, sign
 from jaxsweep.spec.own import Own, OwnMetric
 
-RUNNING, COMPLETED, STOPPED, DIVERGED = range(4)
+RUNNING, COMPLETED, STOPPED, DIVERGED, PAUSED = range(5)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
 TALL = 263  # rows of a matrix that is summed in eights; loops over 32 eights or fewer LLVM turns into gathers
 
@@ -82,6 +82,7 @@ class Lane(NamedTuple):
     batch_size: Array  # int32 []
     epoch_steps: Array  # int32 [], steps in an epoch
     epochs: Array  # int32 []
+    until: Array  # int32 [], epochs after which it pauses, if any are left then
     init: Array  # int32 []
     schedule: Array  # int32 []
     loss: Array  # int32 []
@@ -424,7 +425,8 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
                                                         "objective": watched})  # fmt: skip
     better = active & finite & (score > state.best_score)
     epoch = state.epoch + active
-    ended = jnp.where(stop, STOPPED, RUNNING)
+    ended = jnp.where(epoch >= lane.until, PAUSED, RUNNING)
+    ended = jnp.where(stop, STOPPED, ended)
     ended = jnp.where(epoch >= lane.epochs, COMPLETED, ended)
     ended = jnp.where(finite, ended, DIVERGED)
     state = state._replace(

@@ -22,7 +22,7 @@ DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
 LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
-EXAMPLES = {"search": "random", "objective": "val_loss"}
+EXAMPLES = {"search": "random", "objective": "val_loss", "scheduler": "asha"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Request:
 
     Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first,
     `warm_start` the directories of earlier runs of which the searcher is told.
-    `objective` None: val_accuracy or val_mse, by the task.
+    `objective` None: val_accuracy or val_mse, by the task. `scheduler` None: all trials train to their ends. `minutes`
+    None: until all have.
 
     Raises:
         RequestError: a number out of its range, or fields that contradict each other.
@@ -54,6 +55,9 @@ class Request:
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own
     initial: tuple[Config, ...] = ()
     warm_start: tuple[str, ...] = ()
+    scheduler: str | None = None
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float | None = None
     confirm: int = 0  # how many of the best trials are trained again after the search
 
     @property
@@ -87,11 +91,15 @@ class Request:
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))
-        for name in ("search", "objective"):
+        for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
         if not isinstance(self.keep_weights, str) or self.keep_weights not in KEEP_WEIGHTS:
             raise RequestError(f"keep_weights = {shown(self.keep_weights)} is not legal: it must be one of last, best")
+        if self.scheduler_options and self.scheduler is None:
+            name = next(iter(self.scheduler_options))
+            raise RequestError(f"{name} is an option of a scheduler, and there is none: add scheduler, or leave it out")
+        object.__setattr__(self, "minutes", _minutes(self.minutes))
         object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
         object.__setattr__(self, "train_metrics", arguments.flag("train_metrics", self.train_metrics))
 
@@ -110,6 +118,16 @@ class Request:
             }
             for each in given
         )
+
+
+def _minutes(value: Any) -> float | None:
+    """Return a time limit as a float, or None for none."""
+    if value is None:
+        return None
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not real or not 0 < value < np.inf:
+        raise RequestError(f"minutes = {shown(value)} is not legal: it must be a number above 0")
+    return float(value)
 
 
 def _at_least(name: str, value: Any, low: int) -> int | None:

@@ -57,6 +57,8 @@ KEYS: dict[str, dict[str, Rule]] = {
     "sweep": {
         "trials": _INTEGER,
         "search": ((str,), "the name of a searcher"),
+        "scheduler": ((str,), "the name of a scheduler"),
+        "minutes": ((int, float), "a number above 0"),
         "objective": ((str,), "a validation metric"),
         "seed": _INTEGER,
         "replicates": _INTEGER,
@@ -69,7 +71,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "warm_start": ((list, tuple, str), "a list of run directories, such as ['runs/a']"),
     },
 }
-SECTIONS = ("data", "sweep", "search", "space")
+SECTIONS = ("data", "sweep", "search", "scheduler", "space")
 NAMES: dict[str, Collection[str]] = {**KEYS, "space": HYPERPARAMETERS}  # what each section may hold, where it is known
 TWICE = ("keep",)  # columns of [data], how many networks in [sweep]: the value tells
 RECORDED = ("run", "versions")  # what a run directory notes beside the request; no part of it
@@ -130,8 +132,9 @@ class Draft:
         if configs is None or "space" in self.table or self.space:
             space = Space.from_toml(self._space(_training_rows(rows, fields)))
         return Request(
-            space=space, configs=configs, options=dict(self.table.get("search", {})), source=source, **fields
-        )
+            space=space, configs=configs, options=dict(self.table.get("search", {})),
+            scheduler_options=dict(self.table.get("scheduler", {})), source=source, **fields,
+        )  # fmt: skip
 
     def _space(self, rows: int | None) -> Table:
         if "space" in self.table:
@@ -198,7 +201,7 @@ def _full_key(key: str) -> str:
         return key if key == "configs" else f"{homes[0]}.{key}"
     hint = meant(nearest(key, [*HYPERPARAMETERS, *KEYS["sweep"], *KEYS["data"]]))
     # A list of all of them would be too long.
-    hint = hint or "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY"
+    hint = hint or "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY, one of a scheduler as scheduler.KEY"
     raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
 
 
@@ -296,6 +299,8 @@ def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
     lines += [*_section("data", data), *_section("sweep", sweep)]
     if request.options:
         lines += _section("search", request.options)
+    if request.scheduler_options:
+        lines += _section("scheduler", request.scheduler_options)
     if request.space is not None:
         lines += ["[space]", *request.space.toml_lines(), ""]
     for name, content in (extra or {}).items():

@@ -1,0 +1,182 @@
+"""A scheduler at work: lanes that stand still, what is decided about them, and the queues in which they go on.
+
+Workers hand over lanes that have paused or ended; the scheduler hears of a trial once all its lanes stand still, and
+what it orders is done at once, in the worker's thread: lanes go back into a queue with the weights that they stopped
+with, end, or become copies of others. Nothing is trained twice.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.engine.lanes import Group
+from jaxsweep.engine.outcome import Ancestor, Job, LaneResult, Parked, Wanted, last_lane_first
+from jaxsweep.engine.weights import cut
+from jaxsweep.network.train import Program, final_weights
+from jaxsweep.schedulers import Copy, Entrant, Go, Order, Report, Scheduler, Stop
+from jaxsweep.spec.hyperparameters import Config
+
+Merits = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # of curves [epochs, metrics]: [epochs], larger is better
+Identity = tuple[int, int]  # replicate and fold
+
+
+@dataclass
+class Standing:
+    """A trial: its lanes that stand still, and those that have ended."""
+
+    position: int  # of its config
+    group: Group
+    lanes: int
+    parked: dict[Identity, Parked] = field(default_factory=dict)
+    ended: dict[Identity, LaneResult] = field(default_factory=dict)
+    lineage: tuple[Ancestor, ...] = ()
+
+    @property
+    def still(self) -> bool:
+        """Whether none of its lanes trains."""
+        return len(self.parked) + len(self.ended) == self.lanes
+
+
+class Settled(NamedTuple):
+    """A lane that is over; of one that was stopped where it stood, its weights are in `parked`."""
+
+    result: LaneResult
+    parked: Parked | None = None
+    program: Program | None = None
+
+
+class Director:
+    """Lets a scheduler decide about the lanes of one batch.
+
+    Args:
+        scheduler: it may know of earlier batches.
+        merits: what a lane is worth after each epoch, from its learning curves.
+        configs: those of the engine's run; new ones are put at the end.
+    """
+
+    def __init__(self, scheduler: Scheduler, merits: Merits, configs: list[Config]) -> None:
+        self.scheduler, self.merits, self.configs = scheduler, merits, configs
+        self.trials: dict[int, Standing] = {}
+        self.changed = threading.Condition()  # of what waits in queues
+        self.training = 0  # lanes in queues or in tiles
+        self._group_of: Callable[[Group, Config], Group] = lambda group, config: group
+
+    def begin(
+        self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
+        lanes: Sequence[Identity],
+    ) -> None:  # fmt: skip
+        """Take in the trials of a batch; `group_of` gives the queue of lanes like those of another under a config."""
+        self.trials, self._group_of, self._lanes = trials, group_of, tuple(lanes)
+        with self.changed:
+            self._obey(self.scheduler.begin(entrants))
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.training == 0
+
+    def take(self, ended: Sequence[LaneResult], paused: Sequence[tuple[Job, Parked]]) -> list["Settled"]:
+        """Take lanes that have stopped training, and return those about which all is decided."""
+        with self.changed:
+            self.training -= len(ended) + len(paused)
+            moved: dict[int, None] = {}
+            for result in ended:
+                self.trials[result.job.trial].ended[result.job.replicate, result.job.fold] = result
+                moved[result.job.trial] = None
+            for job, parked in paused:
+                self.trials[job.trial].parked[job.replicate, job.fold] = parked
+                moved[job.trial] = None
+            reports = [self._report(trial) for trial in moved if self.trials[trial].still]
+            settled = self._obey(self.scheduler.report(reports)) if reports else []
+            for report in reports:
+                if report.ended and report.trial in self.trials and self.trials[report.trial].still:
+                    settled += self._settle(report.trial)
+            self.changed.notify_all()
+            return settled
+
+    def conclude(self) -> list["Settled"]:
+        """Return what the trials that stand still, or wait to go on, came to: nobody lets them go on any more."""
+        with self.changed:
+            for group in {id(standing.group): standing.group for standing in self.trials.values()}.values():
+                for job in group.pop(len(group.jobs)):
+                    self.training -= 1
+                    if job.parked is not None:
+                        self.trials[job.trial].parked[job.replicate, job.fold] = job.parked
+            still = [trial for trial, standing in self.trials.items() if standing.still]
+            return [result for trial in still for result in self._settle(trial)]
+
+    def _report(self, trial: int) -> Report:
+        standing = self.trials[trial]
+        diverged = any(result.status == "diverged" for result in standing.ended.values())
+        completed = any(result.status != "diverged" for result in standing.ended.values())
+        merits = np.full(1, -np.inf)
+        if not diverged:
+            curves = [lane.curves for lane in (*standing.parked.values(), *standing.ended.values())]
+            several = [self.merits(curve) for curve in curves]
+            length = max(map(len, several))
+            padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
+            mean = np.mean(padded, axis=0)
+            merits = np.where(np.isfinite(mean), mean, -np.inf)
+        return Report(trial, merits, ended=not standing.parked, diverged=diverged and not completed)
+
+    def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
+        """Do what the scheduler says, and return the lanes that are over."""
+        settled: list[Settled] = []
+        queued: dict[int, tuple[Group, list[Job]]] = {}
+        # Before anybody moves: a copy is one of a trial that stands still.
+        copies = {order.trial: self.trials[order.source] for order in orders if isinstance(order, Copy)}
+        sources = {trial: replace(source, parked=dict(source.parked)) for trial, source in copies.items()}
+        for order in orders:
+            if isinstance(order, Stop):
+                settled += self._settle(order.trial)
+                continue
+            standing = self.trials[order.trial]
+            if isinstance(order, Copy):
+                self._copy(order, standing, sources[order.trial])
+            jobs = [
+                Job(standing.position, order.trial, *lane, until=order.until, parked=parked)
+                for lane, parked in (standing.parked or dict.fromkeys(self._lanes)).items()
+            ]
+            standing.parked = {}
+            queued.setdefault(id(standing.group), (standing.group, []))[1].extend(jobs)
+            self.training += len(jobs)
+        for group, jobs in queued.values():
+            group.push(jobs)
+        return settled
+
+    def _copy(self, order: Copy, standing: Standing, source: Standing) -> None:
+        """Let a trial stand where its source does, with a config of its own."""
+        epoch = next(iter(source.parked.values())).epochs
+        before = source.lineage or (Ancestor(0, order.source, self.configs[source.position]),)
+        self.configs.append(order.config)
+        standing.position = len(self.configs) - 1
+        standing.group = self._group_of(source.group, order.config)
+        standing.parked, standing.ended = dict(source.parked), {}
+        standing.lineage = (*before, Ancestor(epoch, order.trial, order.config))
+
+    def _settle(self, trial: int) -> list["Settled"]:
+        """Return the lanes of a trial that goes on no more, and forget it."""
+        standing = self.trials.pop(trial)
+        settled = [Settled(result) for result in standing.ended.values()]
+        for lane, parked in standing.parked.items():
+            job = Job(standing.position, trial, *lane)
+            result = LaneResult(job, "stopped", parked.steps, parked.curves, parked.test, parked.seconds)
+            settled.append(Settled(result, parked, standing.group.program))
+        for each in settled:
+            each.result.lineage = standing.lineage
+        return settled
+
+
+def with_weights(settled: Sequence[Settled], wanted: Wanted, configs: Sequence[Config]) -> list[LaneResult]:
+    """Return lanes that are over; those that were stopped where they stood, with their weights if they are wanted."""
+    stopped = [(each.result, each.parked, each.program) for each in settled if each.parked is not None]
+    stopped.sort(key=lambda each: last_lane_first(each[0].job))
+    flags = wanted([result for result, _, _ in stopped]) if stopped else []
+    for (result, parked, program), fetch in zip(stopped, flags, strict=True):
+        if fetch and program is not None:
+            result.weights = cut(final_weights(program, parked.state), configs[result.job.position], program.net)
+    return [each.result for each in settled]

@@ -1,0 +1,72 @@
+"""Hyperband: brackets of successive halving side by side, from many trials cut early to few that train to the end.
+
+Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, JMLR 18, 2018. With rungs at 1, 3, 9, 27 and 81 epochs there are five
+brackets; trials are dealt out to them in the paper's proportions (81, 34, 15, 8, 5). All of them train at the same
+time, so that one that waits for the last trials of a rung leaves no slot empty.
+"""
+
+import math
+from collections.abc import Sequence
+
+from jaxsweep.schedulers.base import UNITS, Entrant, Order, Report, Scheduler, one_of, rungs
+from jaxsweep.schedulers.halving import Bracket, share_of_halving
+from jaxsweep.search.base import whole
+from jaxsweep.spec.space import Space
+
+
+class Hyperband(Scheduler):
+    """Hyperband over each batch of a search.
+
+    Args:
+        eta: one trial in `eta` goes on from each rung, and trains `eta` times as long.
+        first: the first rung of the bracket that cuts most.
+        unit: what `first` counts, epochs or iterations.
+        seed: without effect.
+        space: without effect.
+    """
+
+    description = "hyperband: brackets of halving side by side, from the most cutting to none"
+
+    def __init__(
+        self, *, eta: int = 3, first: int = 1, unit: str = "epochs", seed: int = 0, space: Space | None = None
+    ) -> None:
+        super().__init__(seed=seed, space=space)
+        self.eta, self.first = whole("eta", eta, 2), whole("first", first, 1)
+        self.unit = one_of("unit", unit, UNITS)
+        self._brackets: dict[int, Bracket] = {}  # of each trial
+
+    def begin(self, entrants: Sequence[Entrant]) -> list[Order]:
+        """See `Scheduler.begin`."""
+        orders: list[Order] = []
+        parts = [(rung, part) for rung, part in enumerate(self._dealt(entrants)) if part]
+        # That with the most rungs waits most often, so it begins; those with long trainings follow, the longest first.
+        for rung, part in parts[:1] + parts[:0:-1]:
+            budgets = {each.trial: rungs(each, self.first, self.eta, self.unit) for each in part}
+            bracket = Bracket(part, rung, self.eta, budgets)
+            self._brackets.update(dict.fromkeys(budgets, bracket))
+            orders += bracket.begin()
+        return orders
+
+    def report(self, reports: Sequence[Report]) -> list[Order]:
+        """See `Scheduler.report`."""
+        return [order for report in reports for order in self._brackets[report.trial].report(report)]
+
+    def expected(self, entrants: Sequence[Entrant]) -> float:
+        """See `Scheduler.expected`."""
+        total = sum(entrant.epochs for entrant in entrants)
+        if not total:
+            return 1.0
+        parts = enumerate(self._dealt(entrants))
+        trained = sum(
+            share_of_halving(part, rung, self.first, self.eta, self.unit) * sum(each.epochs for each in part)
+            for rung, part in parts
+        )
+        return trained / total
+
+    def _dealt(self, entrants: Sequence[Entrant]) -> list[list[Entrant]]:
+        """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first."""
+        ordered = sorted(entrants, key=lambda each: each.trial)
+        count = max((len(rungs(each, self.first, self.eta, self.unit)) for each in ordered), default=1)
+        sizes = [math.ceil(count / (rounds + 1) * self.eta**rounds) for rounds in range(count - 1, -1, -1)]
+        ends = [round(sum(sizes[: place + 1]) / sum(sizes) * len(ordered)) for place in range(count)]
+        return [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
