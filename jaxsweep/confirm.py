@@ -23,8 +23,8 @@ def train_again(
 ) -> list[LaneResult]:
     """Train some trials again, on each fold, under the replicate numbers that follow those of the search.
 
-    Their configs and ids are what they were, so that a lane of replicate r is what `solo` gives for it. No scheduler and
-    no time limit stops them: these are the search's.
+    Their configs and ids are what they were, so that a lane of replicate r is what `solo` gives for it. Neither a
+    scheduler nor a time limit stops them: these are the search's.
     """
     configs, ids, request = [trial.config for trial in chosen], [trial.id for trial in chosen], setup.request
     lanes = engine.run(plan, configs, ids, request.fresh, tick=tick, first=request.replicates)

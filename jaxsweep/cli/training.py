@@ -73,21 +73,10 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         flags["data.name"] = DEFAULT_DATA
     own = ("target", "task", "validation", "test", "group", "weight")
     flags |= {f"data.{key}": getattr(arguments, key) for key in own}
-    flags |= {
-        f"sweep.{key}": getattr(arguments, key)
-        for key in (
-            "trials",
-            "search",
-            "scheduler",
-            "minutes",
-            "objective",
-            "seed",
-            "replicates",
-            "keep",
-            "confirm",
-            "warm_start",
-        )  # fmt: skip
-    }
+    keys = (
+        "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
+    )  # fmt: skip
+    flags |= {f"sweep.{key}": getattr(arguments, key) for key in keys}
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()
     if source.name is None and source.path is None:
