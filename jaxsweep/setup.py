@@ -125,7 +125,7 @@ def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Schedu
     if made.changes and request.confirm:
         raise RequestError(
             f"confirm = {request.confirm} does not go with scheduler = {request.scheduler!r}, which changes configs "
-            "while they train: what a trial came to cannot be trained again from one config, so leave out one of the two"
+            "while they train: no one config says what a trial came to, so leave out one of the two"
         )
     return made
 
