@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jaxsweep.engine.planner import Plan as Plan
     from jaxsweep.errors import RequestError as RequestError
     from jaxsweep.errors import SweepFailed as SweepFailed
+    from jaxsweep.records.confirmed import Confirmed as Confirmed
     from jaxsweep.records.model import Model as Model
     from jaxsweep.records.model import load_model as load_model
     from jaxsweep.records.result import Result as Result
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Choice", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError", "Result", "Space",
-    "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan", "read_table", "search",
-    "solo", "sweep",
+    "Choice", "Confirmed", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError",
+    "Result", "Space", "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan",
+    "read_table", "search", "solo", "sweep",
 ]  # fmt: skip
 
 # Names are loaded when they are first used, so that `--help` does not import JAX.
@@ -46,6 +47,7 @@ _HOMES = {
     "jaxsweep.data": ("Dataset", "datasets", "load_dataset", "read_table"),
     "jaxsweep.engine.planner": ("Plan",),
     "jaxsweep.errors": ("RequestError", "SweepFailed"),
+    "jaxsweep.records.confirmed": ("Confirmed",),
     "jaxsweep.records.model": ("Model", "load_model"),
     "jaxsweep.records.result": ("Result", "load"),
     "jaxsweep.records.trials": ("Trial",),

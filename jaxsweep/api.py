@@ -58,6 +58,7 @@ def sweep(
     weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
+    confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
     metrics: Mapping[str, Any] | None = None,
@@ -92,7 +93,10 @@ def sweep(
         groups: [rows] labels; rows with the same one stay together when rows are split.
         weights: [rows] numbers >= 0, by which rows count in losses and metrics, as scikit-learn's `sample_weight`.
         split: fractions of training, validation and test rows.
-        keep: how many of the best trials keep their weights.
+        keep: how many of the best trials keep their weights; with `confirm` at least those that are confirmed.
+        confirm: how many of the best trials are trained again after the search, `replicates` times under fresh seeds
+            and at least 5 times, on each fold. `Result.best` is then the one with the best mean of these, and
+            `Result.confirmed` tells how far the scores of the search were luck.
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
         train_metrics: whether every network is also evaluated on its training rows at the end of each epoch, as it is
             on the validation rows: `train_accuracy` and so on beside `train_loss`.
@@ -114,8 +118,8 @@ def sweep(
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
         "scheduler": scheduler, "minutes": minutes,
-        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "keep_weights": keep_weights,
-        "train_metrics": train_metrics, "metrics": _metrics(metrics),
+        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
+        "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()
@@ -141,6 +145,7 @@ def plan(
     weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
+    confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
     metrics: Mapping[str, Any] | None = None,
@@ -158,8 +163,8 @@ def plan(
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
         "scheduler": scheduler, "minutes": minutes,
-        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "keep_weights": keep_weights,
-        "train_metrics": train_metrics, "metrics": _metrics(metrics),
+        "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
+        "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     }))  # fmt: skip
 
 

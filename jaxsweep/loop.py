@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.confirm import plan_again, settle, train_again
 from jaxsweep.data import Dataset
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
@@ -21,12 +22,13 @@ from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
+from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.own import row_of
 from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
-from jaxsweep.records.trials import Trial, make_trial
+from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
@@ -105,13 +107,16 @@ class _Loop:
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
             train_metrics=request.train_metrics, metrics=request.metrics,
         )  # fmt: skip
-        self.keeper = Keeper(request.keep, setup.data, setup.columns, request.keep_best, setup.lanes_each, store)
+        kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
+        self.keeper = Keeper(kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store)
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
+        self.fresh: list[LaneResult] = []  # lanes of trials that are confirmed
+        self.confirmed: tuple[Confirmed, ...] = ()
         self.began = self.looked = time.perf_counter()
         minutes = request.minutes
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
@@ -127,6 +132,7 @@ class _Loop:
                 self.progress.message(note)
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
+            self._confirm()
         except KeyboardInterrupt:
             status = "interrupted"
             self.snapshot.interrupted = True
@@ -134,6 +140,7 @@ class _Loop:
             try:
                 self._agree()
                 self._flush()
+                self._settle()
             finally:
                 self._reckon()
                 self.progress.close(self._look())
@@ -143,6 +150,7 @@ class _Loop:
         result = Result(
             status, self.setup.objective, self.trials, self.lanes, self.setup.columns, (self.dataset, self.setup.data),
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
+            self.confirmed,
         )  # fmt: skip
         if self.store:
             self.store.conclude({**result.summary(), "prediction": result.numbers["prediction"]})
@@ -177,6 +185,31 @@ class _Loop:
         scores = {trial.id: trial.score for trial in self.trials[first:]}
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         return True
+
+    def _confirm(self) -> None:
+        """Train the best trials again, under fresh seeds."""
+        chosen = best_first(self.trials, self.setup.objective)[: self.setup.request.confirm]
+        if not chosen:
+            return
+        self._flush()
+        self.plans.append(plan_again(self.setup, chosen, self.costs))
+        self.snapshot.confirming = len(chosen)
+        self._tick()
+        self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick)
+
+    def _settle(self) -> None:
+        """Commit the confirmation, if it is whole, and only then show its winner as the best."""
+        self.snapshot.confirming = 0
+        if not self.fresh:
+            return
+        confirmed = settle(self.setup, self.trials, self.fresh)
+        if self.store is not None:
+            self.store.record_fresh(self.fresh)
+        self.confirmed, winner = confirmed, confirmed[0]
+        if winner.confirmed_score is not None:
+            self.snapshot.best_score, self.snapshot.confirmed = winner.confirmed_score, winner.trainings
+            self.snapshot.best_trial = winner.trial
+            self.snapshot.best_params = next(trial.params for trial in self.trials if trial.id == winner.trial)
 
     def _merits(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what a lane is worth after each epoch, [epochs], from its learning curves [epochs, metrics]."""
@@ -272,11 +305,11 @@ class _Loop:
         done, rest = len(self.trials), now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
         left = seconds_left(works, self.plans[-1], clock, self.later / batch)
-        if done and self.engine.usage.training:
+        if done and not now.confirming and self.engine.usage.training:
             # What the first trials took says little of the rest; once many have finished, they are the better measure.
             weight = (done / now.requested) ** 2
             left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)
-        now.left = left if rest else 0.0
+        now.left = left if rest or now.confirming else 0.0
 
     def _numbers(self) -> dict[str, Any]:
         """Return what the summary says of speed."""

@@ -117,13 +117,16 @@ def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Schedu
     """Return the scheduler of a request; RequestError if there is none of that name, or it does not fit the searcher."""
     if request.scheduler is None:
         return None
-    made = schedulers.make(
-        request.scheduler, seed=request.seed, space=request.space, **request.scheduler_options
-    )
+    made = schedulers.make(request.scheduler, seed=request.seed, space=request.space, **request.scheduler_options)
     if made.changes and searcher.learns:
         raise RequestError(
             f"scheduler = {request.scheduler!r} changes configs while they train, so that search = {request.search!r} "
             "would learn from scores of configs that it never proposed: use search = 'random' or 'sobol' with it"
+        )
+    if made.changes and request.confirm:
+        raise RequestError(
+            f"confirm = {request.confirm} does not go with scheduler = {request.scheduler!r}, which changes configs "
+            "while they train: no one config says what a trial came to, so leave out one of the two"
         )
     return made
 
@@ -310,13 +313,17 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     if len(configs) <= len(request.initial):
         configs += setup.ask(len(configs), setup.trials - len(configs), setup.trials)[1]
     made = plan_of(setup, configs, device_costs(measure=True))
-    return replace(made, notes=tuple(setup.notes))
+    notes = list(setup.notes)
+    if confirm := min(setup.request.confirm, setup.trials):
+        lanes = confirm * setup.request.fresh * len(setup.data.train)
+        notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")
+    return replace(made, notes=tuple(notes))
 
 
-def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs) -> Plan:
-    """Return the plan of a batch of resolved configs."""
+def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None) -> Plan:
+    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said."""
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share = 1.0
-    if setup.scheduler is not None:
+    if setup.scheduler is not None and lanes_each is None:  # what is confirmed trains to its end
         share = setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
-    return make_plan(configs, sizes, setup.lanes_each, costs, share=share)
+    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share)

@@ -41,6 +41,7 @@ assert_type(js.load("runs/a"), js.Result)
 trial = js.load("runs/a").best
 assert_type(trial, js.Trial)
 assert_type(trial.score, float | None)
+assert_type(js.sweep(data, space, trials=500, confirm=5).confirmed, tuple[js.Confirmed, ...])
 if TYPE_CHECKING:
     assert_type(js.solo(data, trial.config, trial=trial.id), Solo)
 assert_type(js.plan(data, space).programs, int)

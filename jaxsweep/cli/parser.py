@@ -36,6 +36,9 @@ A sweep file has the sections [data], [sweep], [search] (options of the searcher
 is text. KEY may leave out its section: --set epochs=5 is --set space.epochs=5."""
 
 
+_SHOW_TEST = "give the table a column of test scores, which are the best one's alone otherwise"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one sentence, like all others of this program."""
 
@@ -120,6 +123,14 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
             "--warm-start", metavar="DIR", action="append",
             help="an earlier run, of whose trials the searcher is told first; repeat it for more",
         )  # fmt: skip
+        search.add_argument(
+            "--replicates", metavar="R", type=_integer, help="trainings of each config under other seeds (default: 1)"
+        )
+        search.add_argument(
+            "--confirm", metavar="K", type=_integer,
+            help="train the best K trials again under fresh seeds, R times and at least 5, and rank them by that "
+            "(default: 0)",
+        )  # fmt: skip
         search.add_argument("--seed", metavar="S", type=_integer, help="decides every random number (default: 0)")
         search.add_argument(
             "--set", metavar="KEY=VALUE", action="append", default=[],
@@ -133,6 +144,7 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         output.add_argument(
             "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
         )
+        output.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
         output.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -144,6 +156,7 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     show.add_argument("--top", metavar="K", type=_integer, help="the first K rows (default: 10 of a table, else all)")
     show.add_argument("--sort", metavar="COLUMN", default="score", help="default: score; of metrics, the best first")
     show.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    show.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
     export = _add(
         commands, "export", "write a trained network as a folder",
         "Weights that were not kept are trained again, which gives the same network.\n\n"

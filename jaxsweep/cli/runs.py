@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.cli.winner import print_winner
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.records import store
+from jaxsweep.records.confirmed import told
 from jaxsweep.records.model import load_model
 from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.store import StoredRun
-from jaxsweep.records.trials import Trial, best_first
+from jaxsweep.records.trials import Trial
 from jaxsweep.report import tables
 from jaxsweep.spec.own import directed
 
@@ -42,8 +44,13 @@ def show(arguments: Namespace) -> int:
         pd.DataFrame(chosen).to_csv(sys.stdout, index=False)
     else:
         console = tables.stdout()
-        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort)
+        show_test = arguments.show_test or arguments.sort.startswith("test_")
+        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort, show_test)
         tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
+        if ranked := run.ranked:
+            status = run.summary.get("status", "running")
+            words = told(status, run.objective, run.request.confirm, run.trials, run.confirmed, ranked[0])
+            print_winner(console, words, run.confirmed, show_test)
     return 0
 
 
@@ -114,7 +121,7 @@ def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def _best(run: StoredRun) -> Trial:
-    ranked = best_first(run.trials, run.objective)
+    ranked = run.ranked
     if not ranked:
         raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
     return ranked[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsweep.cli.interrupt import Interrupts
+from jaxsweep.cli.winner import print_winner
 from jaxsweep.data import Dataset, datasets
 from jaxsweep.data.source import looks_like_a_file, open_source
 from jaxsweep.engine.planner import Plan
@@ -35,7 +36,7 @@ def run(arguments: Namespace) -> int:
     if arguments.format == "json":
         tables.print_json(result.summary())
     else:
-        _print_result(result)
+        _print_result(result, arguments.show_test)
     if not arguments.quiet:
         _what_next(result, out)
     elif not arguments.out:
@@ -72,10 +73,10 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         flags["data.name"] = DEFAULT_DATA
     own = ("target", "task", "validation", "test", "group", "weight")
     flags |= {f"data.{key}": getattr(arguments, key) for key in own}
-    flags |= {
-        f"sweep.{key}": getattr(arguments, key)
-        for key in ("trials", "search", "scheduler", "minutes", "objective", "seed", "keep", "warm_start")
-    }
+    keys = (
+        "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
+    )  # fmt: skip
+    flags |= {f"sweep.{key}": getattr(arguments, key) for key in keys}
     draft = sweepfile.assemble(draft, flags, arguments.set)
     source = draft.source()
     if source.name is None and source.path is None:
@@ -110,7 +111,7 @@ def _new_directory(name: str) -> Path:
     return path
 
 
-def _print_result(result: Result) -> None:
+def _print_result(result: Result, show_test: bool) -> None:
     console = tables.stdout()
     rows = [trial.row() for trial in result.trials]
     finished = [row for row in rows if row["score"] == row["score"]]
@@ -118,9 +119,10 @@ def _print_result(result: Result) -> None:
     shown = f"the best {len(best)} of {len(rows)} trials" if len(best) < len(rows) else f"{len(rows)} trials"
     console.print(f"{shown} on {result.data.name}, score is {result.objective}")
     if best:
-        remark = tables.trial_table(console, best, rows, result.objective, "score")
+        remark = tables.trial_table(console, best, rows, result.objective, "score", show_test)
         if remark:
             tables.say(remark)
+        print_winner(console, result.told(), result.confirmed, show_test)
 
 
 def _what_next(result: Result, out: Path) -> None:

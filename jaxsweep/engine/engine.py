@@ -112,6 +112,7 @@ class Engine:
         tick: Callable[[], object] = lambda: None,
         director: Director | None = None,
         deadline: float = math.inf,
+        first: int = 0,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -127,12 +128,13 @@ class Engine:
             deadline: the time, as `time.perf_counter` has it, after which no lane begins; those that run are stopped
                 after their current call.
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
+            first: the number of the first replicate.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
         ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
         while it waits ends that too.
         """
-        groups = self._groups(plan, configs, trials, replicates)
+        groups = self._groups(plan, configs, trials, replicates, first)
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         if director is not None:
             self._direct(director, groups, configs, trials, replicates)
@@ -166,7 +168,9 @@ class Engine:
                 _join([thread for thread in threads if thread.ident is not None], tick)
                 self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
 
-    def _groups(self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int) -> list[Group]:
+    def _groups(
+        self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0
+    ) -> list[Group]:
         groups = []
         sizes = self.supply.sizes
         self.works = []
@@ -184,7 +188,7 @@ class Engine:
                 jobs = deque(
                     Job(i, trials[i], replicate, fold)
                     for i in members
-                    for replicate in range(replicates)
+                    for replicate in range(first, first + replicates)
                     for fold in range(sizes.splits)
                 )
                 groups.append(Group(program, work, self._choices(key), jobs, configs))

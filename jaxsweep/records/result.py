@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from jaxsweep.data import Dataset, Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
+from jaxsweep.records.confirmed import Confirmed, ranked, told
 from jaxsweep.records.lanes import Lane, lane_rows, stacked
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.store import load as read_run
-from jaxsweep.records.trials import FINISHED, Columns, Trial, best_first, mean_of
+from jaxsweep.records.trials import FINISHED, Columns, Trial, mean_of
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import Own
@@ -39,6 +40,7 @@ class Result:
         run: the run directory, if there is one.
         request: what was asked for.
         models: the kept networks by trial.
+        confirmed: the trials that were trained again after the search, if it was asked for, the best first.
     """
 
     status: str
@@ -51,6 +53,7 @@ class Result:
     run: Path | None
     numbers: Mapping[str, Any]
     models: Mapping[int, Model]
+    confirmed: tuple[Confirmed, ...] = ()
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -68,25 +71,35 @@ class Result:
         return self._lanes.lanes if isinstance(self._lanes, StoredRun) else self._lanes
 
     def __repr__(self) -> str:
-        ranked = best_first(self.trials, self.objective)
+        ranked = self._ranked
         best = f", best {ranked[0]!r}" if ranked else ""
+        if self.confirmed and (score := self.confirmed[0].confirmed_score) is not None:
+            best += f", confirmed {score:.6g}"
         return f"Result({self.status}, {len(self.trials)} trials, {self.objective}{best})"
 
     def top(self, k: int) -> list[Trial]:
-        """Return the `k` trials with the best scores, the best first; fewer, if fewer have one."""
+        """Return the `k` best trials, the best first; fewer, if fewer have a score.
+
+        Those that were confirmed come first, by their scores there, then the others by theirs in the search.
+        """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise RequestError(f"top({k!r}) is not legal: it must be an integer of at least 1")
-        return best_first(self.trials, self.objective)[:k]
+        return self._ranked[:k]
+
+    @property
+    def _ranked(self) -> list[Trial]:
+        return ranked(self.trials, self.objective, self.confirmed)
 
     @property
     def best(self) -> Trial:
-        """The trial with the best score.
+        """The trial with the best score, or, if the best were confirmed, the one that came out best there.
+
+        Its `score` and metrics are those of the search in any case; `confirmed[0]` has what they were worth.
 
         Raises:
             SweepFailed: no trial has a score; it says what became of them.
         """
-        ranked = best_first(self.trials, self.objective)
-        if not ranked:
+        if not (ranked := self._ranked):
             raise SweepFailed(self._why_none())
         return ranked[0]
 
@@ -139,6 +152,8 @@ class Result:
 
     def model(self, trial: int | None = None) -> Model:
         """Return a trial's network (by default the best one's): its kept weights, or trained again by `solo`.
+
+        It is the one of the search, also of a trial that was confirmed.
 
         Raises:
             RequestError: there is no such trial, or it did not finish.
@@ -193,8 +208,7 @@ class Result:
 
     def summary(self) -> dict[str, Any]:
         """Return the run in numbers, as `run --format json` prints it."""
-        ranked = best_first(self.trials, self.objective)
-        best = ranked[0] if ranked else None
+        best = next(iter(self._ranked), None)
         statuses = [trial.status for trial in self.trials]
         return {
             "run": str(self.run) if self.run else None,
@@ -213,23 +227,37 @@ class Result:
                 "config": best.config,
                 "metrics": {k: v if np.isfinite(v) else None for k, v in best.metrics.items()},
             },
+            "confirmed": [each.row() for each in self.confirmed],
             "seconds": {name: round(value, 4) for name, value in self.numbers.get("seconds", {}).items()},
             **{name: self.numbers.get(name) for name in ("programs", "lane_occupancy", "padding_waste", "iterations")},
         }
 
     def _repr_html_(self) -> str:
-        """Return the ten best trials as a table, for notebooks."""
-        ranked = best_first(self.trials, self.objective)[:10]
+        """Return the ten best trials as a table, for notebooks; of the test rows only what the best one has on them."""
+        ranked = self._ranked[:10]
         if not ranked:
             return f"<p>jaxsweep: none of {len(self.trials)} trials finished.</p>"
         import pandas as pd
 
-        head = ("status", "score", "epochs_done")
+        again = {each.trial: "-" if (s := each.confirmed_score) is None else s for each in self.confirmed}
+        head = ["status", "score", "epochs_done"]
         rows = [{**{name: getattr(trial, name) for name in head}, **trial.params} for trial in ranked]
+        if again:
+            head.insert(2, "confirmed")
+            rows = [{**row, "confirmed": again.get(trial.id, "")} for row, trial in zip(rows, ranked, strict=True)]
         names = [*head, *(name for name in HYPERPARAMETERS if any(name in row for row in rows))]
         cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
         table = pd.DataFrame(cells, pd.Index([trial.id for trial in ranked], name="trial"), names).to_html()
-        return f"<p>jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first</p>{table}"
+        head_line = f"jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first"
+        return f"<p>{head_line}</p>{table}<p>{self.told()}</p>"
+
+    def told(self) -> str:
+        """Return in a sentence what the best trial scored in the search, when it was confirmed and on the test rows.
+
+        Raises:
+            SweepFailed: as `best`.
+        """
+        return told(self.status, self.objective, self.request.confirm, self.trials, self.confirmed, self.best)
 
 
 def _cell(value: Any) -> str:
@@ -276,4 +304,5 @@ def load(path: str | Path, functions: Mapping[str, Callable[..., Any]] | None = 
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
         Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, _Networks(run),
+        run.confirmed,
     )  # fmt: skip

@@ -26,8 +26,9 @@ from jaxsweep.data.source import open_source
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
 from jaxsweep.records import own
+from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
-from jaxsweep.records.trials import Trial
+from jaxsweep.records.trials import Columns, Trial
 from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import OwnMetric, directed
@@ -99,16 +100,27 @@ class Store:
             )  # fmt: skip
             if trial.lineage:
                 lineages.append((trial.id, lineage.to_json(trial.lineage)))
-            for lane in lanes:
-                curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
-                known = np.full(len(self.test), np.nan) if lane.test is None else lane.test
-                test = [value if math.isfinite(value) else None for value in known.tolist()]
-                rows.append((trial.id, lane.job.replicate, lane.job.fold, lane.epochs, lane.status, *curves, *test))
-        marks = ", ".join("?" * (len(_OF_LANES) + len(self.curves) + len(self.test)))
+            rows += map(self._evaluation, lanes)
         with self._db:
             self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
-            self._db.executemany(f"INSERT INTO evaluations VALUES ({marks})", rows)
+            self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", rows)
             self._db.executemany("INSERT INTO lineages VALUES (?, ?)", lineages)
+
+    def record_fresh(self, lanes: Iterable[LaneResult]) -> None:
+        """Commit all fresh lanes of trials that are confirmed, at once: a confirmation is whole, or there is none."""
+        with self._db:
+            self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", map(self._evaluation, lanes))
+
+    @property
+    def _marks(self) -> str:
+        return ", ".join("?" * (len(_OF_LANES) + len(self.curves) + len(self.test)))
+
+    def _evaluation(self, lane: LaneResult) -> tuple[Any, ...]:
+        """Return the row of a lane."""
+        curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
+        known = np.full(len(self.test), np.nan) if lane.test is None else lane.test
+        test = [value if math.isfinite(value) else None for value in known.tolist()]
+        return (lane.job.trial, lane.job.replicate, lane.job.fold, lane.epochs, lane.status, *curves, *test)
 
     def recorded(self) -> set[int]:
         """Return the numbers of the trials that are committed."""
@@ -188,13 +200,34 @@ class StoredRun:
 
     @cached_property
     def lanes(self) -> dict[int, Sequence[Lane]]:
-        """The lanes of each trial by its id, in the order of replicates and folds; all are read at the first look."""
+        """The lanes of each trial by its id, in the order of replicates and folds; all are read at the first look.
+
+        They are those of the search, without those by which the best were confirmed.
+        """
+        return self._lanes("<")
+
+    @cached_property
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """The trials that were trained again after the search, the best first; empty if none were."""
+        if not self.request.confirm:
+            return ()
+        columns = Columns(self.curve_names, self.test_names, self.objective)
+        return confirmation(self.trials, self._lanes(">="), columns, self.request.keep_best)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a score, the best first."""
+        return ranked(self.trials, self.objective, self.confirmed)
+
+    def _lanes(self, side: str) -> dict[int, Sequence[Lane]]:
+        """Return the lanes whose replicate is `<` or `>=` the number of replicates in the search."""
         curves, told = len(self.curve_names), "status" in self._lane_columns
         names = [*self.curve_names, *(name for name in self._lane_columns if name.startswith("test_"))]
         wanted = ", ".join(["trial", "replicate", "fold", "status" if told else "''", *names])
         found: dict[int, list[Lane]] = {}
         with _reading(self.path) as db:
-            rows = db.execute(f"SELECT {wanted} FROM evaluations ORDER BY trial, replicate, fold")
+            where = f"WHERE replicate {side} {self.request.replicates} ORDER BY trial, replicate, fold"
+            rows = db.execute(f"SELECT {wanted} FROM evaluations {where}")
             for number, replicate, fold, status, *values in rows:
                 curve = np.stack([np.frombuffer(blob, CURVE) for blob in values[:curves]], axis=1)
                 test = np.array(values[curves:], np.float64) if values[curves:] else None  # NULL becomes NaN

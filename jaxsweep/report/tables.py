@@ -41,7 +41,9 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
     return table
 
 
-def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str) -> str:
+def trial_table(
+    console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str, show_test: bool = False
+) -> str:  # fmt: skip
     """Print rows of trials with the columns that tell them apart; return a remark on columns left out, or "".
 
     A hyperparameter that does nothing in a trial's config, such as momentum under adam, has an empty cell there, and no
@@ -53,8 +55,10 @@ def trial_table(console: Console, rows: Sequence[Row], everything: Sequence[Row]
         everything: all rows of the run, which decide what varies.
         objective: the metric that `score` is.
         sort: a column to show in any case.
+        show_test: whether there is a column with the objective on the test rows.
     """
-    columns = [name for name in _columns(everything, objective, sort) if any(acts(name, row) for row in rows)]
+    shown = _columns(everything, objective, sort, show_test)
+    columns = [name for name in shown if any(acts(name, row) for row in rows)]
     left_out: list[str] = []
     while len(columns) > 3 and _width(console, _trials(rows, columns)) > console.width:
         spare = next((name for name in columns if name in ("train_loss", "val_loss") and name != sort), columns[-1])
@@ -68,11 +72,11 @@ def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(width=10_000), table).maximum
 
 
-def _columns(rows: Sequence[Row], objective: str, sort: str) -> list[str]:
+def _columns(rows: Sequence[Row], objective: str, sort: str, show_test: bool) -> list[str]:
     """Return the columns worth a look, the most telling first: score, metrics that matter, and what varies."""
     varied = [name for name in (*FIRST, *HYPERPARAMETERS) if varies(rows, name)]
-    test = "test_" + objective.removeprefix("val_")
-    metrics = [name for name in (test, "train_loss", "val_loss") if rows and name in rows[0] and name != objective]
+    test = ["test_" + objective.removeprefix("val_")] if show_test else []
+    metrics = [name for name in (*test, "train_loss", "val_loss") if rows and name in rows[0] and name != objective]
     first = ["trial", "score", *([sort] if sort not in ("trial", "score") else [])]
     return list(dict.fromkeys([*first, *metrics, *varied]))
 

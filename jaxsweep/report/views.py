@@ -135,7 +135,12 @@ class LineView(Progress):
 
     def update(self, snapshot: Snapshot) -> None:
         """Print a line if the last one is some seconds old, or if there is news that cannot wait."""
-        news = "interrupted" if snapshot.interrupted else "compiling" if snapshot.preparing else None
+        words = {
+            "interrupted": snapshot.interrupted,
+            "confirming": snapshot.confirming,
+            "compiling": snapshot.preparing,
+        }
+        news = next((word for word, now in words.items() if now), None)
         if news is not None and news not in self._told:
             self._told.add(news)
             self._last = time.monotonic()
@@ -175,7 +180,7 @@ class NotebookView(Progress):
     def __init__(self) -> None:
         self._last = 0.0
         self._handle: Any = None
-        self._seen = (False, False)  # an interrupt, a program: what is shown at once
+        self._seen = (False, False, False)  # an interrupt, a program, a confirmation: what is shown at once
 
     def start(self, snapshot: Snapshot) -> None:
         """Show the first state."""
@@ -186,7 +191,7 @@ class NotebookView(Progress):
 
     def update(self, snapshot: Snapshot) -> None:
         """Replace what is shown, if that is not too fresh or there is news that cannot wait."""
-        news = snapshot.interrupted, bool(snapshot.preparing)
+        news = snapshot.interrupted, bool(snapshot.preparing), snapshot.confirming > 0
         if news != self._seen or time.monotonic() - self._last >= DISPLAY_SECONDS:
             self._seen = news
             self._show(snapshot, done=False)

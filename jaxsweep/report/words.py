@@ -38,14 +38,15 @@ def best_text(now: Snapshot) -> str:
     """Return the best score and whose it is."""
     if now.best_score is None:
         return "none yet"
-    return f"{now.objective} {now.best_score:.4g} (trial {now.best_trial})"
+    fresh = f" in {now.confirmed} fresh trainings" if now.confirmed else ""
+    return f"{now.objective} {now.best_score:.4g}{fresh} (trial {now.best_trial})"
 
 
 def activity(now: Snapshot) -> str:
     """Return what goes on, such as "compiling program 1 of 2, about 5 s · training 16 networks of depth 3"."""
     if now.interrupted:
         return f"interrupted: keeping what has finished{_awaited(now)}"
-    parts = []
+    parts = [f"confirming {now.confirming} trial{'s' * (now.confirming != 1)}"] if now.confirming else []
     for kept, word in ((False, "compiling"), (True, "loading")):
         programs = [each for each in now.preparing if each.kept == kept]
         if programs:

@@ -20,6 +20,7 @@ from jaxsweep.streams import check_seed
 
 DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
+LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
 EXAMPLES = {"search": "random", "objective": "val_loss", "scheduler": "asha"}
 
@@ -57,11 +58,17 @@ class Request:
     scheduler: str | None = None
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     minutes: float | None = None
+    confirm: int = 0  # how many of the best trials are trained again after the search
 
     @property
     def keep_best(self) -> bool:
         """Return whether the best epoch of a trial counts instead of the last."""
         return self.keep_weights == "best"
+
+    @property
+    def fresh(self) -> int:
+        """Return the replicates of a trial that is confirmed: as many as in the search, and at least 5."""
+        return max(self.replicates, LEAST_FRESH)
 
     def __post_init__(self) -> None:
         if (self.space is None) == (self.configs is None):
@@ -80,7 +87,7 @@ class Request:
         object.__setattr__(self, "warm_start", arguments.paths("warm_start", self.warm_start))
         if self.warm_start and self.space is None:
             raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
-        for name, low in (("trials", 1), ("replicates", 1), ("keep", 0)):
+        for name, low in (("trials", 1), ("replicates", 1), ("keep", 0), ("confirm", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))

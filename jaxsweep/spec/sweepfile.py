@@ -64,6 +64,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "replicates": _INTEGER,
         "folds": ((int, list, tuple), "an integer, or a list of pairs of row numbers"),
         "keep": _INTEGER,
+        "confirm": _INTEGER,
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),

@@ -45,8 +45,8 @@ def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> Non
     out, printed = finished
     last = json.loads(printed.splitlines()[-1])
     assert list(last) == [
-        "run", "status", "objective", "trials", "best", "seconds", "programs", "lane_occupancy", "padding_waste",
-        "iterations",
+        "run", "status", "objective", "trials", "best", "confirmed", "seconds", "programs", "lane_occupancy",
+        "padding_waste", "iterations",
     ]  # fmt: skip
     assert (last["run"], last["status"], last["objective"]) == (str(out), "completed", "val_accuracy")
     counts = {"requested": 6, "finished": 6, "recorded": 6, "completed": 6, "stopped": 0, "diverged": 0, "failed": 0}
@@ -75,7 +75,7 @@ def test_a_run_directory_says_how_to_run_it_again(
     printed = capsys.readouterr()
     assert "6 trials on iris, score is val_accuracy" in printed.out
     header = printed.out.splitlines()[1].split()
-    assert header[:4] == ["trial", "score", "test_accuracy", "train_loss"]
+    assert header[:3] == ["trial", "score", "train_loss"]
     assert "learning_rate" in header
     assert "optimizer" not in header  # it does not vary
     assert f"jaxsweep show {again.relative_to(tmp_path)}" in printed.err
@@ -104,8 +104,10 @@ def test_show_in_every_format(finished: tuple[Path, str], capsys: Out) -> None:
     table = list(csv.DictReader(io.StringIO(ok("show", out, "--format", "csv", "--sort", "trial"))))
     assert [int(row["trial"]) for row in table] == list(range(6))
     lines = ok("show", out, "--top", "2", "--sort", "dropout").splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert lines[0].split()[:3] == ["trial", "score", "dropout"]
+    assert lines[4].startswith(f"trial {frame['score'].idxmax()}: val_accuracy ")
+    assert lines[4].endswith(" on the test rows")
     assert main(["show", str(out), "--sort", "vall_loss"]) == 2
     assert "did you mean 'val_loss'?" in capsys.readouterr().err
     assert main(["show", str(out), "--top", "0"]) == 2

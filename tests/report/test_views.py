@@ -35,6 +35,10 @@ def test_what_goes_on_is_told() -> None:
         "training 40 networks of depth 0, 1 and 3": {"training": 40, "depths": (0, 1, 3)},
         "training 1 network of depth 1": {"training": 1, "depths": (1,)},
         "recording": {"finished": 50},
+        "confirming 5 trials": {"finished": 50, "confirming": 5},
+        "confirming 1 trial · training 8 networks of depth 2": {
+            "finished": 50, "confirming": 1, "training": 8, "depths": (2,)
+        },
         "interrupted: keeping what has finished": {"interrupted": True},
         "interrupted: keeping what has finished, waiting for the program being compiled": {
             "interrupted": True, "preparing": (first,), "training": 16

@@ -96,8 +96,8 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
 def test_every_default_is_written() -> None:
     table = tomllib.loads(to_toml(Request(space=Space(epochs=3))))
     assert table["sweep"] == {
-        "search": "random", "seed": 0, "replicates": 1, "folds": 0, "keep": 10, "keep_weights": "last",
-        "train_metrics": False,
+        "search": "random", "seed": 0, "replicates": 1, "folds": 0, "keep": 10, "confirm": 0,
+        "keep_weights": "last", "train_metrics": False,
     }  # fmt: skip
     assert table["data"] == {"split": [0.6, 0.2, 0.2]}
 

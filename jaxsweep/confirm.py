@@ -1,0 +1,53 @@
+"""The best trials of a search, trained again under fresh seeds before one of them is called the best."""
+
+from collections.abc import Callable, Sequence
+
+from jaxsweep.engine.costs import Costs
+from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.planner import Plan
+from jaxsweep.records.confirmed import Confirmed, confirmation
+from jaxsweep.records.lanes import Lane
+from jaxsweep.records.trials import Trial
+from jaxsweep.setup import Setup, plan_of
+
+
+def plan_again(setup: Setup, chosen: Sequence[Trial], costs: Costs) -> Plan:
+    """Return the plan of all fresh trainings of some trials."""
+    lanes_each = setup.request.fresh * len(setup.data.train)
+    return plan_of(setup, [trial.config for trial in chosen], costs, lanes_each)
+
+
+def train_again(
+    setup: Setup, engine: Engine, chosen: Sequence[Trial], plan: Plan, tick: Callable[[], object]
+) -> list[LaneResult]:
+    """Train some trials again, on each fold, under the replicate numbers that follow those of the search.
+
+    Their configs and ids are what they were, so that a lane of replicate r is what `solo` gives for it. Neither a
+    scheduler nor a time limit stops them: these are the search's.
+    """
+    configs, ids, request = [trial.config for trial in chosen], [trial.id for trial in chosen], setup.request
+    lanes = engine.run(plan, configs, ids, request.fresh, tick=tick, first=request.replicates)
+    ended = []
+    try:
+        for lane in lanes:
+            ended.append(lane)
+            tick()
+    except KeyboardInterrupt:
+        engine.interrupted = True  # while it trained, and before what is under way has been waited for
+        raise
+    finally:
+        lanes.close()
+    return ended
+
+
+def settle(setup: Setup, trials: Sequence[Trial], ended: Sequence[LaneResult]) -> tuple[Confirmed, ...]:
+    """Return what the fresh lanes came to, the best trial first; of the others the test metrics are dropped."""
+    fresh: dict[int, list[Lane]] = {}
+    for lane in ended:
+        fresh.setdefault(lane.job.trial, []).append(Lane.of(lane))
+    confirmed = confirmation(trials, fresh, setup.columns, setup.request.keep_best)
+    for lane in ended:
+        if lane.job.trial != confirmed[0].trial:
+            lane.test = None
+    return confirmed
