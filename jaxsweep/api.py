@@ -34,6 +34,8 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import drawn_seed
 
 if TYPE_CHECKING:
+    from optuna.study import Study
+
     from jaxsweep.network.reference import Solo
 
 
@@ -44,7 +46,7 @@ def sweep(
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
-    warm_start: str | Path | Sequence[str | Path] | None = None,
+    warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
     search: str = DEFAULT_SEARCH,
     objective: str | None = None,
     seed: int | None = 0,
@@ -73,7 +75,8 @@ def sweep(
             before it is asked. An entry that one leaves out has its default, if the space has that; a value outside the
             space is refused.
         warm_start: directories of earlier runs with the same objective, of whose trials the searcher is told before it
-            is asked, as far as they are points of this space; they are not among the trials of this one.
+            is asked, as far as they are points of this space; they are not among the trials of this one. Also studies
+            of Optuna, or where one lies: "sqlite:///studies.db#name".
         search: the searcher's name, see `python -m jaxsweep searchers`.
         objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
         seed: decides every random number, the split included; None draws one, which `Result.request` and a run
@@ -120,7 +123,7 @@ def plan(
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
-    warm_start: str | Path | Sequence[str | Path] | None = None,
+    warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
     search: str = DEFAULT_SEARCH,
     objective: str | None = None,
     seed: int | None = 0,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jaxsweep import search
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.data import Dataset, datasets
 from jaxsweep.data.source import looks_like_a_file, open_source
@@ -76,7 +77,7 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         f"sweep.{key}": getattr(arguments, key)
         for key in ("trials", "search", "objective", "seed", "keep", "warm_start")
     }
-    draft = sweepfile.assemble(draft, flags, arguments.set)
+    draft = sweepfile.assemble(draft, flags, arguments.set, {name: search.options(name) for name in search.SEARCHERS})
     source = draft.source()
     if source.name is None and source.path is None:
         raise RequestError(f"{arguments.file} names no data: give [data] name or path, or --data")

@@ -15,6 +15,7 @@ from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.initial import Initial
 from jaxsweep.search.listed import Listed
+from jaxsweep.search.optuna import Optuna
 from jaxsweep.search.policy import Policy
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
@@ -34,6 +35,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "bayes": Bayes,
     "cmaes": CMAES,
     "policy": Policy,
+    "optuna": Optuna,
 }
 
 

@@ -135,7 +135,7 @@ class CMAES(Searcher):
             self._optimizer = None
 
     def _drawn(self, n: int) -> FloatArray:
-        """Return the snapped points of `n` draws of the distribution, [n, dimensions], new ones as far as it has any."""
+        """Return the snapped points of `n` draws of the distribution, [n, dimensions], new ones as far as there are."""
         optimizer = self._optimizer or self._start()
         found = np.empty((0, self.space.dimensions))
         drawn = 0
@@ -201,7 +201,7 @@ class _Columns:
     ) -> "CatCMAwM":
         """Return a strategy around `means` [columns]; `best` [n, columns] say what categories are likely at first."""
         gaussian = self.gaussian
-        return library.CatCMAwM(  # type: ignore[no-any-return]
+        return library.CatCMAwM(
             x_space=[[0.0, 1.0]] * len(self.continuous) or None,
             z_space=self.rows or None,
             c_space=self.values[self.categories].tolist() or None,
@@ -226,7 +226,7 @@ class _Columns:
         return found
 
     def _likely(self, best: FloatArray) -> FloatArray:
-        """Return the probabilities of categories, [categories, most values]: their shares, and as much of each alike."""
+        """Return the probabilities of categories, [categories, most values]: their shares, and as much alike."""
         counts = self.values[self.categories]
         found = np.zeros((len(counts), counts.max()))
         for row, (column, count) in enumerate(zip(self.categories, counts, strict=True)):

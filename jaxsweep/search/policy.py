@@ -30,7 +30,7 @@ from jaxsweep.spec.distributions import Choice, FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
-from jaxsweep.streams import bit_generator, uniforms
+from jaxsweep.streams import bit_generator
 
 SPREAD = 0.3  # standard deviation of a Gaussian head at first: the cube is within reach of it
 LEAST, MOST = 0.02, 0.5  # standard deviations of a head
@@ -160,7 +160,8 @@ class Policy(Searcher):
         spare = moved - least
         if spare.sum() <= 0:
             return odds
-        return least + spare * ((1 - RARE) / spare.sum())
+        stepped: FloatArray = least + spare * ((1 - RARE) / spare.sum())
+        return stepped
 
 
 def _rewards(merits: FloatArray) -> FloatArray:
