@@ -16,7 +16,7 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import arguments, studies
 from jaxsweep.spec.conditions import evaluation_order, parents
-from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable, plain
+from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
 from jaxsweep.spec.extras import extra
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import direction

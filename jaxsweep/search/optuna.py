@@ -106,7 +106,7 @@ class Optuna(Searcher):
             for _ in range(n):
                 trials.append(self._study.ask())
                 configs.append(self._suggested(trials[-1]))
-        points = self.space.to_unit(configs)
+        points = self.space.snap(self.space.to_unit(configs))  # with ten digits, as it will be told
         for key, trial in zip(keys(points), trials, strict=True):
             self._open.setdefault(key, []).append(trial.number)
         return self.space.from_unit(points)

@@ -17,7 +17,6 @@ from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
-
 # Optuna's TPE takes minutes for all of this; `test_optuna.py` has of it what depends on the sampler.
 OPTIONS: dict[str, dict[str, Any]] = {"optuna": {"sampler": "nsgaii"}}
 
