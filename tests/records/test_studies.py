@@ -15,6 +15,7 @@ from jaxsweep.records.studies import points, written
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import studies
 from jaxsweep.spec.hyperparameters import resolve
+from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Choice, Int, LogUniform, Space, Uniform
 from jaxsweep.spec.swept import Swept
@@ -138,7 +139,7 @@ def test_what_a_sweep_wrote_is_known_as_it_was(tmp_path: Path, stored: bool) -> 
     assert [config for config, _ in told(known, longer)[0]] == [None] * 3
 
 
-def foreign(direction: str = "maximize") -> optuna.Study:
+def foreign(direction: Direction = "maximize") -> optuna.Study:
     """A study that somebody made with Optuna alone."""
     with studies.quiet():
         made = optuna.create_study(direction=direction)
