@@ -155,25 +155,21 @@ class CMAES(Searcher):
 
     def _start(self) -> "CatCMAwM":
         """Return a new strategy: the first around the best of what was told, a later one around a random point."""
-        columns, least, largest = self._columns, *SPREAD
+        best, (least, largest) = np.empty((0, self.space.dimensions)), SPREAD
         if self._starts == 0:
             ranked = np.argsort(-self._merits, kind="stable")[: int(np.isfinite(self._merits).sum())]
             best = self._points[ranked[: max(2, round(ELITE * len(self._merits)))]]
+            there = ~np.isnan(best)
+            count = there.sum(axis=0)
+            # One point in the middle beside them, for what is inactive in all.
+            means = (np.where(there, best, 0.0).sum(axis=0) + 0.5) / (count + 1)
+            squares = (np.where(there, best - means, 0.0) ** 2).sum(axis=0) / np.maximum(1, count)
+            spread = np.clip(np.sqrt(squares), least, largest)
         else:
-            best = self.space.snap(uniforms(self._bits, 1, self.space.dimensions))
+            means, spread = uniforms(self._bits, self.space.dimensions), np.full(self.space.dimensions, largest)
         self._starts += 1
-        there = ~np.isnan(best)
-        count = np.maximum(1, there.sum(axis=0))
-        # One point in the middle beside them, for what is inactive in all.
-        means = (np.where(there, best, 0.0).sum(axis=0) + 0.5) / (there.sum(axis=0) + 1)
-        if len(best) == 1:
-            means = np.where(there[0], best[0], 0.5)
-        squares = (np.where(there, best - means, 0.0) ** 2).sum(axis=0) / count
-        spread = np.clip(np.sqrt(squares), least, largest) if len(best) > 1 else np.full(len(means), largest)
-        self._optimizer = columns.optimizer(
-            self._library, self.population, means, spread, best if len(best) > 1 else best[:0],
-            seed=int(self._bits.random_raw()) >> 32,
-        )  # fmt: skip
+        seed = int(self._bits.random_raw()) >> 32
+        self._optimizer = self._columns.optimizer(self._library, self.population, means, spread, best, seed)
         self._generation = []
         return self._optimizer
 
