@@ -36,6 +36,8 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import drawn_seed
 
 if TYPE_CHECKING:
+    from optuna.study import Study
+
     from jaxsweep.network.reference import Solo
 
 
@@ -46,7 +48,7 @@ def sweep(
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
-    warm_start: str | Path | Sequence[str | Path] | None = None,
+    warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,
@@ -78,7 +80,8 @@ def sweep(
             before it is asked. An entry that one leaves out has its default, if the space has that; a value outside the
             space is refused.
         warm_start: directories of earlier runs with the same objective, of whose trials the searcher is told before it
-            is asked, as far as they are points of this space; they are not among the trials of this one.
+            is asked, as far as they are points of this space; they are not among the trials of this one. Also studies
+            of Optuna, or where one lies: "sqlite:///studies.db#name".
         search: the searcher's name, see `python -m jaxsweep searchers`.
         scheduler: who decides, while trials train, which of them go on, see `python -m jaxsweep schedulers`; by default
             all of them train to their ends.
@@ -133,7 +136,7 @@ def plan(
     configs: Sequence[Config] | None = None,
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
-    warm_start: str | Path | Sequence[str | Path] | None = None,
+    warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,

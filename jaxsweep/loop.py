@@ -34,6 +34,7 @@ from jaxsweep.setup import Setup, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
 from jaxsweep.spec.request import Request
+from jaxsweep.spec.studies import resolved
 from jaxsweep.spec.sweepfile import to_toml
 from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
@@ -69,7 +70,7 @@ def _written_out(setup: Setup, dataset: Dataset) -> Request:
     source = request.source
     if origin is not None and source == Source():
         source = Source(**origin)
-    warm = tuple(str(Path(path).resolve()) for path in request.warm_start)  # to be found from wherever it is read
+    warm = tuple(map(resolved, request.warm_start))  # to be found from wherever it is read
     return replace(request, trials=setup.trials, objective=setup.objective, source=source, warm_start=warm)
 
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "show": "runs",
     "export": "runs",
     "solo": "runs",
+    "optuna": "runs",
     "predict": "models",
     "bench": "bench",
     "doctor": "checks",

@@ -121,7 +121,8 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         )  # fmt: skip
         search.add_argument(
             "--warm-start", metavar="DIR", action="append",
-            help="an earlier run, of whose trials the searcher is told first; repeat it for more",
+            help="an earlier run, or a study of Optuna (sqlite:///FILE#NAME), of whose trials the searcher is told "
+            "first; repeat it for more",
         )  # fmt: skip
         search.add_argument(
             "--replicates", metavar="R", type=_integer, help="trainings of each config under other seeds (default: 1)"
@@ -165,6 +166,15 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     export.add_argument("run", metavar="DIR", help="a run directory")
     export.add_argument("--trial", metavar="ID", type=_integer, help="default: the best trial")
     export.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    optuna = _add(
+        commands, "optuna", "write a run as a study of Optuna, for its dashboard and its plots",
+        "example:\n  jaxsweep optuna runs/a --storage sqlite:///studies.db\n  optuna-dashboard sqlite:///studies.db",
+    )  # fmt: skip
+    optuna.add_argument("run", metavar="DIR", help="a run directory")
+    optuna.add_argument(
+        "--storage", metavar="URL", required=True, help="a storage of Optuna, made if need be: sqlite:///FILE"
+    )
+    optuna.add_argument("--study", metavar="NAME", help="a new one (default: the name of the run directory)")
     solo = _add(
         commands, "solo", "train one trial again with plain Flax and Optax, and compare the learning curves",
         "example:\n  jaxsweep solo runs/a --trial 17",

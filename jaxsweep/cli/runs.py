@@ -1,8 +1,9 @@
-"""`show`, `export` and `solo`: what there is to do with a run directory."""
+"""`show`, `export`, `optuna` and `solo`: what there is to do with a run directory."""
 
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,19 @@ def export(arguments: Namespace) -> int:
         model, how = trained_again(data, trial, run.request, run.objective), "trained again"
     model.save(arguments.out)
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
+    return 0
+
+
+def optuna(arguments: Namespace) -> int:
+    """Write a run as a study of Optuna."""
+    from jaxsweep.records.result import load
+
+    result = load(arguments.run)
+    if not result.trials:
+        raise RequestError(f"{arguments.run} has no finished trials yet: there is nothing to write")
+    name = arguments.study or Path(arguments.run).resolve().name
+    study = result.to_optuna(arguments.storage, name)
+    tables.say(f"{len(result.trials)} trials are in the study {study.study_name} of {arguments.storage}")
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jaxsweep import search
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.winner import print_winner
 from jaxsweep.data import Dataset, datasets
@@ -77,7 +78,7 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
     )  # fmt: skip
     flags |= {f"sweep.{key}": getattr(arguments, key) for key in keys}
-    draft = sweepfile.assemble(draft, flags, arguments.set)
+    draft = sweepfile.assemble(draft, flags, arguments.set, {name: search.options(name) for name in search.SEARCHERS})
     source = draft.source()
     if source.name is None and source.path is None:
         raise RequestError(f"{arguments.file} names no data: give [data] name or path, or --data")

@@ -1,24 +1,22 @@
 """Trials of earlier sweeps, as a searcher is told of them before it is asked for anything: a warm start."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from jaxsweep.errors import RequestError
-from jaxsweep.records import store
+from jaxsweep.records import store, studies
 from jaxsweep.records.store import StoredRun
 from jaxsweep.spec import scope
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import direction
 from jaxsweep.spec.own import ROLES, Own
-from jaxsweep.spec.points import active_part, holds
+from jaxsweep.spec.points import Resolve, point
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Space
-from jaxsweep.spec.swept import acts
-
-Resolve = Callable[[Config], Config]
+from jaxsweep.spec.studies import is_study
 
 
 @dataclass
@@ -31,7 +29,7 @@ class Earlier:
 
 
 def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve) -> Earlier:
-    """Return the trials of the runs that a request names in `warm_start`, as far as they are points of its space.
+    """Return the trials of what a request names in `warm_start`, as far as they are points of its space.
 
     A trial is one if this sweep would train it, too: its hyperparameters that are in the space have values that the
     space has, and the others, as far as they have an effect, the defaults that they would have here.
@@ -43,23 +41,27 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
         resolve: makes a config whole, with the defaults that follow from the data.
 
     Raises:
-        RequestError: something is no run directory, its objective is another one, or a function of the user's own has
-            changed since.
+        RequestError: something is no run directory and no study, its objective is another one, or a function of the
+            user's own has changed since.
     """
     assert request.space is not None
     found = Earlier()
-    for path in request.warm_start:
-        run = _read(path, request, request.space)
-        _check_objective(run, objective)
-        points = [(_point(request.space, trial.config, resolve), trial.score) for trial in run.trials]
-        told = [(config, np.nan if score is None else score) for config, score in points if config is not None]
+    for source in request.warm_start:
+        if is_study(source):
+            points, differs = studies.points(source, request.space, objective, resolve)
+        else:
+            run = _read(source, request, request.space)
+            _check_objective(run, objective)
+            scores = (np.nan if trial.score is None else trial.score for trial in run.trials)
+            configs = (point(request.space, trial.config, resolve) for trial in run.trials)
+            points, differs = list(zip(configs, scores, strict=True)), _differs(run, request, fingerprint)
+        told = [(config, score) for config, score in points if config is not None]
         found.configs += [config for config, _ in told]
         found.scores += [score for _, score in told]
         left = len(points) - len(told)
-        note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {path}"
+        note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {source}"
         if left:
             note += f"; {left} {'is no point' if left == 1 else 'are no points'} of this space"
-        differs = _differs(run, request, fingerprint)
         found.notes.append(note + (f"; {differs}, so that its scores may not compare" if differs else ""))
     return found
 
@@ -89,27 +91,6 @@ def _check_objective(run: StoredRun, objective: str) -> None:
         f"warm_start: the trials of {run.path} are scored by {str(run.objective)!r}{ways[0]}, those of this sweep "
         f"by {str(objective)!r}{ways[1]}: take the same objective, or leave that run out"
     )
-
-
-def _point(space: Space, config: Config, resolve: Resolve) -> Config | None:
-    """Return the point of the space that a resolved config is, or None if it is none."""
-    part = active_part(space, _unresolved(space, config, resolve))
-    if not all(holds(space, name, value) for name, value in part.items()):
-        return None
-    full = resolve(part)
-    same = (name in part or full[name] == config[name] or not acts(name, full) for name in HYPERPARAMETERS)
-    return part if all(same) else None
-
-
-def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:
-    """Return a resolved config with the batch size that the space has for it: 'full', or one that was cut."""
-    entry, size = space.entries.get("batch_size"), config["batch_size"]
-    values = None if entry is None or holds(space, "batch_size", size) else scope.possible(entry)
-    if values is None:
-        return config
-    # On other data 'full' was another number.
-    same = next((each for each in values if resolve({"batch_size": each})["batch_size"] == size), "full")
-    return {**config, "batch_size": same}
 
 
 def _differs(run: StoredRun, request: Request, fingerprint: str) -> str:

@@ -9,11 +9,14 @@ from typing import Any
 from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher
 from jaxsweep.search.bayes import Bayes
+from jaxsweep.search.cmaes import CMAES
 from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.initial import Initial
 from jaxsweep.search.listed import Listed
+from jaxsweep.search.optuna import Optuna
+from jaxsweep.search.policy import Policy
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
 from jaxsweep.search.zoom import Zoom
@@ -30,6 +33,9 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "evolution": Evolution,
     "de": DE,
     "bayes": Bayes,
+    "cmaes": CMAES,
+    "policy": Policy,
+    "optuna": Optuna,
 }
 
 

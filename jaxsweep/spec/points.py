@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxsweep.errors import RequestError
+from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Constant, hashable, plain
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
+from jaxsweep.spec.swept import acts
+
+Resolve = Callable[[Config], Config]
 
 
-def completed(space: Space, config: Mapping[str, Any], resolve: Callable[[Config], Config]) -> Config:
+def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Config:
     """Return a config that somebody wrote as a point of the space, with what it leaves out.
 
     An active entry that is left out has its constant, or its default where the space has that: what is written is what
@@ -44,9 +48,7 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Callable[[Config
     return {name: whole[name] for name in space.entries if name in whole}
 
 
-def all_completed(
-    configs: Sequence[Mapping[str, Any]], space: Space, resolve: Callable[[Config], Config]
-) -> tuple[Config, ...]:
+def all_completed(configs: Sequence[Mapping[str, Any]], space: Space, resolve: Resolve) -> tuple[Config, ...]:
     """Return the configs that come first as points of the space; RequestError as `completed`."""
     found = []
     for number, config in enumerate(configs):
@@ -78,3 +80,24 @@ def holds(space: Space, name: str, value: Any) -> bool:
     except LookupError:
         return False
     return True
+
+
+def point(space: Space, config: Config, resolve: Resolve) -> Config | None:
+    """Return the point of the space that a resolved config is, or None if it is none."""
+    part = active_part(space, _unresolved(space, config, resolve))
+    if not all(holds(space, name, value) for name, value in part.items()):
+        return None
+    full = resolve(part)
+    same = (name in part or full[name] == config[name] or not acts(name, full) for name in HYPERPARAMETERS)
+    return part if all(same) else None
+
+
+def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:
+    """Return a resolved config with the batch size that the space has for it: 'full', or one that was cut."""
+    entry, size = space.entries.get("batch_size"), config["batch_size"]
+    values = None if entry is None or holds(space, "batch_size", size) else scope.possible(entry)
+    if values is None:
+        return config
+    # On other data 'full' was another number.
+    same = next((each for each in values if resolve({"batch_size": each})["batch_size"] == size), "full")
+    return {**config, "batch_size": same}

@@ -16,6 +16,7 @@ from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import METRICS
 from jaxsweep.spec.own import ROLES, OwnMetric, found, metrics_of, named_configs
 from jaxsweep.spec.space import Space
+from jaxsweep.spec.studies import sources
 from jaxsweep.streams import check_seed
 
 DEFAULT_TRIALS = 256
@@ -30,7 +31,7 @@ class Request:
     """What a sweep is to do. `trials` None: as many as the searcher has, or 256 if it has no end.
 
     Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first,
-    `warm_start` the directories of earlier runs of which the searcher is told.
+    `warm_start` the directories of earlier runs, or Optuna studies, of which the searcher is told.
     `objective` None: val_accuracy or val_mse, by the task. `scheduler` None: all trials train to their ends. `minutes`
     None: until all have.
 
@@ -84,7 +85,7 @@ class Request:
             taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
             object.__setattr__(self, "configs", named_configs(self.configs, taken))
         object.__setattr__(self, "initial", self._initial())
-        object.__setattr__(self, "warm_start", arguments.paths("warm_start", self.warm_start))
+        object.__setattr__(self, "warm_start", sources("warm_start", self.warm_start))
         if self.warm_start and self.space is None:
             raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0), ("confirm", 0)):

@@ -68,9 +68,10 @@ KEYS: dict[str, dict[str, Rule]] = {
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
-        "warm_start": ((list, tuple, str), "a list of run directories, such as ['runs/a']"),
+        "warm_start": ((list, tuple, str), "a list of run directories and studies, such as ['runs/a']"),
     },
 }
+SEARCH = ("search", "sweep.search")  # the keys that choose the searcher
 SECTIONS = ("data", "sweep", "search", "scheduler", "space")
 NAMES: dict[str, Collection[str]] = {**KEYS, "space": HYPERPARAMETERS}  # what each section may hold, where it is known
 TWICE = ("keep",)  # columns of [data], how many networks in [sweep]: the value tells
@@ -166,8 +167,14 @@ def from_table(table: Table) -> Request:
     return Draft(copy.deepcopy(dict(table))).request()
 
 
-def assemble(draft: Draft, flags: Table, sets: Iterable[str] = ()) -> Draft:
-    """Return a sweep file's draft changed by flags (`section.key`: value, None for not given) and by `KEY=VALUE`."""
+def assemble(
+    draft: Draft, flags: Table, sets: Iterable[str] = (), options: Mapping[str, Collection[str]] | None = None
+) -> Draft:
+    """Return a sweep file's draft changed by flags (`section.key`: value, None for not given) and by `KEY=VALUE`.
+
+    `options` are the options of each searcher: a key that is one of them is refused with the section that it needs.
+    """
+    sets = list(sets)
     changed = copy.deepcopy(draft)
     for key, value in flags.items():
         if value is not None:
@@ -180,16 +187,32 @@ def assemble(draft: Draft, flags: Table, sets: Iterable[str] = ()) -> Draft:
             value = _value(assignment, text.strip(), f"data.{key.strip()}")
             changed.put(f"{'data' if isinstance(value, (str, list)) else 'sweep'}.{key.strip()}", value)
             continue
+        _refuse_option(key.strip(), changed, sets, options or {})
         full = _full_key(key.strip())
         changed.put(full, _value(assignment, text.strip(), full))
     _check_keys(changed.table)
     return changed
 
 
+def _refuse_option(key: str, draft: Draft, sets: Iterable[str], options: Mapping[str, Collection[str]]) -> None:
+    """Raise RequestError for an option of a searcher without its section, by the name of the searcher if it has it."""
+    owners = [name for name, known in options.items() if key in known]
+    if not owners or any(key in known for known in NAMES.values()):
+        return
+    chosen = str(draft.table.get("sweep", {}).get("search", ""))
+    for name, _, value in (text.partition("=") for text in sets):
+        chosen = value.strip(" '\"") if name.strip() in SEARCH else chosen
+    named = [chosen] if chosen in owners else owners
+    whose = f"searcher{'s' * (len(named) > 1)} {', '.join(named)}"
+    raise RequestError(f"--set {key}: {key} is an option of the {whose}, to be given as --set search.{key}=...")
+
+
 def _full_key(key: str) -> str:
     """Return `section.key` for a key, whose section may be left out where only one has it."""
     section, dot, name = key.partition(".")
     if dot:
+        if section == "options":
+            raise RequestError(f"--set {key}: an option of the searcher is to be given as --set search.{name}=...")
         if section not in SECTIONS:
             raise RequestError(f"--set {key}: unknown section {section!r}{suggestion(section, SECTIONS)}")
         known = NAMES.get(section)

@@ -165,6 +165,19 @@ def test_export_and_predict(finished: tuple[Path, str], tmp_path: Path, capsys: 
     assert main(["predict", str(tmp_path / "best"), str(tmp_path / "new.csv"), "--out", "/proc/none/p.csv"]) == 2
 
 
+def test_a_run_becomes_a_study_of_optuna(finished: tuple[Path, str], tmp_path: Path, capsys: Out) -> None:
+    import optuna
+
+    out, url = finished[0], f"sqlite:///{tmp_path / 'x.db'}"
+    ok("optuna", out, "--storage", url)
+    assert f"trials are in the study {out.name} of {url}" in capsys.readouterr().err
+    assert optuna.get_all_study_names(url) == [out.name]
+    assert f"the storage has a study {out.name!r} already" in refused(capsys, "optuna", out, "--storage", url)
+    ok("optuna", out, "--storage", url, "--study", "again")
+    (known,) = (study for study in optuna.get_all_study_summaries(url) if study.study_name == "again")
+    assert known.n_trials == len(store.load(out).trials)
+
+
 def test_solo_gives_the_curves_of_the_sweep(finished: tuple[Path, str]) -> None:
     lines = ok("solo", finished[0], "--trial", "3").splitlines()
     assert lines[0].split()[:5] == ["epoch", "train_loss", "sweep", "train_loss", "solo"]

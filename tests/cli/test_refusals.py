@@ -99,6 +99,18 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "one mistyped": (["--learnin-rate", "0.1"], "there is learning_rate, to be given as --set learning_rate=0.1\n"),
     "a key as flag": (["--folds", "5"], "folds is a key of [sweep], to be given as --set folds=5\n"),
     "an option of a searcher as flag": (["--resolution", "3"], "to be given as --set search.resolution=3\n"),
+    "an option of searchers": (["--set", "population=20"], "population is an option of the searchers evolution, de, "),
+    "an option of the searcher chosen": (
+        ["--search", "de", "--set", "population=20"],
+        "population is an option of the searcher de, to be given as --set search.population=...",
+    ),
+    "an option of the searcher set": (
+        ["--set", "scale=1", "--set", "search=de"], "scale is an option of the searcher de, to be given as --set search"
+    ),
+    "a section of options": (["--set", "options.population=20"], "is to be given as --set search.population=...\n"),
+    "no such study": (
+        ["--data", "iris", "--warm-start", "sqlite:///x.db#a"], "the file x.db does not exist, so that there is no"
+    ),
     "the second flag": (["--zzz", "--epochs", "3"], "has no option --epochs"),
     "an unwritable directory": (["--out", "/proc/r"], "--out /proc/r cannot be written"),
     "a file as directory": (["--out", "t.csv"], "--out t.csv cannot be written"),

@@ -17,6 +17,9 @@ from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
+# Optuna's TPE takes minutes for all of this; `test_optuna.py` has of it what depends on the sampler.
+OPTIONS: dict[str, dict[str, Any]] = {"optuna": {"sampler": "nsgaii"}}
+
 
 class Of(SearcherContract):
     """The contract of the searcher that the registry has under a name."""
@@ -24,7 +27,7 @@ class Of(SearcherContract):
     name: str
 
     def make(self, space: Space, seed: int = 0, direction: Direction = "maximize") -> Searcher:
-        return make(self.name, space, seed, direction)
+        return make(self.name, space, seed, direction, **OPTIONS.get(self.name, {}))
 
 
 class TestSearchers(Of):

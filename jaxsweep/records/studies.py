@@ -1,0 +1,197 @@
+"""Studies of Optuna: a sweep written as one, and the trials of one as points of a space.
+
+Optuna's dashboard, its plots and its importances work on what is written: each trial has its parameters with their
+distributions, its score, its learning curve as intermediate values, and its metrics as user attributes.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.errors import RequestError, shown
+from jaxsweep.records.trials import Trial
+from jaxsweep.spec import arguments, studies
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
+from jaxsweep.spec.extras import extra
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
+from jaxsweep.spec.metrics import direction
+from jaxsweep.spec.points import Resolve, active_part, point
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Space
+from jaxsweep.spec.swept import acts
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+Scored = list[tuple[Config | None, float]]
+OBJECTIVE, CONFIG = "objective", "config"  # user attributes: of a study its metric, of a trial all hyperparameters
+
+
+def written(
+    trials: Sequence[Trial], curves: NDArray[np.float64], request: Request, objective: str, storage: Any, name: Any
+) -> "Study":
+    """Return a new study that holds the trials of a sweep.
+
+    Args:
+        trials: in the order of their ids.
+        curves: the objective after each epoch, [trials, epochs], NaN beyond a trial's end.
+        request: of the sweep.
+        objective: the metric by which trials are scored.
+        storage: a storage of Optuna or its URL; None for memory.
+        name: of the study; None for one that Optuna makes up.
+
+    Raises:
+        RequestError: Optuna is not installed, the storage cannot be used, or has a study of that name.
+    """
+    optuna = extra("optuna", "an Optuna study")
+    if name is not None:
+        arguments.word("study_name", name, "cars")
+    entries = _entries(trials, request)
+    with studies.quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of names of metrics
+        try:
+            study = optuna.create_study(storage=storage, study_name=name, direction=direction(objective))
+        except optuna.exceptions.DuplicatedStudyError:
+            raise RequestError(f"the storage has a study {name!r} already: give the new one another name") from None
+        except Exception as error:  # of whatever database
+            raise studies.unreadable(shown(storage), error) from error
+        study.set_user_attr(OBJECTIVE, str(objective))
+        study.set_metric_names([str(objective)])
+        study.add_trials(
+            _frozen(optuna, trial, curve, entries, None if request.configs is not None else request.space)
+            for trial, curve in zip(trials, curves, strict=True)
+        )
+    return study  # type: ignore[no-any-return]
+
+
+def _entries(trials: Sequence[Trial], request: Request) -> Mapping[str, Distribution]:
+    """Return what a sweep varied, as distributions: of its space, or those that its listed configs span."""
+    if request.space is not None:
+        return {name: request.space.entries[name] for name in request.space.columns}
+    params = [trial.params for trial in trials]
+    values = {name: [each[name] for each in params if name in each] for name in HYPERPARAMETERS}
+    return {name: _spanned(found) for name, found in values.items() if found}
+
+
+def _spanned(values: Sequence[Any]) -> Distribution:
+    """Return the narrowest distribution that has some values."""
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return Int(min(values), max(values))
+    if all(isinstance(value, float) for value in values):
+        return Uniform(min(values), max(values))
+    return Choice(list(dict.fromkeys(map(hashable, values))))
+
+
+def _frozen(
+    optuna: Any, trial: Trial, curve: NDArray[np.float64], entries: Mapping[str, Distribution], space: Space | None
+) -> Any:
+    """Return a trial as Optuna has it; one without a score has failed."""
+    values = trial.params if space is None else active_part(space, _as_asked(trial.config, entries))
+    known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
+    states = optuna.trial.TrialState
+    return optuna.trial.create_trial(
+        state=states.FAIL if trial.score is None else states.COMPLETE,
+        value=trial.score,
+        params={name: studies.parameter(entries[name], value) for name, value in known.items()},
+        distributions={name: studies.distribution(entries[name]) for name in known},
+        intermediate_values={epoch: float(value) for epoch, value in enumerate(curve, 1) if math.isfinite(value)},
+        user_attrs={
+            "trial": trial.id,
+            "status": trial.status,
+            "epochs_done": trial.epochs_done,
+            "seconds": trial.seconds,
+            "spread": trial.spread,
+            **{metric: value if math.isfinite(value) else None for metric, value in trial.metrics.items()},
+            CONFIG: {hyperparameter: _text(value) for hyperparameter, value in trial.config.items()},
+        },
+    )
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value
+
+
+def _as_asked(config: Config, entries: Mapping[str, Distribution]) -> Config:
+    """Return a resolved config with a batch size that was asked for: one that was cut to the rows is smaller."""
+    size = config["batch_size"]
+    entry = entries.get("batch_size")
+    if not isinstance(entry, Choice) or _has(entry, size):
+        return config
+    larger = [value for value in entry.values if isinstance(value, int) and value >= size]
+    return {**config, "batch_size": min(larger, default="full")}
+
+
+def _has(entry: Distribution, value: Any) -> bool:
+    try:
+        entry.codes_from_values([value])
+    except LookupError:
+        return False
+    return True
+
+
+def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple[Scored, str]:
+    """Return the finished trials of a study as points of a space, None for one that is none, with their scores.
+
+    A failed trial, and one that was pruned, has the score NaN. What the study's parameters leave out is what the space
+    and the defaults say, unless the study was written by a sweep, which says it.
+
+    Args:
+        source: where the study is, as `studies.opened` takes it.
+        space: of the sweep.
+        objective: the metric by which it scores.
+        resolve: makes a config whole, with the defaults that follow from the data.
+
+    Returns:
+        The points with their scores, and a note on what may not compare, or "".
+
+    Raises:
+        RequestError: as `studies.opened`; the study has several objectives, or its direction is another one.
+    """
+    study = studies.opened(source)
+    with studies.quiet():
+        theirs = [way.name.lower() for way in study.directions]
+        metric = study.user_attrs.get(OBJECTIVE)
+        trials = study.get_trials(deepcopy=False)
+    if len(theirs) != 1:
+        raise RequestError(f"warm_start: the study {source} has {len(theirs)} objectives: it must have one")
+    ours = direction(objective)
+    if theirs[0] != ours or metric not in (None, str(objective)):
+        scored = "" if metric is None else f", by {metric!r}"
+        raise RequestError(
+            f"warm_start: the study {source} is to {theirs[0]}{scored}, and this sweep to {ours}, by "
+            f"{str(objective)!r}: take the same objective, or leave that study out"
+        )
+    found = []
+    for trial in trials:
+        if trial.state.is_finished():
+            config = trial.user_attrs.get(CONFIG)
+            whole = isinstance(config, Mapping) and set(config) >= set(HYPERPARAMETERS)
+            known = point(space, dict(config), resolve) if whole else _of_params(space, trial.params, resolve)
+            found.append((known, trial.value if trial.state.name == "COMPLETE" else math.nan))
+    return found, "" if metric is not None else "it does not say by which metric"
+
+
+def _of_params(space: Space, params: Mapping[str, Any], resolve: Resolve) -> Config | None:
+    """Return the point of the space that parameters of Optuna stand for, or None if they are none."""
+    part: Config = {}
+    for name in evaluation_order(space.entries):
+        entry = space.entries[name]
+        if not all(above in part and hashable(part[above]) in legal for above, legal in parents(entry).items()):
+            continue
+        if name not in params and not isinstance(entry, Constant):
+            return None
+        given = params.get(name, entry.value if isinstance(entry, Constant) else None)
+        try:
+            part[name] = studies.value_of(entry, given if name in params else studies.category(given))
+        except LookupError:
+            return None
+    part = {name: part[name] for name in space.entries if name in part}
+    full = resolve(part)
+    others = (name for name in params if name not in part)
+    fits = (name in full and (studies.category(full[name]) == params[name] or not acts(name, full)) for name in others)
+    return part if all(fits) else None
