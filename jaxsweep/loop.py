@@ -119,6 +119,7 @@ class _Loop:
         self.fresh: list[LaneResult] = []  # lanes of trials that are confirmed
         self.confirmed: tuple[Confirmed, ...] = ()
         self.began = self.looked = time.perf_counter()
+        self.late = False  # whether the time limit ended the search
         minutes = request.minutes
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.flushed = -math.inf  # the first trial is shown at once
@@ -184,8 +185,12 @@ class _Loop:
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
+        if len(scores) < len(configs):  # the time is up, and nobody asks any more
+            self.late = True
+            return False
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
-        return True
+        self.late = time.perf_counter() > self.deadline
+        return not self.late
 
     def _confirm(self) -> None:
         """Train the best trials again, under fresh seeds."""

@@ -114,7 +114,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
 
 
 def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Scheduler | None:
-    """Return the scheduler of a request; RequestError if there is none of that name, or it does not fit the searcher."""
+    """Return the scheduler of a request, checked; RequestError if it does not fit the searcher, too."""
     if request.scheduler is None:
         return None
     made = schedulers.make(request.scheduler, seed=request.seed, space=request.space, **request.scheduler_options)

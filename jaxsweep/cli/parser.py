@@ -32,8 +32,8 @@ examples:
   jaxsweep {0} --set sweep.replicates=3 --set data.split=[0.7,0.2,0.1]
 
 A sweep file has the sections [data], [sweep], [search] (options of the searcher), [scheduler] (its options) and
-[space]; its paths are relative to the current directory. Flags go before the file, and --set before both. VALUE is TOML; a bare word
-is text. KEY may leave out its section: --set epochs=5 is --set space.epochs=5."""
+[space]; its paths are relative to the current directory. Flags go before the file, and --set before both. VALUE is
+TOML; a bare word is text. KEY may leave out its section: --set epochs=5 is --set space.epochs=5."""
 
 
 _SHOW_TEST = "give the table a column of test scores, which are the best one's alone otherwise"

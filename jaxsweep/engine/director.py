@@ -8,7 +8,7 @@ with, end, or become copies of others. Nothing is trained twice.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from jaxsweep.engine.lanes import Group
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, last_lane_first
 from jaxsweep.engine.weights import cut
 from jaxsweep.network.train import Program, final_weights
-from jaxsweep.schedulers import Copy, Entrant, Go, Order, Report, Scheduler, Stop
+from jaxsweep.schedulers import Copy, Entrant, Order, Report, Scheduler, Stop
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.lineage import Lineage, Part
 
@@ -35,7 +35,7 @@ class Standing:
     lanes: int
     parked: dict[Identity, Parked] = field(default_factory=dict)
     ended: dict[Identity, LaneResult] = field(default_factory=dict)
-    lineage: tuple[...] = ()
+    lineage: Lineage = ()
 
     @property
     def still(self) -> bool:
@@ -125,7 +125,8 @@ class Director:
         completed = any(result.status != "diverged" for result in standing.ended.values())
         merits = np.full(1, -np.inf)
         if not diverged:
-            curves = [lane.curves for lane in (*standing.parked.values(), *standing.ended.values())]
+            curves = [lane.curves for lane in standing.parked.values()]
+            curves += [lane.curves for lane in standing.ended.values()]
             several = [self.merits(curve) for curve in curves]
             length = max(map(len, several))
             padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
@@ -188,5 +189,6 @@ def with_weights(settled: Sequence[Settled], wanted: Wanted, configs: Sequence[C
     flags = wanted([result for result, _, _ in stopped]) if stopped else []
     for (result, parked, program), fetch in zip(stopped, flags, strict=True):
         if fetch and program is not None:
-            result.weights = cut(final_weights(program, parked.state), configs[result.job.position], program.net)
+            weights: Any = final_weights(program, parked.state)
+            result.weights = cut(weights, configs[result.job.position], program.net)
     return [each.result for each in settled]

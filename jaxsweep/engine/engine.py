@@ -138,7 +138,10 @@ class Engine:
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         if director is not None:
             self._direct(director, groups, configs, trials, replicates)
-        pool, places = _Pool(groups, self.stop, director, deadline), [(place, Room(plan.room)) for place in self.supply.places]
+        pool, places = (
+            _Pool(groups, self.stop, director, deadline),
+            [(place, Room(plan.room)) for place in self.supply.places],
+        )
         threads = [
             threading.Thread(
                 target=self._work,

@@ -26,7 +26,6 @@ from jaxsweep.spec.hyperparameters import Config, layer_widths
 from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
 from jaxsweep.spec.scope import Scope
 
-
 LONG = 2**31 - 1  # epochs: more than anyone trains
 
 

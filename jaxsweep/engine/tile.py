@@ -218,15 +218,16 @@ class Tile:
         ordered = sorted(over, key=lambda ended: last_lane_first(ended[1].job))
         lanes = [result for _, result in ordered]
         asked = [pair for pair in ordered if not self._may_return(pair[1])]
-        chosen = [
-            slot for (slot, _), fetch in zip(asked, wanted([each for _, each in asked]), strict=True) if fetch
-        ]
+        chosen = [slot for (slot, _), fetch in zip(asked, wanted([each for _, each in asked]), strict=True) if fetch]
         for slot, weights in zip(chosen, self._weights(chosen), strict=True):
             results[slot].weights = weights
         steps = self.steps[slots]
         if self.director is not None:
             parked = [
-                (result.job, Parked(_awake(state), result.epochs, result.steps, result.curves, result.test, result.seconds))
+                (
+                    result.job,
+                    Parked(_awake(state), result.epochs, result.steps, result.curves, result.test, result.seconds),
+                )
                 for slot, state in zip(paused, fetched(self.state, paused, not self.ahead), strict=True)
                 for result in (results[slot],)
             ]

@@ -23,7 +23,7 @@ def _pick(tree: Any, slots: NDArray[np.int32]) -> Any:
 def fetched(tree: Any, slots: Sequence[int], in_place: bool) -> list[Any]:
     """Return the part of each of some slots of a tree of arrays [tile, ...], as NumPy arrays of their own.
 
-    On a CPU an array can be looked at `in_place`; elsewhere no more than these slots' parts are fetched, some at a time.
+    On a CPU an array can be looked at `in_place`; elsewhere these slots' parts alone are fetched, some at a time.
     """
     if in_place:
         seen = jax.tree.map(np.asarray, tree)
@@ -39,7 +39,7 @@ def fetched(tree: Any, slots: Sequence[int], in_place: bool) -> list[Any]:
 
 @jax.jit
 def _put(tree: Any, parts: Any, slots: NDArray[np.int32]) -> Any:
-    """Return a tree of arrays [tile, ...] with `parts` [PICKED, ...] in some slots; those beyond its end are dropped."""
+    """Return a tree of arrays [tile, ...] with `parts` [PICKED, ...] in some slots; slots beyond its end are none."""
     return jax.tree.map(lambda a, part: a.at[slots].set(part, mode="drop"), tree, parts)
 
 

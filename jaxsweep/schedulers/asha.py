@@ -133,4 +133,7 @@ class ASHA(Scheduler):
                     budgets = self._budgets[trial]
                     return Go(trial, budgets[min(number + 1, len(budgets) - 1)])
                 self._reach(number + 1, report)  # nothing is left to train: it takes its place there
-        return Go(trial, self._budgets[trial][0]) if self._new and (trial := self._new.popleft()) >= 0 else None
+        if not self._new:
+            return None
+        new = self._new.popleft()
+        return Go(new, self._budgets[new][0])

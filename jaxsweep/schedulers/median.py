@@ -1,8 +1,8 @@
 """The median rule: a trial that has never been as good as the others were on average is stopped.
 
-Golovin, Solnik, Moitra, Kochanski, Karro and Sculley, KDD 2017, section 3.2.2: at an epoch a trial is stopped if the best
-that it has been worth is worse than the median of what the others were worth on average up to that epoch. Trials train
-side by side on a logical clock, so that who the others are does not depend on the machine.
+Golovin, Solnik, Moitra, Kochanski, Karro and Sculley, KDD 2017, section 3.2.2: at an epoch a trial is stopped if the
+best that it has been worth is worse than the median of what the others were worth on average up to that epoch. Trials
+train side by side on a logical clock, so that who the others are does not depend on the machine.
 """
 
 import statistics
@@ -36,7 +36,11 @@ class Median(Scheduler):
         space: Space | None = None,
     ) -> None:  # fmt: skip
         super().__init__(seed=seed, space=space)
-        self.grace, self.every, self.least = whole("grace", grace, 1), whole("every", every, 1), whole("least", least, 1)
+        self.grace, self.every, self.least = (
+            whole("grace", grace, 1),
+            whole("every", every, 1),
+            whole("least", least, 1),
+        )
         self.slots = None if slots is None else whole("slots", slots, 1)
         self._clock = Clock(self._hear, self._pick)
         self._entrants: dict[int, Entrant] = {}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.errors import RequestError
-from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, merit_at
+from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, Stop, merit_at
 from jaxsweep.search.base import number, whole
 from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
@@ -108,13 +108,13 @@ class PBT(Scheduler):
 
     def _generation(self) -> list[Order]:
         """Compare all that stand still, and let the worst be copies of the best."""
-        standing = {trial: report for trial, report in sorted(self._last.items())}
-        alive = [trial for trial, report in standing.items() if not report.ended]
+        standing = dict(sorted(self._last.items()))
+        alive = [trial for trial, report in standing.items() if not report.ended and not report.diverged]
         dead = [trial for trial, report in standing.items() if report.diverged]
         self._last = {}
         self._reached += self._step
         if not alive:
-            return []
+            return [Stop(trial) for trial in dead if not standing[trial].ended]
         ranked = sorted(alive, key=lambda trial: (-merit_at(standing[trial], self._reached), trial))
         count = int(self.cut * (len(alive) + len(dead)))
         sources = ranked[: max(count, 1)]

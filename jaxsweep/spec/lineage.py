@@ -1,4 +1,4 @@
-"""The lineage of a network that is in part a copy of others: as which trial, under which config, from which epoch on."""
+"""The lineage of a network that is in part a copy of others: from which epoch on as which trial, with which config."""
 
 import json
 from collections.abc import Mapping, Sequence

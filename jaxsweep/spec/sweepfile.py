@@ -224,7 +224,10 @@ def _full_key(key: str) -> str:
         return key if key == "configs" else f"{homes[0]}.{key}"
     hint = meant(nearest(key, [*HYPERPARAMETERS, *KEYS["sweep"], *KEYS["data"]]))
     # A list of all of them would be too long.
-    hint = hint or "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY, one of a scheduler as scheduler.KEY"
+    hint = hint or (
+        "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY, one of a scheduler "
+        "as scheduler.KEY"
+    )
     raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
 
 
