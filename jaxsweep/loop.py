@@ -19,7 +19,7 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
-from jaxsweep.engine.planner import Plan
+from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.confirmed import Confirmed
@@ -30,7 +30,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
-from jaxsweep.setup import Setup, how_read, plan_of, set_up
+from jaxsweep.setup import Setup, foreseen, how_read, plan_of, set_up
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
 from jaxsweep.spec.request import Request
@@ -114,6 +114,7 @@ class _Loop:
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
+        self.frame: tuple[Shape, ...] = ()  # of programs, for whatever the search asks for
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
         self.fresh: list[LaneResult] = []  # lanes of trials that are confirmed
@@ -165,7 +166,9 @@ class _Loop:
         if not configs:
             return False
         resolved = list(resolved)  # to which a scheduler may add
-        plan = plan_of(self.setup, resolved, self.costs)
+        if first == 0 and (whole := foreseen(self.setup, self.costs)) is not None:
+            self.frame = tuple(bucket.shape for bucket in whole.buckets)
+        plan = plan_of(self.setup, resolved, self.costs, frame=self.frame, ready=self._ready())
         self.plans.append(plan)
         self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
@@ -192,13 +195,17 @@ class _Loop:
         self.late = time.perf_counter() > self.deadline
         return not self.late
 
+    def _ready(self) -> tuple[Shape, ...]:
+        """Return the shapes whose programs the sweep has already."""
+        return tuple(dict.fromkeys(bucket.shape for plan in self.plans for bucket in plan.buckets))
+
     def _confirm(self) -> None:
         """Train the best trials again, under fresh seeds."""
         chosen = best_first(self.trials, self.setup.objective)[: self.setup.request.confirm]
         if not chosen:
             return
         self._flush()
-        self.plans.append(plan_again(self.setup, chosen, self.costs))
+        self.plans.append(plan_again(self.setup, chosen, self.costs, self._ready()))
         self.snapshot.confirming = len(chosen)
         self._tick()
         self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick)
@@ -310,7 +317,7 @@ class _Loop:
             return
         done, rest = len(self.trials), now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
-        left = seconds_left(works, self.plans[-1], clock, self.later / batch)
+        left = seconds_left(works, self.plans[-1], clock, self.later / batch, may_compile=not self.frame)
         if done and not now.confirming and self.engine.usage.training:
             # What the first trials took says little of the rest; once many have finished, they are the better measure.
             weight = (done / now.requested) ** 2

@@ -1,7 +1,7 @@
 """A request checked against its data: whatever can be refused is refused here, before anything is compiled."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from jaxsweep.data.noticed import listed
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, sizes_of
 from jaxsweep.engine.director import entrants
-from jaxsweep.engine.planner import Plan, make_plan
+from jaxsweep.engine.planner import Plan, Shape, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
@@ -31,8 +31,10 @@ from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
+from jaxsweep.streams import bit_generator, uniforms
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
+FORESEEN = 5_000  # most configs that stand for those of a whole search
 SLAB = 50_000  # most configs that are asked for at once
 
 
@@ -304,15 +306,13 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep's first batch; nothing is compiled but a probe, once on a machine.
+    """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
 
-    Initial configs that are a batch of their own are planned together with the one after them.
+    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`.
     """
     setup = set_up(dataset, request)
-    configs = list(setup.ask(0, setup.trials, setup.trials)[1])
-    if len(configs) <= len(request.initial):
-        configs += setup.ask(len(configs), setup.trials - len(configs), setup.trials)[1]
-    made = plan_of(setup, configs, device_costs(measure=True))
+    costs = device_costs(measure=True)
+    made = foreseen(setup, costs) or plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], costs)
     notes = list(setup.notes)
     if confirm := min(setup.request.confirm, setup.trials):
         lanes = confirm * setup.request.fresh * len(setup.data.train)
@@ -320,10 +320,62 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     return replace(made, notes=tuple(notes))
 
 
-def plan_of(setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None) -> Plan:
-    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said."""
+def foreseen(setup: Setup, costs: Costs) -> Plan | None:
+    """Return the plan of a whole search that asks in batches, as if it asked for configs at random.
+
+    Its shapes hold whatever the space has, so that no later batch compiles anything. None for one batch: that is
+    planned as it is.
+    """
+    batch, space = setup.searcher.batch, setup.request.space
+    if space is None or batch is None or batch >= setup.trials:
+        return None
+    count = min(setup.trials, FORESEEN)
+    points = uniforms(bit_generator(setup.request.seed, "foreseen"), count, space.dimensions)
+    configs = [resolve_for(setup.data, config) for config in space.from_unit(points)]
+    largest = [resolve_for(setup.data, config) for config in _largest(space, configs)]
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    every = configs + largest
+    share = 1.0
+    if setup.scheduler is not None:
+        share = setup.scheduler.expected(entrants(dict(enumerate(configs[:batch])), sizes))
+    weight = setup.trials / len(every)
+    return make_plan(every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=weight)
+
+
+def _largest(space: Space, configs: Sequence[Config]) -> list[Config]:
+    """Return configs whose networks no other of the space is larger than: of each depth and shape with all ends.
+
+    It takes those for the depths and shapes that it is given.
+    """
+    ends: dict[str, Any] = {
+        name: max(_ends(space.entries[name]))
+        for name in ("batch_size",)
+        if name in space.entries and not any(isinstance(value, str) for value in _ends(space.entries[name]))
+    }
+    widths = list(_ends(space.entries["width"])) if "width" in space.entries else []
+    lists = [value for value in widths if isinstance(value, (list, tuple))]
+    numbers = [value for value in widths if not isinstance(value, (list, tuple))]
+    kinds = {(config["depth"], config["width_shape"]): config for config in configs}
+    found: list[Config] = []
+    for config in kinds.values():
+        if numbers:
+            found.append({**config, **ends, "width": max(numbers)})
+        elif not lists:
+            found.append({**config, **ends})
+    found += [{**configs[0], **ends, "width": list(value), "depth": len(value)} for value in lists]
+    return found
+
+
+def plan_of(
+    setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None, frame: Sequence[Shape] = (),
+    ready: Collection[Shape] = (),
+) -> Plan:  # fmt: skip
+    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said.
+
+    What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
+    """
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share = 1.0
     if setup.scheduler is not None and lanes_each is None:  # what is confirmed trains to its end
         share = setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
-    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share)
+    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)

@@ -205,7 +205,7 @@ def test_a_run_of_older_rules_is_shown_but_not_repeated(tmp_path: Path, capsys: 
     older = text.replace(f"rules = {RULES}\n", "")
     assert older != text
     (out / "sweep.toml").write_text(older)
-    assert "test_accuracy" in ok("show", out)
+    assert "val_loss" in ok("show", out)
     capsys.readouterr()
     for command in (("solo", out, "--trial", "0"), ("export", out, "--trial", "0", "--out", tmp_path / "model")):
         problem = refused(capsys, *command)

@@ -34,7 +34,7 @@ from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Choices, Program
-from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
 
@@ -81,12 +81,11 @@ class Engine:
         self.stop = threading.Event()
         self.interrupted = False  # while it waited for lanes
 
-    def program(self, bucket: Bucket, configs: Sequence[Config]) -> Program:
+    def program(self, bucket: Bucket) -> Program:
         """Return what the bucket's compiled program is specialized to."""
         values = self.scope.values
-        padded = any(layer_widths(configs[i], self.supply.sizes.outputs) != bucket.widths for i in bucket.members)
         net = Architecture(
-            self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, padded,
+            self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, bucket.padded,
             values("activation"), values("norm"), values("init"), self.platform,
         )  # fmt: skip
         return Program(
@@ -178,7 +177,7 @@ class Engine:
         sizes = self.supply.sizes
         self.works = []
         for bucket in plan.buckets:
-            program = self.program(bucket, configs)
+            program = self.program(bucket)
             steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in bucket.members)
             work = Work(bucket, steps * replicates * sizes.splits)
             self.works.append(work)

@@ -6,9 +6,9 @@ saves compilations; which is dearer is computed here. No device array is touched
 
 import html
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,22 @@ LONE = 0.85  # of the seconds of one core, those that a compilation takes when n
 TILES = tuple(2**power for power in range(15))
 
 
+class Shape(NamedTuple):
+    """What a bucket's program is compiled for; a search that asks in batches has the same few for all of them."""
+
+    widths: tuple[int, ...]
+    batch_size: int
+    tile: int
+    padded: bool  # whether narrower networks than these train in it
+
+    def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
+        """Return whether lanes of a network can train in it."""
+        if len(widths) != len(self.widths) or batch_size > self.batch_size:
+            return False
+        fits = all(own <= padded for own, padded in zip(widths, self.widths, strict=True))
+        return fits and (self.padded or widths == self.widths)
+
+
 @dataclass
 class Bucket:
     """Lanes that share one compiled program.
@@ -50,6 +66,12 @@ class Bucket:
     seconds: float  # of one worker, for all its lanes ...
     tile_seconds: float  # ... for one tile ...
     compile_seconds: float  # ... and for compiling
+    padded: bool = True  # whether any of its networks is narrower
+
+    @property
+    def shape(self) -> Shape:
+        """What its program is compiled for."""
+        return Shape(self.widths, self.batch_size, self.tile, self.padded)
 
     @property
     def depth(self) -> int:
@@ -119,7 +141,8 @@ class Plan:
 
 def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
-    share: float = 1.0,
+    share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
+    ready: Collection[Shape] = (), weight: float = 1.0,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
@@ -131,21 +154,34 @@ def make_plan(
         tile: lanes in a tile; by default the planner's choice.
         share: of their epochs those that lanes are expected to train, if a scheduler stops some of them. It is as
             if so many of them trained to their ends, which is what the last of them do.
+        part: of the lanes those that are there at a time, if they come in batches: no tile is larger than they fill.
+        frame: shapes that were chosen for a whole search. What fits into one of them trains in the smallest that it
+            fits into; others have buckets of their own.
+        ready: those of them whose programs are there already.
+        weight: how many configs each of these stands for.
     """
     costs = costs or Costs()
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
-    steps *= share
+    steps *= share * weight
     buckets: list[Bucket] = []
-    for depth in sorted({len(widths) for widths, _ in shapes}):
-        members = [i for i, (widths, _) in enumerate(shapes) if len(widths) == depth]
+    rest = list(range(len(shapes)))
+    if frame:
+        framed, rest = _framed(shapes, frame, sizes)
+        for shape, chosen in framed.items():
+            bucket = _bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share, part, shape, weight)
+            buckets.append(replace(bucket, compile_seconds=0.0) if shape in ready else bucket)
+    for depth in sorted({len(shapes[i][0]) for i in rest}):
+        members = [i for i in rest if len(shapes[i][0]) == depth]
         widths = np.array([shapes[i][0] for i in members], dtype=np.int64).reshape(len(members), depth)
         batch = np.array([shapes[i][1] for i in members], dtype=np.int64)
         for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs):
             chosen = [members[i] for i in group]
-            buckets.append(_bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share))
+            buckets.append(
+                _bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share, part, None, weight)
+            )
     buckets.sort(key=lambda bucket: -bucket.seconds)
-    lanes = len(configs) * lanes_each
+    lanes = round(len(configs) * lanes_each * weight)
     running = sum(bucket.seconds for bucket in buckets)
     compiling = sum(bucket.compile_seconds for bucket in buckets)
     workers, memory, room = _fitting(buckets, sizes, costs)
@@ -203,13 +239,19 @@ def _bucket(
     costs: Costs,
     tile: int | None,
     share: float,
+    part: float = 1.0,
+    shape: Shape | None = None,
+    weight: float = 1.0,
 ) -> Bucket:
-    widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
-    batch = max(shapes[i][1] for i in members)
+    if shape is None:
+        widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
+        batch, padded_widths = max(shapes[i][1] for i in members), any(shapes[i][0] != widths for i in members)
+    else:
+        widths, batch, tile, padded_widths = shape
     groups = Counter(uniform_key(configs[i]) for i in members)
-    counts = np.array(list(groups.values())) * lanes_each * share
+    counts = np.array(list(groups.values())) * lanes_each * share * weight
     wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
-    mean_steps = float(np.mean(steps[members])) / share  # of a lane that trains to its end
+    mean_steps = float(np.mean(steps[members])) / (share * weight)  # of a lane that trains to its end
     mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
     switches = costs.switch * _switches(configs, members, len(widths))
@@ -221,10 +263,10 @@ def _bucket(
         return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
     def tiles(tile: int) -> float:
-        return float(np.ceil(counts / tile).sum())
+        return float(np.ceil(counts * part / tile).sum() / part)
 
     def elapsed(tile: int) -> float:
-        return float(np.ceil(tiles(tile) / costs.nominal_workers)) * tile_seconds(tile)
+        return float(np.ceil(part * tiles(tile) / costs.nominal_workers)) / part * tile_seconds(tile)
 
     room = costs.memory / (2 * costs.nominal_workers)
     fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
@@ -235,10 +277,32 @@ def _bucket(
     padded = float(kernel_flops(wide, sizes)[0]) * batch
     waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
     return Bucket(
-        widths, batch, members, len(members) * lanes_each, best, waste, tile_bytes(widths, batch, best, sizes, costs),
+        widths, batch, members, round(len(members) * lanes_each * weight), best, waste,
+        tile_bytes(widths, batch, best, sizes, costs),
         costs.slower * tiles(best) * tile_seconds(best), costs.slower * tile_seconds(best),
-        costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)),
+        costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)), padded_widths,
     )  # fmt: skip
+
+
+def _framed(
+    shapes: Sequence[tuple[tuple[int, ...], int]], frame: Sequence[Shape], sizes: Sizes
+) -> tuple[dict[Shape, list[int]], list[int]]:
+    """Return the members of each shape of a frame that has any, and those that fit into none."""
+    dearest_last = sorted(frame, key=lambda shape: _flops(shape, sizes))
+    homes = {each: next((s for s in dearest_last if s.holds(*each)), None) for each in set(shapes)}
+    framed: dict[Shape, list[int]] = {}
+    rest = []
+    for i, each in enumerate(shapes):
+        home = homes[each]
+        if home is None:
+            rest.append(i)
+        else:
+            framed.setdefault(home, []).append(i)
+    return framed, rest
+
+
+def _flops(shape: Shape, sizes: Sizes) -> float:
+    return float(kernel_flops(np.array([shape.widths], np.int64).reshape(1, -1), sizes)[0]) * shape.batch_size
 
 
 def _choices(configs: Sequence[Config], members: Sequence[int]) -> int:

@@ -68,7 +68,9 @@ class Work:
         return min(self.done / self.steps, 1.0) if self.steps else 0.0
 
 
-def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float = 0.0) -> float:
+def seconds_left(
+    works: Sequence[Work], plan: Plan, now: float, waiting: float = 0.0, may_compile: bool = True
+) -> float:
     """Return the seconds until all of a plan's buckets have trained: at the beginning what the plan predicted.
 
     Training and compiling are each corrected by how long what is done took beside its prediction, training the more so
@@ -81,6 +83,7 @@ def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float =
         now: the time, as `time.perf_counter` has it.
         waiting: how many more plans like this one are to come. They may need programs for tiles of other sizes: how
             many, what this one had to compile tells best.
+        may_compile: whether they may need programs at all.
     """
     slower_compiling = _factor_compiling(works, now)
     slower = _factor_training(works, plan.workers / plan.at_once, max(1.0, slower_compiling))
@@ -90,7 +93,8 @@ def seconds_left(works: Sequence[Work], plan: Plan, now: float, waiting: float =
         total, longest = 0.0, 0.0
         for work in works:
             compiling = slower_compiling * work.bucket.compile_seconds
-            if not whole and (work.compiled is not None or work.share == 1):
+            ready = not may_compile if whole else work.compiled is not None or work.share == 1
+            if ready:
                 compiling = 0.0
             elif not whole and work.compiling is not None:
                 compiling = max(compiling - (now - work.compiling), 0.0)
