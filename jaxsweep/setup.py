@@ -30,7 +30,7 @@ from jaxsweep.spec.metrics import check_objective, default_objective, direction,
 from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
-from jaxsweep.spec.space import Distribution, Int, LogUniform, Space, Uniform
+from jaxsweep.spec.space import Constant, Distribution, Int, LogUniform, Space, Uniform
 from jaxsweep.streams import bit_generator, uniforms
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
@@ -329,41 +329,40 @@ def foreseen(setup: Setup, costs: Costs) -> Plan | None:
     batch, space = setup.searcher.batch, setup.request.space
     if space is None or batch is None or batch >= setup.trials:
         return None
-    count = min(setup.trials, FORESEEN)
-    points = uniforms(bit_generator(setup.request.seed, "foreseen"), count, space.dimensions)
-    configs = [resolve_for(setup.data, config) for config in space.from_unit(points)]
-    largest = [resolve_for(setup.data, config) for config in _largest(space, configs)]
+    bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
+    drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
+    configs = [resolve_for(setup.data, config) for config in drawn[:count]]
+    largest = [resolve_for(setup.data, config) for config in _largest(space, drawn)]
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    every = configs + largest
     share = 1.0
     if setup.scheduler is not None:
         share = setup.scheduler.expected(entrants(dict(enumerate(configs[:batch])), sizes))
-    weight = setup.trials / len(every)
-    return make_plan(every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=weight)
+    every = configs + largest
+    return make_plan(
+        every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=setup.trials / len(every)
+    )  # fmt: skip
 
 
-def _largest(space: Space, configs: Sequence[Config]) -> list[Config]:
-    """Return configs whose networks no other of the space is larger than: of each depth and shape with all ends.
+def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:
+    """Return configs than whose networks no other of the space has larger ones: of each kind that was drawn, its ends.
 
-    It takes those for the depths and shapes that it is given.
+    Kinds are those of which none holds the other: depths, shapes, and lists of widths.
     """
-    ends: dict[str, Any] = {
-        name: max(_ends(space.entries[name]))
-        for name in ("batch_size",)
-        if name in space.entries and not any(isinstance(value, str) for value in _ends(space.entries[name]))
-    }
-    widths = list(_ends(space.entries["width"])) if "width" in space.entries else []
-    lists = [value for value in widths if isinstance(value, (list, tuple))]
-    numbers = [value for value in widths if not isinstance(value, (list, tuple))]
-    kinds = {(config["depth"], config["width_shape"]): config for config in configs}
-    found: list[Config] = []
-    for config in kinds.values():
-        if numbers:
-            found.append({**config, **ends, "width": max(numbers)})
-        elif not lists:
-            found.append({**config, **ends})
-    found += [{**configs[0], **ends, "width": list(value), "depth": len(value)} for value in lists]
-    return found
+    ends: dict[str, Any] = {}
+    for name in ("batch_size", "width"):
+        numbers = [value for value in _ends(space.entries.get(name, Constant(None))) if isinstance(value, int)]
+        ends |= {name: max(numbers)} if numbers else {}
+    if "batch_size" in space.entries and "full" in _ends(space.entries["batch_size"]):
+        ends["batch_size"] = "full"
+    kinds: dict[Any, Config] = {}
+    for config in drawn:
+        width = config.get("width")
+        widths = tuple(width) if isinstance(width, list) else None
+        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths), config)
+    return [
+        {**config, **{name: end for name, end in ends.items() if name in config and not isinstance(config[name], list)}}
+        for config in kinds.values()
+    ]
 
 
 def plan_of(

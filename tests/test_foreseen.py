@@ -1,0 +1,67 @@
+"""A search that asks in batches: its programs are foreseen, whatever it comes to ask for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from random_spaces import spaces
+
+import jaxsweep as js
+from jaxsweep.engine.costs import Costs
+from jaxsweep.errors import RequestError
+from jaxsweep.setup import foreseen, resolve_for, set_up
+from jaxsweep.spec.hyperparameters import layer_widths
+from jaxsweep.spec.request import Request
+
+
+@pytest.fixture(scope="module")
+def iris() -> js.Dataset:
+    return js.load_dataset("iris")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(space=spaces())
+def test_every_config_of_a_space_fits_into_a_shape_of_its_frame(iris: js.Dataset, space: js.Space) -> None:
+    request = Request(space=space, search="evolution", options={"population": 10}, trials=100)
+    try:
+        setup = set_up(iris, request)
+    except RequestError:  # norms that cannot train with batches of one, and the like
+        assume(False)
+    whole = foreseen(setup, Costs(memory=float("inf")))
+    assert whole is not None
+    frame = [bucket.shape for bucket in whole.buckets]
+    for config in space.sample(np.random.default_rng(1), 300):
+        full = resolve_for(setup.data, config)
+        widths = layer_widths(full, setup.data.n_outputs)
+        assert any(shape.holds(widths, full["batch_size"]) for shape in frame), full
+
+
+def test_a_search_compiles_what_its_plan_says_and_no_later_batch_anything(iris: js.Dataset) -> None:
+    space = js.Space(
+        width=js.Int(3, 12), depth=js.Int(1, 2), batch_size=js.Choice([16, 30]), learning_rate=js.LogUniform(1e-3, 0.1),
+        epochs=2,
+    )  # fmt: skip
+    asked: dict[str, Any] = {"trials": 32, "search": "evolution", "population": 8, "progress": False, "keep": 0}
+    planned = js.plan(iris, space, **asked)
+    assert planned.lanes == 32
+    batches = []
+    original = js.loop.Engine.run
+
+    def run(self: object, *args: object, **more: object) -> object:
+        yield from original(self, *args, **more)  # type: ignore[arg-type]
+        batches.append(len(self.usage.programs))  # type: ignore[attr-defined]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxsweep.loop.Engine.run", run)
+        result = js.sweep(iris, space, **asked)
+    assert len(batches) == 4
+    assert result.summary()["programs"] <= planned.programs
+    assert {trial.config["width"] for trial in result.trials} - {3, 12}
+
+
+def test_one_batch_is_planned_as_it_is(iris: js.Dataset) -> None:
+    space = js.Space(width=js.Int(3, 12), epochs=2)
+    for search, trials in (("random", 40), ("evolution", 5)):
+        setup = set_up(iris, Request(space=space, search=search, trials=trials))
+        assert foreseen(setup, Costs()) is None
