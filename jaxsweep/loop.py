@@ -15,6 +15,7 @@ from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.hypergradients import hypergradients
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
 from jaxsweep.engine.underway import expected_compilation, seconds_left
@@ -27,6 +28,7 @@ from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import Setup, how_read, plan_of, set_up
+from jaxsweep.spec.hypergradients import followed
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
 from jaxsweep.spec.request import Request
@@ -165,6 +167,10 @@ class _Loop:
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
+        if self.later and (names := self.setup.searcher.wants_gradients):
+            measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
+            found = hypergradients(self.engine, plan, resolved, ids, names, measure, replicates, self._tick)
+            self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         return True
 

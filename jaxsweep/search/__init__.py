@@ -11,6 +11,7 @@ from jaxsweep.search.base import Searcher
 from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
+from jaxsweep.search.gradient import Gradient
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.initial import Initial
 from jaxsweep.search.listed import Listed
@@ -30,6 +31,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "evolution": Evolution,
     "de": DE,
     "bayes": Bayes,
+    "gradient": Gradient,
 }
 
 
