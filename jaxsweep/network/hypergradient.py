@@ -3,9 +3,9 @@
 The training is that of `train`, step by step, with everything drawn held as it is (Maclaurin, Duvenaud and Adams,
 Gradient-based hyperparameter optimization through reversible learning, ICML 2015). In *forward mode* one derivative of
 the whole state for each hyperparameter goes along with training (Franceschi et al., Forward and reverse gradient-based
-hyperparameter optimization, ICML 2017), and needs no memory of what was. In *reverse mode* the derivative of the loss by
-the state goes back from the last step to the first, for any number of hyperparameters at once; the states that it needs
-are computed a second time, from one kept for each epoch (checkpoints: Griewank and Walther, ACM Transactions on
+hyperparameter optimization, ICML 2017), and needs no memory of what was. In *reverse mode* the derivative of the loss
+by the state goes back from the last step to the first, for any number of hyperparameters at once; the states that it
+needs are computed a second time, from one kept for each epoch (checkpoints: Griewank and Walther, ACM Transactions on
 Mathematical Software 26, 2000).
 
 Loops run to bounds that a tile shares, so that values never recompile, except for what a reverse pass has room for.

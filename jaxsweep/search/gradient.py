@@ -4,11 +4,11 @@ Bengio, Neural Computation 12, 2000; through the unrolled training Maclaurin, Du
 Franceschi et al., ICML 2017. What has no such derivative (choices, integers, dropout: `spec.hypergradients` says why)
 stays as a start was drawn.
 
-A step goes downhill in the unit cube, its largest coordinate as long as the start's own step size; coordinates at an end
-that would leave the cube stay there. Where the loss got worse, the start is where it was, and its step is halved; where it
-got better, the next step is longer. So no start gets worse, and how large derivatives are has no effect. (Each trial has
-random numbers of its own, so that a start may be lucky; replicates make that smaller.) A start that has failed, or whose
-steps have become tiny, makes room for a new one.
+A step goes downhill in the unit cube, its largest coordinate as long as the start's own step size; coordinates at an
+end that would leave the cube stay there. Where the loss got worse, the start is where it was, and its step is halved;
+where it got better, the next step is longer. So no start gets worse, and how large derivatives are has no effect. (Each
+trial has random numbers of its own, so that a start may be lucky; replicates make that smaller.) A start that has
+failed, or whose steps have become tiny, makes room for a new one.
 
 A sweep tells derivatives (`Searcher.wants_gradients`). Who only asks and tells scores gets steps in random directions,
 and on along one that was of use, on the same numbers: that is a random local search.
@@ -80,7 +80,7 @@ class Gradient(Searcher):
         space: Space | None,
         *,
         starts: int = 32,
-        step: float = 0.1,
+        step: float = 0.2,
         seed: int = 0,
         direction: Direction = "maximize",
     ) -> None:

@@ -11,15 +11,15 @@ from jaxsweep.data.labels import Task
 from jaxsweep.spec.swept import acts
 
 HYPERGRADIENTS = (
-    "negative_slope", "init_scale", "label_smoothing", "focal_gamma", "huber_delta", "momentum", "rms_decay", "b1", "b2",
-    "eps", "learning_rate", "decay_rate", "decay_every", "final_learning_rate", "l1", "l2", "weight_decay", "clip_norm",
-    "input_noise", "rotation", "scaling", "shift",
+    "negative_slope", "init_scale", "label_smoothing", "focal_gamma", "huber_delta", "momentum", "rms_decay", "b1",
+    "b2", "eps", "learning_rate", "decay_rate", "decay_every", "final_learning_rate", "l1", "l2", "weight_decay",
+    "clip_norm", "input_noise", "rotation", "scaling", "shift",
 )  # fmt: skip
 """Those that have one, in the order of the table of hyperparameters."""
 
 _MASKS = (
-    "with what is drawn held as it is, its masks change in jumps alone; the derivative of what lies between these is not "
-    "that of the expected loss, nor near it"
+    "with what is drawn held as it is, its masks change in jumps alone; the derivative of what lies between these is "
+    "not that of the expected loss, nor near it"
 )
 WITHOUT = {
     "class_weight": "it is a word",

@@ -1,4 +1,4 @@
-"""Hypergradients in float64: both modes against central differences of whole trainings, one program for many configs."""
+"""Hypergradients in float64: both modes against central differences of whole trainings, a program for many configs."""
 
 import functools
 from typing import Any, NamedTuple
@@ -122,7 +122,7 @@ _CHANGES: list[dict[str, Any]] = [
 
 
 def test_of_classification() -> None:
-    """Optimizers, schedules, losses, norms and penalties, in networks that are padded or have more rows than a batch."""
+    """Optimizers, schedules, losses, norms and penalties, also in networks that are padded and in short batches."""
     check(find(three_classes(), _CHANGES), _SEEN)
 
 

@@ -17,7 +17,7 @@ SPACE = Space(
     optimizer=Choice(["sgd", "adam"]),
     momentum=Uniform(0, 0.99, when={"optimizer": "sgd"}),
 )
-SMALL: dict[str, Any] = {"population": 6, "per_round": 6}
+SMALL: dict[str, Any] = {"population": 6, "per_round": 6, "starts": 6}
 
 
 def proposals(name: str) -> list[tuple[Any, ...]]:
@@ -84,6 +84,14 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         (1, "sgd", 0.4615021007, 0.45634238),
         (1, "sgd", 0.0705608647, 0.09191989923),
         (1, "sgd", 0.3341847779, 0.3917283239),
+    ],
+    "gradient": [
+        (4, "sgd", 0.7678491294, 0.0004528789518),
+        (1, "adam", 0.01182427034),
+        (3, "sgd", 0.7215840593, 0.00650308053),
+        (4, "sgd", 0.9658491294, 0.0002669533992),
+        (1, "adam", 0.001874020557),
+        (3, "sgd", 0.5235840593, 0.007382651821),
     ],
 }
 
