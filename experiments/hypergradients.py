@@ -28,7 +28,7 @@ no better on test rows.
     2    91%   91%   94%   97%   0.795 0.236   0.1905 0.1146 0.1352   0.1113 0.1051       7    22   1568
 
 (The seconds of the first row hold compilation. Random search has 1568 trainings, as many as 128 hypergradients and 160
-trainings would be at 1 + K each; they took no longer than half of these.)
+trainings would be at 1 + K each; they took a third to two thirds of its time.)
 """
 
 import argparse

@@ -32,7 +32,7 @@ from jaxsweep.network.train import Choices, Data, Lane, Program
 from jaxsweep.spec.hyperparameters import Config
 
 # Derivatives that go along with a training; more of them come back from its end. On digits in networks of 32-32 one,
-# two, four and eight that go along took 2.5, 4.8, 7.1 and 9.3 times a training, any number that comes back 5 to 6 times.
+# two, four and eight that go along took 2.5, 4.8, 7.1 and 9.3 times a training, any number that comes back 5 to 6.
 MOST_FORWARDS = 2
 KEPT = 16  # programs that a process keeps
 
@@ -128,8 +128,8 @@ def _tiles(engine: Engine, group: Group, names: tuple[str, ...], reverse: bool, 
         state = jax.eval_shape(lambda lane: train.init(group.program, group.choices, lane), lane)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         whole = engine.supply.lanes(list(group.jobs), group, len(group.jobs))
-        room = Room(_power(int(np.max(whole.epochs))), _power(int(np.max(whole.epoch_steps))))
-        states = sum(room)
+        room: Room | None = Room(_power(int(np.max(whole.epochs))), _power(int(np.max(whole.epoch_steps))))
+        states = sum(room or ())
         if not reverse or size * states > most:
             room, states = None, 1 + len(names)
         group.tile = max(1, int(min(group.tile // (2 if room else states), most / (size * states))))

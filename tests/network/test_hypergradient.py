@@ -62,8 +62,8 @@ def find(data: Prepared, configs: list[dict[str, Any]], measure: str = "loss", *
             moved = np.concatenate([point + np.diag(sizes), point - np.diag(sizes)])
             up, down = np.split(np.asarray(values(place, group.choices, lane, bounds, moved)), 2)
             slopes = dict(zip(names, ((up - down) / (2 * sizes)).tolist(), strict=True))
-            plain = [{name: float(slope) for name, slope in each.items()} for each in (forwards, backwards)]
-            found.setdefault(job.position, Found(config, float(value), *plain, slopes))
+            forth, back = ({name: float(slope) for name, slope in each.items()} for each in (forwards, backwards))
+            found.setdefault(job.position, Found(config, float(value), forth, back, slopes))
     return [found[position] for position in range(len(configs))]
 
 
@@ -133,7 +133,10 @@ def test_of_regression() -> None:
 
 def test_of_images_and_the_best_epoch() -> None:
     """Which epoch is the best one, and where a lane stops early, is held as it is."""
-    changes: list[dict[str, Any]] = [{"rotation": 20}, {"scaling": 0.2, "shift": 0.1, "patience": 1, "min_delta": 9.0}]
+    changes: list[dict[str, Any]] = [
+        {"rotation": 20, "scaling": 0.1, "shift": 0.05},
+        {"rotation": 5, "scaling": 0.2, "shift": 0.1, "patience": 1, "min_delta": 9.0},
+    ]
     found = find(images(), [{"learning_rate": 0.01, **change} for change in changes], "log_loss", keep_best=True)
     check(found, _SEEN)
 
