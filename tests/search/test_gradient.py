@@ -102,7 +102,7 @@ def test_a_larger_batch_has_steps_of_several_lengths() -> None:
 
 
 def test_a_start_that_failed_makes_room_for_a_new_one() -> None:
-    searcher = started(starts=3)
+    searcher = started(starts=3, step=0.1)
     firsts = searcher.ask(3)
     searcher.tell_gradients(firsts, [1.0, np.nan, 1.0], [slopes(config) for config in firsts])
     searcher.tell(firsts, [-1.0, np.nan, -1.0])
