@@ -18,6 +18,7 @@ from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.hypergradients import hypergradients
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.underway import expected_compilation, seconds_left
@@ -31,6 +32,7 @@ from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import Setup, foreseen, how_read, plan_of, set_up
+from jaxsweep.spec.hypergradients import followed
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
 from jaxsweep.spec.request import Request
@@ -191,6 +193,10 @@ class _Loop:
         if len(scores) < len(configs):  # the time is up, and nobody asks any more
             self.late = True
             return False
+        if self.later and (names := self.setup.searcher.wants_gradients):
+            measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
+            found = hypergradients(self.engine, plan, resolved, ids, names, measure, replicates, self._tick)
+            self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
         self.late = time.perf_counter() > self.deadline
         return not self.late

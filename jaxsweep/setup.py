@@ -95,6 +95,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         searcher = search.make(
             request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
         )
+        gradients = searcher.wants_gradients  # or there is nothing that it could follow
         known = earlier(request, objective, dataset.fingerprint, partial(resolve_for, data))
         searcher.tell(known.configs, known.scores)
         if request.initial:
@@ -106,6 +107,10 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     notes += known.notes
+    if request.space is not None and gradients:
+        notes.append(
+            f"{request.search} trains each config a second time, with its derivatives: {len(gradients)} of them"
+        )
     if known.notes and not searcher.learns:
         notes.append(f"warm_start has no effect: the searcher {request.search} learns nothing of what it is told")
     columns = Columns.of(

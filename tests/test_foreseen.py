@@ -9,6 +9,7 @@ from random_spaces import spaces
 
 import jaxsweep as js
 from jaxsweep.engine.costs import Costs
+from jaxsweep.engine.engine import Engine
 from jaxsweep.errors import RequestError
 from jaxsweep.setup import foreseen, resolve_for, set_up
 from jaxsweep.spec.hyperparameters import layer_widths
@@ -46,7 +47,7 @@ def test_a_search_compiles_what_its_plan_says_and_no_later_batch_anything(iris: 
     planned = js.plan(iris, space, **asked)
     assert planned.lanes == 32
     batches = []
-    original = js.loop.Engine.run
+    original = Engine.run
 
     def run(self: object, *args: object, **more: object) -> object:
         yield from original(self, *args, **more)  # type: ignore[arg-type]

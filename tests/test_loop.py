@@ -177,7 +177,8 @@ def test_diverged_trials_are_data(iris: js.Dataset) -> None:
 def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
     # As many as in `run`, for which a program is there already; those that learn do so from a first half.
     small = {name: {"population": 24} for name in ("evolution", "de", "bayes")}
-    options: dict[str, Any] = {**small, "zoom": {"per_round": 24}, "grid": {"resolution": 4}}.get(search, {})
+    small |= {"gradient": {"starts": 24}, "zoom": {"per_round": 24}, "grid": {"resolution": 4}}
+    options: dict[str, Any] = small.get(search, {})
     trials = 24 if search in ("grid", "sobol") else 48
     result = js.sweep(iris, SPACE, trials=trials, search=search, progress=False, **options)
     assert len(result.trials) == trials
@@ -196,6 +197,18 @@ class _Interrupts(Progress):
 
     def message(self, text: str) -> None:
         self.notes.append(text)
+
+
+def test_a_search_along_gradients(iris: js.Dataset) -> None:
+    """It goes on from configs that are trained first, too; linear models of four epochs want a higher learning rate."""
+    space = Space(learning_rate=js.LogUniform(1e-4, 1e-2), l2=js.LogUniform(1e-5, 1e-1), depth=js.Choice([0]), epochs=4)
+    first = [{"learning_rate": 1e-3, "l2": 1e-3, "depth": 0}]
+    options: dict[str, Any] = {"search": "gradient", "starts": 6, "initial": first, "trials": 13, "progress": False}
+    result = js.sweep(iris, space, **options)
+    rates = [trial.config["learning_rate"] for trial in result.trials]
+    assert rates[0] == 1e-3
+    assert all(after > before for before, after in zip(rates[:5], rates[7:12], strict=True))  # the steps of the starts
+    pd.testing.assert_frame_equal(js.sweep(iris, space, **options).to_pandas(), result.to_pandas(), check_exact=True)
 
 
 def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path) -> None:
@@ -279,6 +292,10 @@ def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
         ({"objective": "test_accuracy"}, "never searched on"),
         ({"objective": "val_r2"}, "does not exist for classification"),
         ({"search": "randon"}, "did you mean 'random'"),
+        (
+            {"search": "gradient", "space": Space(depth=js.Int(1, 3))},
+            "search = 'gradient' needs a Uniform or LogUniform",
+        ),
         ({"folds": 1}, "folds"),
         ({"trials": 0}, "trials = 0 is not legal"),
         ({"keep_weights": "worst"}, "keep_weights = 'worst'"),

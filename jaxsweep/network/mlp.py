@@ -37,6 +37,9 @@ class Architecture(NamedTuple):
     norms: tuple[str, ...]
     inits: tuple[str, ...]
     platform: str = "cpu"  # of the device that it is compiled for: the same numbers, written as is fast there
+    # Whether whole trainings are differentiated: the same numbers to rounding, written without derivatives of our own,
+    # which JAX cannot differentiate forwards, and with finite ones where a root is of 0.
+    differentiated: bool = False
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -113,13 +116,15 @@ def forward(
 
 
 def _dense(net: Architecture, width: int, params: dict[str, Array], x: Array) -> Array:
-    y: Any = nn.Dense(width, dot_general=_dot_general(net.platform)).apply({"params": params}, x)
+    y: Any = nn.Dense(width, dot_general=_dot_general(net)).apply({"params": params}, x)
     return y
 
 
-def _dot_general(platform: str) -> Callable[..., Array]:
+def _dot_general(net: Architecture) -> Callable[..., Array]:
     """Return x @ kernel, as Flax's Dense asks for it, with a derivative in the kernel's own layout."""
-    return lambda x, kernel, dimensions, **_: _matmul(platform, x, kernel)
+    if net.differentiated:
+        return lambda x, kernel, dimensions, **_: x @ kernel
+    return lambda x, kernel, dimensions, **_: _matmul(net.platform, x, kernel)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -174,8 +179,11 @@ def _dense_params(net: Architecture, mode: Mode, params: dict[str, Array]) -> di
 
 def activate(net: Architecture, mode: Mode, z: Array) -> Array:
     """Return the activation that `mode` chooses, applied to `z`."""
-    chosen = [activation(name) for name in net.activations]
-    return _activation(chosen, mode.activation, jnp.asarray(mode.negative_slope, z.dtype), z)
+    chosen, slope = [activation(name) for name in net.activations], jnp.asarray(mode.negative_slope, z.dtype)
+    if net.differentiated:
+        y: Array = select(mode.activation, [row.value for row in chosen], z, slope)
+        return y
+    return _activation(chosen, mode.activation, slope, z)
 
 
 def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) -> Array:

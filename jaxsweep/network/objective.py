@@ -19,6 +19,7 @@ class LossParameters(NamedTuple):
     label_smoothing: ArrayLike | None
     focal_gamma: ArrayLike
     huber_delta: ArrayLike
+    least: float | None = None  # where whole trainings are differentiated: what powers must differ from 0 by
 
 
 # Each takes outputs [batch, outputs] and targets [batch, outputs] (class probabilities, or standardized values)
@@ -33,7 +34,10 @@ def _focal(outputs: Array, targets: Array, parameters: LossParameters) -> Array:
     """Focal loss over a softmax (Lin et al., Focal loss for dense object detection, ICCV 2017)."""
     log_p = jax.nn.log_softmax(outputs)
     # 1 - p from the log, and never exactly 0, where the power has no derivative for gamma < 1.
-    miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(outputs.dtype).tiny)
+    least = jnp.finfo(outputs.dtype).tiny
+    if parameters.least is not None:  # and its second derivative must be finite
+        least = jnp.finfo(outputs.dtype).eps ** 2
+    miss = jnp.maximum(-jnp.expm1(log_p), least)
     return -jnp.sum(_smooth(targets, parameters) * miss**parameters.focal_gamma * log_p, axis=-1)
 
 

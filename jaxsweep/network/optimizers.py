@@ -22,6 +22,7 @@ from jaxsweep.spec.hyperparameters import Config
 Slots = tuple[Params, ...]
 
 ADAGRAD_START = 0.1  # Optax's initial accumulator
+_ROOT = "root"  # in the hyperparameters of an optimizer: what is added below roots, see `apply`
 
 
 def _sgd(h: Hypers) -> "optax.GradientTransformation":
@@ -40,7 +41,7 @@ def _sgd(h: Hypers) -> "optax.GradientTransformation":
 
 
 def _adam(h: Hypers) -> "optax.GradientTransformation":
-    return optax.scale_by_adam(h["b1"], h["b2"], h["eps"])
+    return optax.scale_by_adam(h["b1"], h["b2"], h["eps"], h.get(_ROOT, 0.0))
 
 
 class Optimizer(NamedTuple):
@@ -56,7 +57,7 @@ OPTIMIZERS = {
     "adam": Optimizer(_adam, lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"])),
     "adamw": Optimizer(_adam, lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"])),
     "nadam": Optimizer(
-        lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], nesterov=True),
+        lambda h: optax.scale_by_adam(h["b1"], h["b2"], h["eps"], h.get(_ROOT, 0.0), nesterov=True),
         lambda c: optax.scale_by_adam(c["b1"], c["b2"], c["eps"], nesterov=True),
     ),
     "rmsprop": Optimizer(
@@ -76,7 +77,7 @@ OPTIMIZERS = {
         lambda c: optax.scale_by_lion(c["b1"], c["b2"]),
     ),
     "lamb": Optimizer(
-        lambda h: optax.chain(_adam(h), _decay(h), optax.scale_by_trust_ratio()),
+        lambda h: optax.chain(_adam(h), _decay(h), optax.scale_by_trust_ratio(eps=h.get(_ROOT, 0.0) ** 0.4)),
         lambda c: optax.chain(
             optax.scale_by_adam(c["b1"], c["b2"], c["eps"]), kernel_decay(c), optax.scale_by_trust_ratio()
         ),
@@ -140,11 +141,19 @@ class Update(NamedTuple):
 
 def apply(
     names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params,
-    platform: str = "cpu",
+    platform: str = "cpu", least: float | None = None,
 ) -> tuple[Params, Slots]:  # fmt: skip
-    """Return the parameters and slots after one step of optimizer names[index], written as is fast on a platform."""
+    """Return the parameters and slots after one step of optimizer names[index], written as is fast on a platform.
+
+    With `least`, the smallest normal number, the step can itself be differentiated: it is added below roots that may be
+    of 0, where they have no derivative, as of parameters that have never had a gradient. (A power of it, whose square
+    has a reciprocal, is added to lamb's norm of a direction.)
+    """
+    if least is not None:
+        h, platform = {**h, _ROOT: jnp.asarray(least)}, ""
     if "clip_norm" in h:
-        bound, norm = h["clip_norm"], optax.tree.norm(grads)
+        bound = h["clip_norm"]
+        norm = optax.tree.norm(grads) if least is None else jnp.sqrt(optax.tree.norm(grads, squared=True) + least)
         clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
         grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
 

@@ -183,7 +183,7 @@ def train_step(
     )
     params, slots = optimizers.apply(
         program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
-        gradients, state.slots, state.params, program.net.platform,
+        gradients, state.slots, state.params, program.net.platform, _least(program),
     )  # fmt: skip
     loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, loss * count)
     return state._replace(
@@ -274,9 +274,19 @@ def _mode(choices: Choices, lane: Lane) -> Mode:
     return Mode(choices.activation, choices.norm, lane.widths, lane.h["negative_slope"], lane.h.get("dropout"))
 
 
+def _least(program: Program) -> float | None:
+    """Return what roots and powers are kept above where whole trainings are differentiated, or None.
+
+    It changes no number that could be told apart, and what is infinite times 0 becomes 0.
+    """
+    return float(jnp.finfo(jnp.result_type(float)).tiny) if program.net.differentiated else None
+
+
 def _losses(program: Program, lane: Lane, outputs: Array, targets: Array, rows: Array | None = None) -> Array:
     """Return the loss of each row, [batch], to be differentiated for `rows`, bool [batch], if these are given."""
-    parameters = LossParameters(lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"])
+    parameters = LossParameters(
+        lane.h.get("label_smoothing"), lane.h["focal_gamma"], lane.h["huber_delta"], _least(program)
+    )
     found = [loss_row(name, program.task, rows) for name in program.losses]
     losses: Array = select(
         lane.loss,
@@ -289,13 +299,14 @@ def _losses(program: Program, lane: Lane, outputs: Array, targets: Array, rows: 
 
 def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     total: ArrayLike = 0.0
+    add = jnp.sum if program.net.differentiated else _sum
     if (l1 := lane.h.get("l1")) is not None:
         # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
-        size = sum(_sum(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
+        size = sum(add(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
         total = total + jnp.where(l1 > 0, l1 * size, 0)  # select: a sum that overflows, times 0, is NaN
     if (l2 := lane.h.get("l2")) is not None:
         kernels = [params[name]["kernel"] for name in program.net.layers]
-        total = total + jnp.where(l2 > 0, l2 / 2 * sum(_sum(kernel * kernel) for kernel in kernels), 0)
+        total = total + jnp.where(l2 > 0, l2 / 2 * sum(add(kernel * kernel) for kernel in kernels), 0)
     return total
 
 

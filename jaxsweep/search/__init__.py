@@ -12,6 +12,7 @@ from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.cmaes import CMAES
 from jaxsweep.search.de import DE
 from jaxsweep.search.evolution import Evolution
+from jaxsweep.search.gradient import Gradient
 from jaxsweep.search.grid import Grid
 from jaxsweep.search.initial import Initial
 from jaxsweep.search.listed import Listed
@@ -36,6 +37,7 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "cmaes": CMAES,
     "policy": Policy,
     "optuna": Optuna,
+    "gradient": Gradient,
 }
 
 

@@ -68,6 +68,26 @@ class Searcher(ABC):
         """Whether what is told changes what is proposed."""
         return type(self)._learn is not Searcher._learn
 
+    @property
+    def wants_gradients(self) -> tuple[str, ...]:
+        """The hyperparameters by which a sweep should differentiate the validation loss; none for most searchers.
+
+        RequestError if the searcher needs them and the space has none.
+        """
+        return ()
+
+    def tell_gradients(
+        self, configs: Sequence[Mapping[str, Any]], values: Sequence[float], slopes: Sequence[Mapping[str, float]]
+    ) -> None:
+        """Report, before the scores, what `wants_gradients` asks for.
+
+        Args:
+            configs: those whose scores come next.
+            values: the validation loss of each, or the measure that stands for it; NaN where a training failed.
+            slopes: its derivative by each name, of each config.
+        """
+        return None
+
     def ask(self, n: int) -> list[Config]:
         """Return up to `n` more configs; fewer when the searcher runs out, none when it is done."""
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 <= n < MOST:

@@ -40,6 +40,17 @@ class Initial(Searcher):
         """The number of configs of both; None if the searcher has no end."""
         return None if self._searcher.total is None else len(self._configs) + self._searcher.total
 
+    @property
+    def wants_gradients(self) -> tuple[str, ...]:
+        """What the searcher wants."""
+        return self._searcher.wants_gradients
+
+    def tell_gradients(
+        self, configs: Sequence[Mapping[str, Any]], values: Sequence[float], slopes: Sequence[Mapping[str, float]]
+    ) -> None:
+        """Report derivatives to the searcher."""
+        self._searcher.tell_gradients(configs, values, slopes)
+
     def remainder(self, asked: int) -> str | None:
         """Return a sentence on what is not tried if `asked` configs are asked for in all; None if nothing is left."""
         left = len(self._configs) - asked

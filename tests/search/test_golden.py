@@ -17,7 +17,7 @@ SPACE = Space(
     optimizer=Choice(["sgd", "adam"]),
     momentum=Uniform(0, 0.99, when={"optimizer": "sgd"}),
 )
-SMALL: dict[str, Any] = {"population": 6, "per_round": 6}
+SMALL: dict[str, Any] = {"population": 6, "per_round": 6, "starts": 6}
 
 
 def proposals(name: str) -> list[tuple[Any, ...]]:
@@ -108,6 +108,14 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         (3, "sgd", 0.1035436539, 0.0001332977828),
         (6, "sgd", 0.506461417, 0.5360036715),
         (4, "sgd", 0.3040060331, 0.2498865318),
+    ],
+    "gradient": [
+        (4, "sgd", 0.7678491294, 0.0004528789518),
+        (1, "adam", 0.01182427034),
+        (3, "sgd", 0.7215840593, 0.00650308053),
+        (4, "sgd", 0.9658491294, 0.0002669533992),
+        (1, "adam", 0.001874020557),
+        (3, "sgd", 0.5235840593, 0.007382651821),
     ],
 }
 
