@@ -1,0 +1,266 @@
+"""A minute for everyone: what does each tool's chosen network score on the test rows?
+
+Question: a table, two cores and 60 seconds, everything included (starting Python, reading, compiling with empty
+caches, training). Three contenders search the same space (hidden layers, width, activation, optimizer, learning rate,
+L2, batch size, epochs), each by the validation rows, on the same split and the same standardized features:
+
+    jaxsweep    `sweep(..., search="evolution", scheduler="asha", minutes=1)` in a new process with an empty cache
+    optuna      TPE around scikit-learn's MLPClassifier or MLPRegressor, a process a core, one study in a journal file
+    random      RandomizedSearchCV around the same, a job a core, in rounds of two fits a core until time is up
+
+The test score is the accuracy, or r2, of the network with the best validation score, as that training left it.
+
+Command: python experiments/equal_time.py --tables ../shared/data --repetitions 5    (2.5 hours)
+Needs: optuna and scikit-learn
+Answer: not run in full yet
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BUILT_IN = ("digits", "wine", "breast_cancer", "diabetes")
+TABLES: dict[str, dict[str, Any]] = {
+    "vehicle": {"target": "Class"},
+    "vowel": {"target": "Class"},
+    "mushroom": {"target": 0, "header": False},
+    "letter": {"target": 16, "header": False},
+    "winequality_white": {"target": "quality", "task": "regression"},
+    "dresses": {"target": "Class"},
+}
+WIDTHS, BATCHES, EPOCHS = (32, 64, 128), (16, 32, 64, 128), 40
+RATES, PENALTIES = (1e-4, 1e-1), (1e-7, 1e-1)  # learning rate; scikit-learn's alpha over the batch size is our L2
+
+
+def load(name: str, tables: Path) -> Any:
+    """Return a data set."""
+    import jaxsweep as js
+
+    return js.load_dataset(name) if name in BUILT_IN else js.read_table(tables / f"{name}.csv", **TABLES[name])
+
+
+def parts(name: str, tables: Path, seed: int) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """Return the task, and features and targets of the training, validation and test rows, as every contender has them.
+
+    Targets of a regression are standardized.
+    """
+    from jaxsweep.data import prepare
+
+    data = prepare(load(name, tables), seed=seed)
+    x, y = data.x[0], data.y[0]
+    rows = {"train": data.train[0], "val": data.val[0]}
+    return data.task, {
+        **{part: (x[chosen], y[chosen]) for part, chosen in rows.items()},
+        "test": (data.x_test[0], data.y_test[0]),
+    }
+
+
+# --- the contenders; each runs in a process of its own and prints {"test": ..., "trials": ...} --------------------
+
+
+def jaxsweep(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
+    """Let this project search for what is left of the time."""
+    import jaxsweep as js
+
+    data = load(name, tables)
+    space = js.Space(
+        depth=js.Int(1, 2), width=js.Choice(WIDTHS), activation=js.Choice(["relu", "tanh"]),
+        optimizer=js.Choice(["adam", "sgd"]), momentum=0.9, learning_rate=js.LogUniform(*RATES),
+        l2=js.LogUniform(PENALTIES[0] / 64, PENALTIES[1] / 16), batch_size=js.Choice(BATCHES), epochs=EPOCHS,
+    )  # fmt: skip
+    left = seconds - (time.time() - began)
+    result = js.sweep(
+        data, space, trials=100_000, search="evolution", population=200, scheduler="asha", seed=seed, keep=1,
+        minutes=left / 60, progress=False, objective=None if _classes(data) else "val_r2",
+    )  # fmt: skip
+    test = result.best.metrics["test_accuracy" if _classes(data) else "test_r2"]
+    return {"test": test, "trials": len(result.trials), "programs": result.summary()["programs"]}
+
+
+def _classes(data: Any) -> bool:
+    from jaxsweep.data import prepare
+
+    return prepare(data).task == "classification"
+
+
+def _estimator(task: str, seed: int, **params: Any) -> Any:
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    kind = MLPClassifier if task == "classification" else MLPRegressor
+    hidden = (params.pop("width"),) * params.pop("depth")
+    return kind(hidden, max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=seed, **params)
+
+
+def optuna(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
+    """Let two processes share a study of Optuna's TPE."""
+    folder = Path(tempfile.mkdtemp())
+    command = [sys.executable, __file__, "--run", "optuna-worker", "--data", name, "--tables", str(tables)]
+    command += ["--seconds", str(seconds), "--began", str(began), "--journal", str(folder / "study.log")]
+    workers = [subprocess.Popen([*command, "--seed", str(seed + 1000 * core)]) for core in range(os.cpu_count() or 1)]
+    for worker in workers:
+        worker.wait()
+    study = _study(folder / "study.log", seed)
+    best = study.best_trial
+    finished = [trial for trial in study.trials if trial.value is not None]
+    return {"test": best.user_attrs["test"], "trials": len(finished)}
+
+
+def _study(journal: Path, seed: int) -> Any:
+    import optuna as library
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    library.logging.set_verbosity(library.logging.ERROR)
+    sampler = library.samplers.TPESampler(seed=seed, constant_liar=True)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    return library.create_study(
+        study_name="s", storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
+    )
+
+
+def optuna_worker(name: str, tables: Path, seed: int, seconds: float, began: float, journal: Path) -> None:
+    """Train one network after another until time is up; what ends later does not count."""
+    task, rows = parts(name, tables, seed % 1000)
+    study = _study(journal, seed)
+
+    def objective(trial: Any) -> float:
+        params = {
+            "depth": trial.suggest_int("depth", 1, 2),
+            "width": trial.suggest_categorical("width", WIDTHS),
+            "activation": trial.suggest_categorical("activation", ["relu", "tanh"]),
+            "solver": trial.suggest_categorical("solver", ["adam", "sgd"]),
+            "learning_rate_init": trial.suggest_float("learning_rate_init", *RATES, log=True),
+            "alpha": trial.suggest_float("alpha", *PENALTIES, log=True),
+            "batch_size": trial.suggest_categorical("batch_size", BATCHES),
+        }
+        score, test = _fitted(_estimator(task, trial.number, **params), rows)
+        if time.time() - began > seconds:
+            raise RuntimeError("too late")
+        trial.set_user_attr("test", test)
+        return score
+
+    while time.time() - began < seconds:
+        study.optimize(objective, n_trials=1, catch=(RuntimeError, ValueError))
+
+
+def _fitted(model: Any, rows: dict[str, tuple[Any, Any]]) -> tuple[float, float]:
+    """Train, and return the validation and the test score."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(*rows["train"])
+        return float(model.score(*rows["val"])), float(model.score(*rows["test"]))
+
+
+def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
+    """Let RandomizedSearchCV search in rounds."""
+    from scipy.stats import loguniform
+    from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
+
+    task, rows = parts(name, tables, seed)
+    x = np.concatenate([rows["train"][0], rows["val"][0]])
+    y = np.concatenate([rows["train"][1], rows["val"][1]])
+    fold = PredefinedSplit([-1] * len(rows["train"][1]) + [0] * len(rows["val"][1]))
+    space = {
+        "hidden_layer_sizes": [(width,) * depth for width in WIDTHS for depth in (1, 2)],
+        "activation": ["relu", "tanh"], "solver": ["adam", "sgd"], "learning_rate_init": loguniform(*RATES),
+        "alpha": loguniform(*PENALTIES), "batch_size": list(BATCHES),
+    }  # fmt: skip
+    best, chosen, trials, number = -math.inf, None, 0, 0
+    cores = os.cpu_count() or 1
+    while time.time() - began < seconds:
+        model = _estimator(task, seed, width=32, depth=1)
+        found = RandomizedSearchCV(
+            model, space, n_iter=2 * cores, cv=fold, refit=False, n_jobs=cores, random_state=seed * 10_000 + number,
+            error_score=math.nan,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.environ["PYTHONWARNINGS"] = "ignore"
+            found.fit(x, y)
+        if time.time() - began > seconds:
+            break
+        scores = found.cv_results_["mean_test_score"]
+        number, trials = number + 1, trials + len(scores)
+        if np.isfinite(scores).any() and np.nanmax(scores) > best:
+            best, chosen = float(np.nanmax(scores)), found.cv_results_["params"][int(np.nanargmax(scores))]
+    if chosen is None:
+        return {"test": math.nan, "trials": trials}
+    hidden = chosen.pop("hidden_layer_sizes")
+    model = _estimator(task, seed, width=hidden[0], depth=len(hidden), **chosen)
+    return {"test": _fitted(model, rows)[1], "trials": trials}  # trained again as it was: its time is not counted
+
+
+CONTENDERS = {"jaxsweep": jaxsweep, "optuna": optuna, "random": random}
+
+
+def main() -> None:
+    """Race the contenders, or be one of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--only", nargs="*", default=[*BUILT_IN, *TABLES])
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    parser.add_argument("--data", help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--began", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--journal", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.run == "optuna-worker":
+        optuna_worker(asked.data, asked.tables, asked.seed, asked.seconds, asked.began, asked.journal)
+    elif asked.run:
+        print(json.dumps(CONTENDERS[asked.run](asked.data, asked.tables, asked.seed, asked.seconds, asked.began)))
+    else:
+        _race(asked)
+
+
+def _race(asked: Any) -> None:
+    wins = dict.fromkeys(CONTENDERS, 0)
+    for data in asked.only:
+        tests: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+        trials: dict[str, list[int]] = {name: [] for name in CONTENDERS}
+        for seed in range(asked.repetitions):
+            for name in CONTENDERS:
+                found = _alone(name, data, asked, seed)
+                tests[name].append(found["test"])
+                trials[name].append(found["trials"])
+        means = {name: float(np.mean(scores)) for name, scores in tests.items()}
+        wins[max(means, key=lambda name: means[name])] += 1
+        print(f"{data:18}" + "   ".join(
+            f"{name} {means[name]:.4f} ± {_error(tests[name]):.4f} ({np.mean(trials[name]):.0f} trials)"
+            for name in CONTENDERS
+        ), flush=True)  # fmt: skip
+    print("ahead on: " + ", ".join(f"{name} {count}" for name, count in wins.items()))
+
+
+def _error(scores: list[float]) -> float:
+    return float(np.std(scores, ddof=1) / math.sqrt(len(scores))) if len(scores) > 1 else math.nan
+
+
+def _alone(name: str, data: str, asked: Any, seed: int) -> dict[str, Any]:
+    """Return what a contender comes to in a new process, with empty caches."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "JAXSWEEP_CACHE": folder, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        if name == "jaxsweep":
+            environment = {**os.environ, "JAXSWEEP_CACHE": folder}
+        command = [sys.executable, __file__, "--run", name, "--data", data, "--tables", str(asked.tables)]
+        command += ["--seed", str(seed), "--seconds", str(asked.seconds), "--began", str(time.time())]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{name} on {data}: {done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+if __name__ == "__main__":
+    main()
