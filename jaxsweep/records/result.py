@@ -163,8 +163,10 @@ class Result:
         """
         chosen = self._chosen(trial)
         kept = self.models.get(chosen.id)
-        model = kept or trained_again(self.data, chosen, self.request, self.objective)
-        return replace(model, _retrain=partial(self.retrain, chosen.id))
+        if kept is None:
+            epochs = len(self.lanes[chosen.id][0].curves)
+            kept = trained_again(self.data, chosen, self.request, self.objective, epochs)
+        return replace(kept, _retrain=partial(self.retrain, chosen.id))
 
     def retrain(self, trial: int | None = None) -> Model:
         """Return the network of a trial's config (by default the best one's) trained on all rows, to be used.

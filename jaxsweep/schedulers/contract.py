@@ -45,7 +45,10 @@ LONG = 81
 def entrants(epochs: Sequence[int], first: int = 0, steps: int = 10) -> list[Entrant]:
     """Return a trial for each number of epochs, with the numbers from `first` on and configs of SPACE."""
     configs = SPACE.sample(generator(3, "contract"), len(epochs))
-    full = [{**resolve(config, "classification", 100, False), "epochs": n} for config, n in zip(configs, epochs, strict=True)]
+    full = [
+        {**resolve(config, "classification", 100, False), "epochs": n}
+        for config, n in zip(configs, epochs, strict=True)
+    ]
     return [Entrant(first + i, config, config["epochs"], steps) for i, config in enumerate(full)]
 
 
@@ -184,7 +187,9 @@ class SchedulerContract:
     def test_all_end_early(self) -> None:
         """Those that patience has ended need nobody to stop them."""
         found = entrants([LONG] * 30)
-        known = {each.trial: Learner(curve, ends=1 + each.trial % 9) for each, curve in zip(found, curves(30), strict=True)}
+        known = {
+            each.trial: Learner(curve, ends=1 + each.trial % 9) for each, curve in zip(found, curves(30), strict=True)
+        }
         machine = self.run(found, known)
         assert all(course.done <= 9 for course in machine.courses.values())
 
@@ -213,7 +218,12 @@ class SchedulerContract:
             results.append(machine.orders())
             done = np.array([machine.courses[each.trial].done for each in found])
             assert done[0::2].mean() >= done[1::2].mean()
-            copied = [order.source for course in machine.courses.values() for order in course.orders if isinstance(order, Copy)]
+            copied = [
+                order.source
+                for course in machine.courses.values()
+                for order in course.orders
+                if isinstance(order, Copy)
+            ]
             assert all(np.isfinite(machine.courses[source].seen[-1]) or source % 2 == 0 for source in copied)
         assert results[0] == results[1] == results[2]
 

@@ -36,7 +36,11 @@ class Median(Scheduler):
         space: Space | None = None,
     ) -> None:  # fmt: skip
         super().__init__(seed=seed, space=space)
-        self.grace, self.every, self.least = whole("grace", grace, 1), whole("every", every, 1), whole("least", least, 1)
+        self.grace, self.every, self.least = (
+            whole("grace", grace, 1),
+            whole("every", every, 1),
+            whole("least", least, 1),
+        )
         self.slots = None if slots is None else whole("slots", slots, 1)
         self._clock = Clock(self._hear, self._pick)
         self._entrants: dict[int, Entrant] = {}
