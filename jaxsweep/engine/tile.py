@@ -202,6 +202,7 @@ class Tile:
         while calls:
             self._collect(calls.popleft(), wanted, done)
         slots = np.flatnonzero(self.entries)
+        self.usage.gives_up(len(slots))
         status, epochs = np.asarray(self.state.status), np.asarray(self.state.epoch)
         trained = slots[epochs[slots] > 0]
         if len(trained):

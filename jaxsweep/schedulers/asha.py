@@ -106,6 +106,10 @@ class ASHA(Scheduler):
         """See `Scheduler.expected`."""
         return share_of_halving(entrants, 0, self.first, self.eta, self.unit)
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
     def _hear(self, report: Report) -> list[Order]:
         """Let a trial reach the rung that it has trained for, and stop those that have no hope any more."""
         trial = report.trial

@@ -106,6 +106,10 @@ class Scheduler(ABC):
     def expected(self, entrants: Sequence[Entrant]) -> float:
         """Return the share in (0, 1] of the epochs of a batch that will be trained, as far as can be foreseen."""
 
+    @abstractmethod
+    def first_look(self, entrant: Entrant) -> int:
+        """Return after how many epochs such a trial is looked at for the first time; not before its end: never."""
+
 
 def rungs(entrant: Entrant, first: int, eta: int, unit: str) -> list[int]:
     """Return the epochs at which a trial is compared: `first`, times `eta` each, below all of its epochs; then these.

@@ -8,8 +8,8 @@ A subclass says how the scheduler is made, and pytest does the rest:
         def make(self, space, seed=0, **options):
             return Mine(space=space, seed=seed, **options)
 
-The tests are plain methods with plain asserts: nothing here needs pytest, and a method can be called by hand. Trials are
-numbers on a machine (`jaxsweep.schedulers.machine`), which refuses orders that no real one could carry out.
+The tests are plain methods with plain asserts: nothing here needs pytest, and a method can be called by hand. Trials
+are numbers on a machine (`jaxsweep.schedulers.machine`), which refuses orders that no real one could carry out.
 """
 
 import copy
@@ -256,6 +256,19 @@ class SchedulerContract:
                 scheduler.expected(found)
             results.append(Machine(scheduler, learners(found), found).run().orders())
         assert results[0] == results[1]
+
+    def test_nothing_is_decided_before_the_first_look(self) -> None:
+        """A trial is told to train until then, or longer; where none is longer, all train to their ends."""
+        found = entrants([LONG] * 40)
+        scheduler = self.make(SPACE)
+        for each in found:
+            look = scheduler.first_look(each)
+            assert look >= 1
+            short = entrants([min(look, LONG)] * 40)
+            if scheduler.first_look(short[0]) >= short[0].epochs:
+                courses = self.run(short, learners(short)).courses.values()
+                assert {course.over for course in courses} == {"ended"}
+        assert min(course.done for course in self.run(found).courses.values()) >= min(map(scheduler.first_look, found))
 
     # --- settings ------------------------------------------------------------------------------------------------
 

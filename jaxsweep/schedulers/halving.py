@@ -95,6 +95,10 @@ class Halving(Scheduler):
         """See `Scheduler.expected`."""
         return share_of_halving(entrants, 0, self.first, self.eta, self.unit)
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
 
 def share_of_halving(entrants: Sequence[Entrant], rung: int, first: int, eta: int, unit: str) -> float:
     """Return the share of the epochs of trials that are trained if they are halved from number `rung` on."""

@@ -63,6 +63,10 @@ class Hyperband(Scheduler):
         )
         return trained / total
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
     def _dealt(self, entrants: Sequence[Entrant]) -> list[list[Entrant]]:
         """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first.
 

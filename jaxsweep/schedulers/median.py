@@ -65,6 +65,10 @@ class Median(Scheduler):
         # About half of them are stopped at the first looks, on curves that cross; fewer where all of them rise alike.
         return sum((min(self.grace, each.epochs) + each.epochs) / 2 for each in entrants) / total if total else 1.0
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return self.grace
+
     def _hear(self, report: Report) -> list[Order]:
         over: list[Order] = [] if report.ended else [Stop(report.trial)]
         if report.diverged or not len(report.merits):

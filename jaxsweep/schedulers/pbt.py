@@ -104,6 +104,10 @@ class PBT(Scheduler):
         """See `Scheduler.expected`."""
         return 1.0
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return self.every or max(1, entrant.epochs // GENERATIONS)
+
     def _go(self, trial: int) -> Go:
         return Go(trial, min(self._reached, self._epochs[trial]))
 

@@ -1,8 +1,7 @@
-"""Lanes that a scheduler stops, lets go on and copies: bit by bit what they are without it, and nothing stays behind."""
+"""Lanes that a scheduler stops, lets go on and copies: bit by bit what they are without it."""
 
 import gc
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult, Parked
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.engine.weights import placed
-from jaxsweep.schedulers import SCHEDULERS, Scheduler, Stop, make
+from jaxsweep.schedulers import SCHEDULERS, Go, Scheduler, Stop, make
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import Config, resolve
 from jaxsweep.spec.space import Choice, LogUniform, Space, Uniform
@@ -78,8 +77,8 @@ def scheduler(name: str) -> Scheduler:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    yield Bench()
+def bench() -> Bench:
+    return Bench()
 
 
 def equal_weights(one: LaneResult, other: LaneResult) -> bool:
@@ -178,19 +177,18 @@ class Half(Scheduler):
     description = "stops some trials, forgets others"
 
     def begin(self, entrants: Any) -> Any:
-        from jaxsweep.schedulers import Go
-
         return [Go(each.trial, 3) for each in entrants]
 
     def report(self, reports: Any) -> Any:
-        from jaxsweep.schedulers import Go
-
         at = {report.trial: len(report.merits) for report in reports if not report.ended}
         orders = {trial: Stop(trial) if trial % 2 else Go(trial, 5) for trial, epochs in at.items() if epochs < 5}
         return list(orders.values())
 
     def expected(self, entrants: Any) -> float:
         return 1.0
+
+    def first_look(self, entrant: Any) -> int:
+        return 3
 
 
 def test_trials_that_a_scheduler_forgets_are_stopped_in_the_end(bench: Bench) -> None:
@@ -214,7 +212,7 @@ def test_an_error_of_a_scheduler_reaches_the_caller(bench: Bench) -> None:
 def test_states_go_back_into_a_tile_either_way() -> None:
     """On a CPU the host writes them; an accelerator puts them in by a program, 16 at a time."""
     rng = np.random.default_rng(0)
-    tree = {"a": rng.normal(size=(40, 3)), "b": np.arange(40, dtype=np.int32)}
+    tree: dict[str, Any] = {"a": rng.normal(size=(40, 3)), "b": np.arange(40, dtype=np.int32)}
     for count in (1, 16, 17, 40):
         slots = rng.permutation(40)[:count].tolist()
         parts = [{"a": rng.normal(size=3), "b": np.int32(-slot)} for slot in slots]

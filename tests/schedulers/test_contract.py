@@ -88,6 +88,9 @@ class Plain(Scheduler):
     def expected(self, entrants: Sequence[Entrant]) -> float:
         return 1.0
 
+    def first_look(self, entrant: Entrant) -> int:
+        return entrant.epochs
+
 
 class Forgetful(Plain):
     def begin(self, entrants: Sequence[Entrant]) -> list[Order]:

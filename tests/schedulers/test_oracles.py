@@ -1,4 +1,4 @@
-"""Each scheduler beside what its source says: survivors, brackets and their sizes, algorithm 2, the rule, the ranges."""
+"""Each scheduler beside what its source says: survivors, brackets, algorithm 2, the median rule, the ranges of pbt."""
 
 import math
 from collections import Counter
@@ -316,7 +316,7 @@ def test_pbt_changes_what_a_trained_network_can_change() -> None:
 
 
 def test_pbt_draws_anew_as_often_as_it_says() -> None:
-    """Of 1,500 and more copies 30 % have another activation than chance would leave them: half of what is drawn anew."""
+    """Of what is drawn anew from two activations half has the other one."""
     _, copies = population(200, every=1, resample=0.3)
     assert len(copies) == 39 * 40
     moved = np.mean([copy.config["activation"] != before["activation"] for before, copy in copies])
