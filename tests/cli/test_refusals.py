@@ -99,7 +99,7 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "one mistyped": (["--learnin-rate", "0.1"], "there is learning_rate, to be given as --set learning_rate=0.1\n"),
     "a key as flag": (["--folds", "5"], "folds is a key of [sweep], to be given as --set folds=5\n"),
     "an option of a searcher as flag": (["--resolution", "3"], "to be given as --set search.resolution=3\n"),
-    "an option of a scheduler as flag": (["--eta", "4"], "to be given as --set scheduler.eta=4\n"),
+    "an option of a scheduler as flag": (["--grace", "4"], "to be given as --set scheduler.grace=4\n"),
     "an option of searchers": (["--set", "population=20"], "population is an option of the searchers evolution, de, "),
     "an option of the searcher chosen": (
         ["--search", "de", "--set", "population=20"],
