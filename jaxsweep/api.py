@@ -305,8 +305,12 @@ def _request(function: str, space: Any, configs: Any, seed: int, options: Any, m
     of_scheduler = scheduler_options(scheduler) if isinstance(scheduler, str) else {}
     for name in options:
         if name not in known and name not in of_scheduler:
+            if owners := [each for each in SCHEDULERS if name in scheduler_options(each)]:
+                raise RequestError(
+                    f"{function} has no keyword {name!r} for scheduler = {scheduler!r}; it is an option of "
+                    f"{', '.join(owners)}"
+                )
             every = {each: list(searcher_options(each)) for each in SEARCHERS}
-            every |= {each: list(scheduler_options(each)) for each in SCHEDULERS}
             raise refused(name, function, KEYWORDS, every, search)
     return Request(
         space=space, configs=None if configs is None else tuple(configs), seed=seed,

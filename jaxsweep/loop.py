@@ -137,6 +137,7 @@ class _Loop:
                 self.progress.message(note)
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
+            self._note_limit()
             self._confirm()
         except KeyboardInterrupt:
             status = "interrupted"
@@ -190,16 +191,27 @@ class _Loop:
         finally:
             lanes.close()
         scores = {trial.id: trial.score for trial in self.trials[first:]}
+        over = time.perf_counter() > self.deadline
         if len(scores) < len(configs):  # the time is up, and nobody asks any more
-            self.late = True
             return False
         if self.later and (names := self.setup.searcher.wants_gradients):
             measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
             found = hypergradients(self.engine, plan, resolved, ids, names, measure, replicates, self._tick)
             self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
         self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
-        self.late = time.perf_counter() > self.deadline
-        return not self.late
+        return not over
+
+    def _note_limit(self) -> None:
+        """See whether the time limit, if there is one, ended the search, and say so."""
+        late, given_up = time.perf_counter() > self.deadline, self.engine.usage.given_up
+        if not late or (len(self.trials) == self.setup.trials and not given_up):
+            return
+        self.late = True
+        stopped = f", {given_up:,} trainings stopped where they were" if given_up else ""
+        self.progress.message(
+            f"time limit of {self.setup.request.minutes:g} minutes: {len(self.trials):,} of {self.setup.trials:,} "
+            f"trials{stopped}"
+        )
 
     def _ready(self) -> tuple[Shape, ...]:
         """Return the shapes whose programs the sweep has already."""
@@ -339,6 +351,7 @@ class _Loop:
         waste = sum(plan.padding_waste * plan.useful_flops for plan in self.plans) / max(useful, 1)
         return {
             "requested": self.setup.trials,
+            "time_limit_reached": self.late,
             "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),

@@ -117,6 +117,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
     )
     scheduler = _scheduler(request, searcher)
+    notes += _without_effect(request, scheduler, listed, data)
     return Setup(request, data, objective, columns, what, searcher, trials, listed, scheduler, notes)
 
 
@@ -136,6 +137,26 @@ def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Schedu
             "while they train: no one config says what a trial came to, so leave out one of the two"
         )
     return made
+
+
+def _without_effect(
+    request: Request, scheduler: schedulers.Scheduler | None, listed: Sequence[Config] | None, data: Prepared
+) -> list[str]:
+    """Return a note if a scheduler looks at no trial before its end."""
+    if scheduler is None:
+        return []
+    entries = request.space.entries if request.space is not None else {}
+    ends = {name: list(_ends(entries[name])) for name in ("epochs", "batch_size") if name in entries}
+    corners = [dict(zip(ends, values, strict=True)) for values in itertools.product(*ends.values())]
+    configs = listed if listed is not None else [resolve_for(data, corner) for corner in corners]
+    looks = [(scheduler.first_look(each), each.epochs) for each in entrants(dict(enumerate(configs)), sizes_of(data))]
+    if any(look < epochs for look, epochs in looks):
+        return []
+    first, longest = min(look for look, _ in looks), max(epochs for _, epochs in looks)
+    return [
+        f"scheduler = {request.scheduler!r} has no effect: it first looks at a trial after {first} "
+        f"epoch{'s' * (first != 1)}, and none has more than {longest}"
+    ]
 
 
 def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsweep import search
+from jaxsweep import schedulers, search
 from jaxsweep.data import datasets
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
@@ -39,7 +39,16 @@ def searchers() -> str:
     return "\n".join(_table(("name", "proposes", "options"), rows))
 
 
-TABLES = {"hyperparameters": hyperparameters, "datasets": built_in, "searchers": searchers}
+def in_training() -> str:
+    """Return a table of the schedulers and their options."""
+    rows = []
+    for name, kind in schedulers.SCHEDULERS.items():
+        known = {k: "auto" if v is None else v for k, v in schedulers.options(name).items()}
+        rows.append((f"`{name}`", kind.description, ", ".join(f"`{k} = {v}`" for k, v in known.items())))
+    return "\n".join(_table(("name", "what it does", "options"), rows))
+
+
+TABLES = {"hyperparameters": hyperparameters, "datasets": built_in, "searchers": searchers, "schedulers": in_training}
 
 
 def filled(text: str) -> str:

@@ -42,6 +42,7 @@ trial = js.load("runs/a").best
 assert_type(trial, js.Trial)
 assert_type(trial.score, float | None)
 assert_type(js.sweep(data, space, trials=500, confirm=5).confirmed, tuple[js.Confirmed, ...])
+assert_type(js.sweep(data, space, trials=500, scheduler="asha", eta=3, minutes=5), js.Result)
 if TYPE_CHECKING:
     assert_type(js.solo(data, trial.config, trial=trial.id), Solo)
 assert_type(js.plan(data, space).programs, int)

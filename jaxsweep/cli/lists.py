@@ -79,6 +79,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return ", ".join(f"{key} = {item}" for key, item in value.items()) or "-"
+        items = {key: "auto" if item is None else item for key, item in value.items()}
+        return ", ".join(f"{key} = {item}" for key, item in items.items()) or "-"
     text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text.replace("[", "\\[")  # rich would take it for markup

@@ -68,7 +68,8 @@ def export(arguments: Namespace) -> int:
 
         data = run.prepared()
         tables.say(f"the weights of trial {trial.id} were not kept: training it again")
-        model, how = trained_again(data, trial, run.request, run.objective), "trained again"
+        epochs = len(run.curves_of(trial.id)["train_loss"])
+        model, how = trained_again(data, trial, run.request, run.objective, epochs), "trained again"
     model.save(arguments.out)
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
     return 0
@@ -97,14 +98,15 @@ def solo(arguments: Namespace) -> int:
     lanes = [(replicate, fold) for replicate in range(request.replicates) for fold in range(len(data.train))]
     console = tables.stdout()
     for replicate, fold in lanes:
+        swept = run.curves_of(trial.id, replicate, fold)
         alone = train(
             data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold,
             objective_metric=run.objective, keep_best=request.keep_best, train_metrics=request.train_metrics,
-            metrics=request.metrics, stop_after=stopped_after(trial), lineage=trial.lineage,
+            metrics=request.metrics, stop_after=stopped_after(trial, len(swept["train_loss"])), lineage=trial.lineage,
         )  # fmt: skip
         if len(lanes) > 1:
             console.print(f"replicate {replicate}, fold {fold}")
-        _compare(run, trial, run.curves_of(trial.id, replicate, fold), alone.curves, alone.status)
+        _compare(run, trial, swept, alone.curves, alone.status)
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxsweep import search
+from jaxsweep import schedulers, search
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.winner import print_winner
 from jaxsweep.data import Dataset, datasets
@@ -45,9 +45,7 @@ def run(arguments: Namespace) -> int:
     if result.status == "interrupted":
         return Interrupts.exit_code()
     if not any(trial.score is not None for trial in result.trials):
-        raise SweepFailed(
-            f"no trial finished: {len(result.trials)} diverged or failed; try smaller learning rates, or clip_norm"
-        )
+        raise SweepFailed(result.why_none())
     return 0
 
 
@@ -78,7 +76,13 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
         "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
     )  # fmt: skip
     flags |= {f"sweep.{key}": getattr(arguments, key) for key in keys}
-    draft = sweepfile.assemble(draft, flags, arguments.set, {name: search.options(name) for name in search.SEARCHERS})
+    draft = sweepfile.assemble(
+        draft, flags, arguments.set,
+        {
+            "search": {name: search.options(name) for name in search.SEARCHERS},
+            "scheduler": {name: schedulers.options(name) for name in schedulers.SCHEDULERS},
+        },
+    )  # fmt: skip
     source = draft.source()
     if source.name is None and source.path is None:
         raise RequestError(f"{arguments.file} names no data: give [data] name or path, or --data")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from jaxsweep.cli.parser import options_of
 from jaxsweep.errors import RequestError, meant, nearest
+from jaxsweep.schedulers import SCHEDULERS
+from jaxsweep.schedulers import options as scheduler_options
 from jaxsweep.search import SEARCHERS, options
 from jaxsweep.spec.hyperparameters import ELSEWHERE
 from jaxsweep.spec.sweepfile import NAMES
@@ -55,4 +57,7 @@ def _key(name: str) -> tuple[str, str] | None:
     for searcher in SEARCHERS:
         if name in options(searcher):
             return f"search.{name}", f"{name} is an option of the searcher {searcher}"
+    for scheduler in SCHEDULERS:
+        if name in scheduler_options(scheduler):
+            return f"scheduler.{name}", f"{name} is an option of the scheduler {scheduler}"
     return None

@@ -103,7 +103,8 @@ class Director:
             reports = [self._report(trial) for trial in moved if self.trials[trial].still]
             settled = self._obey(self.scheduler.report(reports)) if reports else []
             for report in reports:
-                if report.ended and report.trial in self.trials and self.trials[report.trial].still:
+                waits = self.scheduler.changes and report.diverged and report.intact  # it may become a copy
+                if report.ended and not waits and report.trial in self.trials:
                     settled += self._settle(report.trial)
             self.changed.notify_all()
             return settled
@@ -122,7 +123,7 @@ class Director:
     def _report(self, trial: int) -> Report:
         standing = self.trials[trial]
         diverged = any(result.status == "diverged" for result in standing.ended.values())
-        completed = any(result.status != "diverged" for result in standing.ended.values())
+        intact = all(result.status == "diverged" for result in standing.ended.values())
         merits = np.full(1, -np.inf)
         if not diverged:
             curves = [lane.curves for lane in standing.parked.values()]
@@ -132,7 +133,7 @@ class Director:
             padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
             mean = np.mean(padded, axis=0)
             merits = np.where(np.isfinite(mean), mean, -np.inf)
-        return Report(trial, merits, ended=not standing.parked, diverged=diverged and not completed)
+        return Report(trial, merits, not standing.parked, diverged, intact)
 
     def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
         """Do what the scheduler says, and return the lanes that are over."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -201,6 +202,7 @@ class Tile:
         while calls:
             self._collect(calls.popleft(), wanted, done)
         slots = np.flatnonzero(self.entries)
+        self.usage.gives_up(len(slots))
         status, epochs = np.asarray(self.state.status), np.asarray(self.state.epoch)
         trained = slots[epochs[slots] > 0]
         if len(trained):
@@ -267,6 +269,7 @@ class Tile:
                     curve = np.concatenate([before.curves, curves[place, : length - before.epochs]])
                 else:  # a part of the whole unless that would keep much more of it in memory than it needs
                     curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
+                job = replace(job, parked=None)  # what it was is not kept with what it has come to
                 results[slot] = LaneResult(
                     job, STATUS[int(status[slot])], int(self.steps[slot]), curve,
                     None if tests is None else tests[place], float(self.seconds[slot]),

@@ -21,6 +21,7 @@ class Usage:
     lane_steps: int = 0
     useful_steps: int = 0
     tile_bytes: int = 0  # of the largest tile, as XLA counts them
+    given_up: int = 0  # lanes that a time limit ended where they were
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def compiled(self, key: Any, interval: tuple[float, float] | None) -> None:
@@ -41,6 +42,11 @@ class Usage:
             self.training.append(interval)
             self.lane_steps += lane_steps
             self.useful_steps += useful
+
+    def gives_up(self, lanes: int) -> None:
+        """Note that a time limit has ended so many lanes."""
+        with self._guard:
+            self.given_up += lanes
 
     @property
     def occupancy(self) -> float:

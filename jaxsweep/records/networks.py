@@ -1,6 +1,7 @@
 """What a result does with its data: a trial's network trained again, on its own rows or on all, and its predictions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
 from jaxsweep.records.trials import Columns, Trial, final_epoch
+from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 
 
-def trained_again(data: Prepared, trial: Trial, request: Request, objective: str) -> Model:
+def trained_again(data: Prepared, trial: Trial, request: Request, objective: str, epochs: int) -> Model:
     """Return the network of a trial, trained again as `solo` does: the same one that the sweep trained.
+
+    `epochs` is how many its first lane has trained.
 
     Raises:
         RequestError: the trial did not finish.
@@ -30,7 +34,7 @@ def trained_again(data: Prepared, trial: Trial, request: Request, objective: str
 
     again = train(
         data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
-        keep_best=request.keep_best, stop_after=stopped_after(trial), lineage=trial.lineage,
+        keep_best=request.keep_best, stop_after=stopped_after(trial, epochs), lineage=trial.lineage,
         metrics=[own for own in request.metrics if objective == f"val_{own}"],
     )  # fmt: skip
     return Model.of(data, trial.config, again.params, again.stats)
@@ -58,10 +62,14 @@ def trained_on_all(
 
     whole = prepare_whole(dataset)
     epochs = round(np.mean([final_epoch(lane.curves, columns, request.keep_best) + 1 for lane in lanes]))
-    config = {**trial.config, "patience": 0}  # there are no rows to watch
-    if config["batch_size"] >= min(len(rows) for rows in data.train):
-        config["batch_size"] = "full"  # as it was
-    solo = train(whole, config, request.seed, trial=trial.id, stop_after=epochs)
+
+    def on_all(config: Config) -> Config:
+        full = config["batch_size"] >= min(len(rows) for rows in data.train)
+        changed = {"patience": 0, **({"batch_size": "full"} if full else {})}  # no rows to watch; a batch as it was
+        return {**config, **changed}
+
+    parts = tuple(replace(part, config=on_all(part.config)) for part in trial.lineage)
+    solo = train(whole, on_all(trial.config), request.seed, trial=trial.id, stop_after=epochs, lineage=parts)
     if solo.status == "diverged":
         raise RequestError(
             f"trial {trial.id} diverges on all rows, in epoch {solo.epochs + 1}: another trial may not, or the same "
@@ -70,9 +78,9 @@ def trained_on_all(
     return Model.of(whole, solo.config, solo.params, solo.stats)
 
 
-def stopped_after(trial: Trial) -> int | None:
-    """Return the epochs after which a trial was stopped, by whom ever; None if it was not."""
-    return trial.epochs_done if trial.status == "stopped" else None
+def stopped_after(trial: Trial, epochs: int) -> int | None:
+    """Return after how many epochs a lane is to end, which trained so many, if its trial was stopped; else None."""
+    return epochs if trial.status == "stopped" else None
 
 
 def _check_finished(trial: Trial) -> None:

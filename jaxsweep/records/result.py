@@ -102,19 +102,24 @@ class Result:
             SweepFailed: no trial has a score; it says what became of them.
         """
         if not (ranked := self._ranked):
-            raise SweepFailed(self._why_none())
+            raise SweepFailed(self.why_none())
         return ranked[0]
 
-    def _why_none(self) -> str:
-        """Return why there is no best trial."""
+    def why_none(self) -> str:
+        """Return in a sentence why there is no best trial, if there is none."""
         statuses = [trial.status for trial in self.trials]
         words = [f"{statuses.count(name)} {name}" for name in ("diverged", "failed") if name in statuses]
         undefined = sum(status in FINISHED for status in statuses)
         words += [f"of {undefined} the objective {self.objective} is no finite number"] if undefined else []
         so_far = f"; of those that ended, {', '.join(words)}" if words else ""
+        requested = self.numbers.get("requested") or self.request.trials
         if self.status == "interrupted":
-            requested = self.numbers.get("requested") or self.request.trials
             return f"the sweep was interrupted before any of its {requested} trials finished with a score{so_far}"
+        if self.numbers.get("time_limit_reached"):
+            return (
+                f"the time limit of {self.request.minutes:g} minutes ended the search before any of its {requested} "
+                f"trials finished with a score{so_far}; compiling takes a part of it, so give it more minutes"
+            )
         if self.status == "running":
             return f"no trial of {self.run} has finished with a score yet, or before the run was cut off{so_far}"
         hint = "; try smaller learning rates, or clip_norm" if "diverged" in statuses else ""
@@ -163,8 +168,10 @@ class Result:
         """
         chosen = self._chosen(trial)
         kept = self.models.get(chosen.id)
-        model = kept or trained_again(self.data, chosen, self.request, self.objective)
-        return replace(model, _retrain=partial(self.retrain, chosen.id))
+        if kept is None:
+            epochs = len(self.lanes[chosen.id][0].curves)
+            kept = trained_again(self.data, chosen, self.request, self.objective, epochs)
+        return replace(kept, _retrain=partial(self.retrain, chosen.id))
 
     def retrain(self, trial: int | None = None) -> Model:
         """Return the network of a trial's config (by default the best one's) trained on all rows, to be used.
@@ -248,6 +255,7 @@ class Result:
                 "metrics": {k: v if np.isfinite(v) else None for k, v in best.metrics.items()},
             },
             "confirmed": [each.row() for each in self.confirmed],
+            "time_limit_reached": bool(self.numbers.get("time_limit_reached")),
             "seconds": {name: round(value, 4) for name, value in self.numbers.get("seconds", {}).items()},
             **{name: self.numbers.get(name) for name in ("programs", "lane_occupancy", "padding_waste", "iterations")},
         }

@@ -15,7 +15,10 @@ from jaxsweep.schedulers.median import Median
 from jaxsweep.schedulers.pbt import PBT
 from jaxsweep.spec.space import Space
 
-__all__ = ["SCHEDULERS", "Copy", "Entrant", "Go", "Order", "Report", "Scheduler", "Stop", "make", "options"]
+__all__ = [
+    "ASHA", "PBT", "SCHEDULERS", "Copy", "Entrant", "Go", "Halving", "Hyperband", "Median", "Order", "Report",
+    "Scheduler", "Stop", "make", "options",
+]  # fmt: skip
 
 SCHEDULERS: dict[str, type[Scheduler]] = {
     "halving": Halving,

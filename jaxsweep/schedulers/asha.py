@@ -3,10 +3,11 @@
 Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht and Talwalkar, MLSys 2020, algorithm 2. Whenever a slot is
 free, the best trial that can be promoted goes on, from the highest rung that has one; else a new trial begins. The
 slots are those of a logical clock, not of the machine, so that the same sweep takes the same decisions everywhere.
-A trial is stopped once so many are better that it cannot be promoted any more, at the latest when nothing else trains.
+A trial is stopped once so many are better that it cannot be promoted any more, whatever comes, at the latest when
+nothing else trains; this frees memory, and changes no promotion. Few trials promote nobody to the last rung: then,
+when nothing else trains, the best of the highest rung goes on, so that one of them has trained to its end.
 """
 
-import heapq
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
@@ -25,22 +26,29 @@ class Rung:
 
     def __init__(self) -> None:
         self.ranked: list[Place] = []
-        self.waiting: list[Place] = []  # a heap of those that have not gone on
+        self.waiting: list[Place] = []  # those of this batch that have not gone on, the best first
+        self.here = 0  # trials of this batch whose last rung this is, so far, and that are not over
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place, waits: bool) -> None:
         """Take in a trial."""
         insort(self.ranked, place)
-        heapq.heappush(self.waiting, place)
-
-    def rank(self, place: Place) -> int:
-        """Return how many trials are better."""
-        return bisect_left(self.ranked, place)
+        if waits:
+            insort(self.waiting, place)
 
     def promotable(self, eta: int) -> int | None:
         """Return the best trial that waits, if it is among the best of the rung."""
-        if self.waiting and self.rank(self.waiting[0]) < len(self.ranked) // eta:
-            return heapq.heappop(self.waiting)[1]
+        if self.waiting and self._rank(self.waiting[0]) < len(self.ranked) // eta:
+            return self.waiting.pop(0)[1]
         return None
+
+    def hopeless(self, legal: int) -> int | None:
+        """Return the worst trial that waits, if `legal` others or more are better."""
+        if self.waiting and self._rank(self.waiting[-1]) >= legal:
+            return self.waiting.pop()[1]
+        return None
+
+    def _rank(self, place: Place) -> int:
+        return bisect_left(self.ranked, place)
 
 
 class ASHA(Scheduler):
@@ -79,10 +87,10 @@ class ASHA(Scheduler):
         self._new.extend(sorted(self._budgets))
         self._coming = len(self._new)
         self._clock.slots = slots_for(len(entrants), self.slots)
-        for rung in self._rungs:
-            rung.waiting.clear()
         while len(self._rungs) < max(map(len, self._budgets.values()), default=0):
             self._rungs.append(Rung())
+        for rung in self._rungs:
+            rung.waiting, rung.here = [], 0
         self._standing.clear()
         return self._clock.fill()
 
@@ -98,42 +106,62 @@ class ASHA(Scheduler):
         """See `Scheduler.expected`."""
         return share_of_halving(entrants, 0, self.first, self.eta, self.unit)
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
     def _hear(self, report: Report) -> list[Order]:
-        """Let a trial reach the rung that it has trained for."""
+        """Let a trial reach the rung that it has trained for, and stop those that have no hope any more."""
         trial = report.trial
         number = self._standing[trial][0] + 1 if trial in self._standing else 0
         self._coming -= number == 0
-        return self._reach(number, report)
+        self._reach(number, report)
+        stopped: list[Order] = []
+        if report.diverged:
+            stopped += self._over(trial)
+        below = self._coming  # trials that may still reach a rung
+        for rung in self._rungs:
+            most = len(rung.ranked) + below
+            while (hopeless := rung.hopeless(most // self.eta or 1)) is not None:
+                stopped += self._over(hopeless)
+            below += rung.here
+        return stopped
 
-    def _reach(self, number: int, report: Report) -> list[Order]:
+    def _reach(self, number: int, report: Report) -> None:
         trial, budgets = report.trial, self._budgets[report.trial]
+        if trial in self._standing:
+            self._rungs[number - 1].here -= 1
+        self._rungs[number].here += 1
         self._standing[trial] = number, report
-        rung = self._rungs[number]
         place = -merit_at(report, budgets[min(number, len(budgets) - 1)]), trial
-        rung.enter(place)
-        if not report.ended and rung.rank(place) >= self._most(number) // self.eta:
-            rung.waiting.remove(place)
-            heapq.heapify(rung.waiting)
-            del self._standing[trial]
-            return [Stop(trial)]
-        return []
+        self._rungs[number].enter(place, waits=not report.diverged)
 
-    def _most(self, number: int) -> int:
-        """Return how many trials there can be at most at a rung when the batch has ended."""
-        most = len(self._rungs[0].ranked) + self._coming
-        for rung in self._rungs[1 : number + 1]:
-            most = max(most // self.eta, len(rung.ranked))
-        return most
+    def _over(self, trial: int) -> list[Order]:
+        """Forget a trial that goes on no more, and return the order that it needs."""
+        number, report = self._standing.pop(trial)
+        self._rungs[number].here -= 1
+        return [] if report.ended else [Stop(trial)]
 
     def _pick(self) -> Go | None:
-        for number in range(len(self._rungs) - 2, -1, -1):
-            while (trial := self._rungs[number].promotable(self.eta)) is not None:
-                report = self._standing[trial][1]
-                if not report.ended:
-                    budgets = self._budgets[trial]
-                    return Go(trial, budgets[min(number + 1, len(budgets) - 1)])
-                self._reach(number + 1, report)  # nothing is left to train: it takes its place there
+        while (promoted := self._promoted()) is not None:
+            number, trial = promoted
+            report, budgets = self._standing[trial][1], self._budgets[trial]
+            if not report.ended:
+                return Go(trial, budgets[min(number + 1, len(budgets) - 1)])
+            self._reach(number + 1, report)  # nothing is left to train: it takes its place there
         if not self._new:
             return None
         new = self._new.popleft()
         return Go(new, self._budgets[new][0])
+
+    def _promoted(self) -> tuple[int, int] | None:
+        """Return the highest rung from which a trial can go on, and that trial."""
+        below = range(len(self._rungs) - 2, -1, -1)
+        for number in below:
+            if (trial := self._rungs[number].promotable(self.eta)) is not None:
+                return number, trial
+        if below and self._clock.idle and not self._new and not self._rungs[-1].ranked:
+            for number in below:
+                if self._rungs[number].waiting:
+                    return number, self._rungs[number].waiting.pop(0)[1]
+        return None

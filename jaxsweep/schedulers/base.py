@@ -9,8 +9,9 @@ A scheduler is a subclass of `Scheduler` in a file of its own, with `begin` and 
 `jaxsweep.schedulers`. Its options are the keyword arguments of its `__init__`.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -38,9 +39,10 @@ class Report:
     """A trial that stands still: it has trained as long as it was told to, or has ended."""
 
     trial: int
-    merits: FloatArray  # [epochs] what it would have been worth after each; larger is better, -inf if it diverged
+    merits: FloatArray  # [epochs] what it would have been worth after each; larger is better; not finite: nothing
     ended: bool  # it has trained all its epochs, stopped early or diverged: nothing is left to train
-    diverged: bool = False
+    diverged: bool = False  # it, or one of its replicates and folds, so that it will have no score
+    intact: bool = True  # none of these has ended, but for those that diverged: it can be copied, and become a copy
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ Order = Go | Stop | Copy
 class Scheduler(ABC):
     """Decides how long trials train.
 
-    Every trial that has begun is in the end stopped, or has ended by itself. A trial that has ended needs no order, but
-    for a `Copy`, if the scheduler `revives`; nothing of it is recorded before `report` has returned.
+    Every trial that has begun is in the end stopped, or has ended by itself. A trial that has ended gets no order; only
+    if the scheduler `changes` trials, one that has diverged and is intact waits for a `Copy` or a `Stop`. An order is
+    one for a trial that stands still, and it goes on further than it has come.
 
     Args:
         seed: an integer in [0, 2**63 - 1].
@@ -103,6 +106,10 @@ class Scheduler(ABC):
     def expected(self, entrants: Sequence[Entrant]) -> float:
         """Return the share in (0, 1] of the epochs of a batch that will be trained, as far as can be foreseen."""
 
+    @abstractmethod
+    def first_look(self, entrant: Entrant) -> int:
+        """Return after how many epochs such a trial is looked at for the first time; not before its end: never."""
+
 
 def rungs(entrant: Entrant, first: int, eta: int, unit: str) -> list[int]:
     """Return the epochs at which a trial is compared: `first`, times `eta` each, below all of its epochs; then these.
@@ -121,10 +128,11 @@ def rungs(entrant: Entrant, first: int, eta: int, unit: str) -> list[int]:
 
 
 def merit_at(report: Report, epochs: int) -> float:
-    """Return what a trial was worth after so many epochs; of one that ended before, in the end."""
+    """Return what a trial was worth after so many epochs, -inf for nothing; of one that ended before, in the end."""
     if report.diverged or not len(report.merits):
         return float("-inf")
-    return float(report.merits[min(epochs, len(report.merits)) - 1])
+    merit = float(report.merits[min(epochs, len(report.merits)) - 1])
+    return merit if math.isfinite(merit) else float("-inf")
 
 
 def one_of(name: str, value: Any, legal: Sequence[str]) -> str:
@@ -132,8 +140,3 @@ def one_of(name: str, value: Any, legal: Sequence[str]) -> str:
     if value not in legal:
         raise RequestError(f"{name} = {value!r} is not legal: it must be one of {', '.join(legal)}")
     return str(value)
-
-
-def by_trial(entrants: Sequence[Entrant]) -> Mapping[int, Entrant]:
-    """Return entrants by the number of their trial, in its order."""
-    return {entrant.trial: entrant for entrant in sorted(entrants, key=lambda each: each.trial)}

@@ -51,7 +51,7 @@ class Bracket:
             return []
         self.rung += 1
         self.members = sorted(chosen)
-        goes_on = [trial for trial in self.members if not self.last[trial].ended]
+        goes_on = [trial for trial in self.members if not (self.last[trial].ended or self.last[trial].diverged)]
         self.waiting = set(goes_on)
         stopped = set(alive) - self.waiting
         if not goes_on:
@@ -84,7 +84,7 @@ class Halving(Scheduler):
         """See `Scheduler.begin`."""
         budgets = {each.trial: rungs(each, self.first, self.eta, self.unit) for each in entrants}
         bracket = Bracket(entrants, 0, self.eta, budgets)
-        self._brackets.update(dict.fromkeys(budgets, bracket))
+        self._brackets = dict.fromkeys(budgets, bracket)
         return bracket.begin()
 
     def report(self, reports: Sequence[Report]) -> list[Order]:
@@ -95,6 +95,10 @@ class Halving(Scheduler):
         """See `Scheduler.expected`."""
         return share_of_halving(entrants, 0, self.first, self.eta, self.unit)
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
 
 def share_of_halving(entrants: Sequence[Entrant], rung: int, first: int, eta: int, unit: str) -> float:
     """Return the share of the epochs of trials that are trained if they are halved from number `rung` on."""
@@ -103,8 +107,8 @@ def share_of_halving(entrants: Sequence[Entrant], rung: int, first: int, eta: in
     trained = 0.0
     for entrant in entrants:
         budgets = rungs(entrant, first, eta, unit)
-        before, reach = 0, 1.0
-        for epochs in budgets[min(rung, len(budgets) - 1) :]:
-            trained += reach * (epochs - before)
-            before, reach = epochs, reach / eta
+        before = 0
+        for number, epochs in enumerate(budgets[min(rung, len(budgets) - 1) :]):
+            trained += (len(entrants) // eta**number or 1) / len(entrants) * (epochs - before)
+            before = epochs
     return trained / sum(entrant.epochs for entrant in entrants)

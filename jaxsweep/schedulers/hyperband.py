@@ -5,7 +5,6 @@ brackets; trials are dealt out to them in the paper's proportions (81, 34, 15, 8
 time, so that one that waits for the last trials of a rung leaves no slot empty.
 """
 
-import math
 from collections.abc import Sequence
 
 from jaxsweep.schedulers.base import UNITS, Entrant, Order, Report, Scheduler, one_of, rungs
@@ -38,6 +37,7 @@ class Hyperband(Scheduler):
     def begin(self, entrants: Sequence[Entrant]) -> list[Order]:
         """See `Scheduler.begin`."""
         orders: list[Order] = []
+        self._brackets = {}
         parts = [(rung, part) for rung, part in enumerate(self._dealt(entrants)) if part]
         # That with the most rungs waits most often, so it begins; those with long trainings follow, the longest first.
         for rung, part in parts[:1] + parts[:0:-1]:
@@ -63,10 +63,19 @@ class Hyperband(Scheduler):
         )
         return trained / total
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return rungs(entrant, self.first, self.eta, self.unit)[0]
+
     def _dealt(self, entrants: Sequence[Entrant]) -> list[list[Entrant]]:
-        """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first."""
-        ordered = sorted(entrants, key=lambda each: each.trial)
-        count = max((len(rungs(each, self.first, self.eta, self.unit)) for each in ordered), default=1)
-        sizes = [math.ceil(count / (rounds + 1) * self.eta**rounds) for rounds in range(count - 1, -1, -1)]
-        ends = [round(sum(sizes[: place + 1]) / sum(sizes) * len(ordered)) for place in range(count)]
-        return [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first.
+
+        They are dealt out in turn, so that configs that stand together in a batch do not share a bracket.
+        """
+        count = max((len(rungs(each, self.first, self.eta, self.unit)) for each in entrants), default=1)
+        sizes = [-(-count * self.eta**rounds // (rounds + 1)) for rounds in range(count - 1, -1, -1)]
+        total, parts = sum(sizes), [list[Entrant]() for _ in sizes]
+        for number, entrant in enumerate(sorted(entrants, key=lambda each: each.trial), 1):
+            lacking = [size * number - total * len(part) for size, part in zip(sizes, parts, strict=True)]
+            parts[lacking.index(max(lacking))].append(entrant)
+        return parts

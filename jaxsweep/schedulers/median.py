@@ -5,7 +5,7 @@ best that it has been worth is worse than the median of what the others were wor
 train side by side on a logical clock, so that who the others are does not depend on the machine.
 """
 
-import statistics
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ class Median(Scheduler):
         self._entrants: dict[int, Entrant] = {}
         self._new: deque[int] = deque()
         self._resumed: deque[Go] = deque()
-        self._means: dict[int, list[float]] = {}  # by epoch, of all trials that were there: their mean merit until then
+        self._means: dict[int, list[float]] = {}  # by epoch, of all that were there: mean merits until then, sorted
 
     def begin(self, entrants: Sequence[Entrant]) -> list[Order]:
         """See `Scheduler.begin`."""
@@ -62,20 +62,23 @@ class Median(Scheduler):
     def expected(self, entrants: Sequence[Entrant]) -> float:
         """See `Scheduler.expected`."""
         total = sum(each.epochs for each in entrants)
-        # Half of them pass the first look; most of these go on to the end.
+        # About half of them are stopped at the first looks, on curves that cross; fewer where all of them rise alike.
         return sum((min(self.grace, each.epochs) + each.epochs) / 2 for each in entrants) / total if total else 1.0
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return self.grace
+
     def _hear(self, report: Report) -> list[Order]:
+        over: list[Order] = [] if report.ended else [Stop(report.trial)]
         if report.diverged or not len(report.merits):
-            return []
-        epochs, best = len(report.merits), float(report.merits.max())
+            return over
+        epochs, merits = len(report.merits), np.where(np.isfinite(report.merits), report.merits, -np.inf)
         others = self._means.setdefault(epochs, [])
-        worse = len(others) >= self.least and best < statistics.median(others)
-        others.append(float(np.mean(report.merits)))
-        if report.ended:
-            return []
-        if worse:
-            return [Stop(report.trial)]
+        worse = len(others) >= self.least and float(merits.max()) < _median(others)
+        insort(others, float(merits.mean()))
+        if worse or report.ended:
+            return over
         self._resumed.append(Go(report.trial, min(epochs + self.every, self._entrants[report.trial].epochs)))
         return []
 
@@ -86,3 +89,9 @@ class Median(Scheduler):
             return None
         trial = self._new.popleft()
         return Go(trial, min(self.grace, self._entrants[trial].epochs))
+
+
+def _median(ordered: Sequence[float]) -> float:
+    """Return the median of sorted numbers, of which none is inf."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

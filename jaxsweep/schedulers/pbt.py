@@ -18,7 +18,8 @@ import numpy as np
 from jaxsweep.errors import RequestError
 from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, Stop, merit_at
 from jaxsweep.search.base import number, whole
-from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform, hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import bit_generator, uniforms
@@ -103,21 +104,30 @@ class PBT(Scheduler):
         """See `Scheduler.expected`."""
         return 1.0
 
+    def first_look(self, entrant: Entrant) -> int:
+        """See `Scheduler.first_look`."""
+        return self.every or max(1, entrant.epochs // GENERATIONS)
+
     def _go(self, trial: int) -> Go:
         return Go(trial, min(self._reached, self._epochs[trial]))
 
     def _generation(self) -> list[Order]:
-        """Compare all that stand still, and let the worst be copies of the best."""
+        """Compare all that stand still, and let the worst be copies of the best.
+
+        Those of which a replicate or a fold has ended by itself go on alone: there is nothing to copy of that one.
+        """
         standing = dict(sorted(self._last.items()))
         alive = [trial for trial, report in standing.items() if not report.ended and not report.diverged]
-        dead = [trial for trial, report in standing.items() if report.diverged]
+        dead = [trial for trial, report in standing.items() if report.diverged and report.intact]
+        lost = [t for t, report in standing.items() if report.diverged and not report.intact and not report.ended]
+        ranked = [trial for trial in alive if standing[trial].intact]
+        ranked.sort(key=lambda trial: (-merit_at(standing[trial], self._reached), trial))
         self._last = {}
         self._reached += self._step
-        if not alive:
-            return [Stop(trial) for trial in dead if not standing[trial].ended]
-        ranked = sorted(alive, key=lambda trial: (-merit_at(standing[trial], self._reached), trial))
-        count = int(self.cut * (len(alive) + len(dead)))
-        sources = ranked[: max(count, 1)]
+        if not ranked:
+            lost, dead = sorted([*lost, *dead]), []
+        count = int(self.cut * (len(ranked) + len(dead)) + 1e-9)
+        sources = [t for t in ranked[: max(count, 1)] if merit_at(standing[t], self._reached) > -np.inf] or ranked[:1]
         worst = [trial for trial in reversed(ranked) if trial not in sources][: max(count - len(dead), 0)]
         copies: list[Order] = []
         for trial in sorted([*dead, *worst]):
@@ -128,15 +138,17 @@ class PBT(Scheduler):
             copies.append(Copy(trial, source, self._configs[trial], min(self._reached, self._epochs[trial])))
         self._waiting = {*alive, *dead}
         changed = {*dead, *worst}
-        return [*copies, *(self._go(trial) for trial in alive if trial not in changed)]
+        return [
+            *copies, *(self._go(trial) for trial in alive if trial not in changed), *(Stop(trial) for trial in lost)
+        ]  # fmt: skip
 
     def _changed(self, config: Config, draws: Any) -> Config:
         """Return a config with its changeable hyperparameters changed; `draws` [names, 3] are numbers in [0, 1)."""
         assert self.space is not None
-        new = dict(config)
+        new, active = dict(config), _active(self.space.entries, config)
         for name, (anew, way, place) in zip(self._names, draws, strict=True):
             entry = self.space.entries[name]
-            if not _active(entry, config):
+            if name not in active:
                 continue
             if anew < self.resample:
                 new[name] = entry.values_from_codes(entry.codes_from_unit(np.array([place])))[0]
@@ -147,8 +159,14 @@ class PBT(Scheduler):
         return new
 
 
-def _active(entry: Distribution, config: Mapping[str, Any]) -> bool:
-    return all(config[parent] in values for parent, values in (entry.when or {}).items())
+def _active(entries: Mapping[str, Distribution], config: Mapping[str, Any]) -> set[str]:
+    """Return the entries that have an effect in a config, which has a value for every hyperparameter."""
+    active: set[str] = set()
+    for name in evaluation_order(entries):
+        conditions = parents(entries[name]).items()
+        if all(parent in active and hashable(config[parent]) in legal for parent, legal in conditions):
+            active.add(name)
+    return active
 
 
 def _scaled(entry: Distribution, value: float, factor: float) -> Any:

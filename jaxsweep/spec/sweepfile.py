@@ -71,7 +71,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "warm_start": ((list, tuple, str), "a list of run directories and studies, such as ['runs/a']"),
     },
 }
-SEARCH = ("search", "sweep.search")  # the keys that choose the searcher
+OPTIONS_OF = {"search": "searcher", "scheduler": "scheduler"}  # sections with options, and whose these are
 SECTIONS = ("data", "sweep", "search", "scheduler", "space")
 NAMES: dict[str, Collection[str]] = {**KEYS, "space": HYPERPARAMETERS}  # what each section may hold, where it is known
 TWICE = ("keep",)  # columns of [data], how many networks in [sweep]: the value tells
@@ -168,11 +168,13 @@ def from_table(table: Table) -> Request:
 
 
 def assemble(
-    draft: Draft, flags: Table, sets: Iterable[str] = (), options: Mapping[str, Collection[str]] | None = None
-) -> Draft:
+    draft: Draft, flags: Table, sets: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+) -> Draft:  # fmt: skip
     """Return a sweep file's draft changed by flags (`section.key`: value, None for not given) and by `KEY=VALUE`.
 
-    `options` are the options of each searcher: a key that is one of them is refused with the section that it needs.
+    `options` are those of each searcher, under "search", and of each scheduler, under "scheduler": a key that is one of
+    them is refused with the section that it needs.
     """
     sets = list(sets)
     changed = copy.deepcopy(draft)
@@ -187,24 +189,27 @@ def assemble(
             value = _value(assignment, text.strip(), f"data.{key.strip()}")
             changed.put(f"{'data' if isinstance(value, (str, list)) else 'sweep'}.{key.strip()}", value)
             continue
-        _refuse_option(key.strip(), changed, sets, options or {})
+        for section, owners in (options or {}).items():
+            _refuse_option(key.strip(), changed, sets, section, owners)
         full = _full_key(key.strip())
         changed.put(full, _value(assignment, text.strip(), full))
     _check_keys(changed.table)
     return changed
 
 
-def _refuse_option(key: str, draft: Draft, sets: Iterable[str], options: Mapping[str, Collection[str]]) -> None:
-    """Raise RequestError for an option of a searcher without its section, by the name of the searcher if it has it."""
+def _refuse_option(
+    key: str, draft: Draft, sets: Iterable[str], section: str, options: Mapping[str, Collection[str]]
+) -> None:
+    """Raise RequestError for an option without its section, with the name of whoever is chosen if it has it."""
     owners = [name for name, known in options.items() if key in known]
     if not owners or any(key in known for known in NAMES.values()):
         return
-    chosen = str(draft.table.get("sweep", {}).get("search", ""))
+    chosen = str(draft.table.get("sweep", {}).get(section, ""))
     for name, _, value in (text.partition("=") for text in sets):
-        chosen = value.strip(" '\"") if name.strip() in SEARCH else chosen
+        chosen = value.strip(" '\"") if name.strip() in (section, f"sweep.{section}") else chosen
     named = [chosen] if chosen in owners else owners
-    whose = f"searcher{'s' * (len(named) > 1)} {', '.join(named)}"
-    raise RequestError(f"--set {key}: {key} is an option of the {whose}, to be given as --set search.{key}=...")
+    whose = f"{OPTIONS_OF[section]}{'s' * (len(named) > 1)} {', '.join(named)}"
+    raise RequestError(f"--set {key}: {key} is an option of the {whose}, to be given as --set {section}.{key}=...")
 
 
 def _full_key(key: str) -> str:

@@ -45,8 +45,8 @@ def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> Non
     out, printed = finished
     last = json.loads(printed.splitlines()[-1])
     assert list(last) == [
-        "run", "status", "objective", "trials", "best", "confirmed", "seconds", "programs", "lane_occupancy",
-        "padding_waste", "iterations",
+        "run", "status", "objective", "trials", "best", "confirmed", "time_limit_reached", "seconds", "programs",
+        "lane_occupancy", "padding_waste", "iterations",
     ]  # fmt: skip
     assert (last["run"], last["status"], last["objective"]) == (str(out), "completed", "val_accuracy")
     counts = {"requested": 6, "finished": 6, "recorded": 6, "completed": 6, "stopped": 0, "diverged": 0, "failed": 0}
@@ -247,7 +247,7 @@ def test_nothing_finished_is_an_exit_code_of_its_own(tmp_path: Path, capsys: Out
     printed = capsys.readouterr()
     last = json.loads(printed.out.splitlines()[-1])
     assert (last["status"], last["best"], last["trials"]["diverged"]) == ("failed", None, 6)
-    assert "no trial finished: 6 diverged or failed" in printed.err
+    assert "no trial finished: 6 diverged; try smaller learning rates" in printed.err
     assert "no trial that finished" in refused(capsys, "export", tmp_path / "r", "--out", tmp_path / "m")
     assert "trial 0 has no network: it is diverged" in refused(
         capsys, "export", tmp_path / "r", "--trial", 0, "--out", tmp_path / "m"
@@ -350,6 +350,10 @@ def test_lists() -> None:
     }
     assert {row["name"] for row in json.loads(ok("searchers", "--format", "json"))} == set(js.search.SEARCHERS)
     assert "resolution = 5" in ok("searchers")
+    assert {row["name"] for row in json.loads(ok("schedulers", "--format", "json"))} == {
+        "halving", "hyperband", "asha", "median", "pbt"
+    }  # fmt: skip
+    assert "first = 1, unit = epochs, slots = auto" in ok("schedulers")
     assert "8 x 8" in ok("datasets")
 
 

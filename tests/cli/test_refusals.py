@@ -99,6 +99,7 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "one mistyped": (["--learnin-rate", "0.1"], "there is learning_rate, to be given as --set learning_rate=0.1\n"),
     "a key as flag": (["--folds", "5"], "folds is a key of [sweep], to be given as --set folds=5\n"),
     "an option of a searcher as flag": (["--resolution", "3"], "to be given as --set search.resolution=3\n"),
+    "an option of a scheduler as flag": (["--grace", "4"], "to be given as --set scheduler.grace=4\n"),
     "an option of searchers": (["--set", "population=20"], "population is an option of the searchers evolution, de, "),
     "an option of the searcher chosen": (
         ["--search", "de", "--set", "population=20"],
@@ -106,6 +107,12 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     ),
     "an option of the searcher set": (
         ["--set", "scale=1", "--set", "search=de"], "scale is an option of the searcher de, to be given as --set search"
+    ),
+    "an option of schedulers": (
+        ["--set", "eta=4"], "eta is an option of the schedulers halving, hyperband, asha, to be given as --set "
+    ),
+    "an option of the scheduler chosen": (
+        ["--scheduler", "median", "--set", "least=4"], "of the scheduler median, to be given as --set scheduler.least="
     ),
     "a section of options": (["--set", "options.population=20"], "is to be given as --set search.population=...\n"),
     "no such study": (

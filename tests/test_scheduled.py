@@ -1,0 +1,311 @@
+"""Sweeps under a scheduler or a time limit: the table, the record, the networks, and what is refused or remarked."""
+
+import itertools
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxsweep as js
+from jaxsweep.engine import engine as engines
+from jaxsweep.engine import programs, tile
+from jaxsweep.loop import execute
+from jaxsweep.records import store
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.schedulers import SCHEDULERS
+from jaxsweep.spec.request import Request
+
+SPACE = js.Space(
+    learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=9, depth=1, width=8,
+    batch_size=30,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def iris() -> js.Dataset:
+    return js.load_dataset("iris")
+
+
+@pytest.fixture(scope="module")
+def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result:
+    out = tmp_path_factory.mktemp("runs") / "asha"
+    return js.sweep(
+        iris, SPACE, trials=40, objective="val_loss", scheduler="asha", eta=3, slots=8, keep=40, out=out, progress=False
+    )
+
+
+def swept(iris: js.Dataset, name: str | None, **how: Any) -> js.Result:
+    return js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler=name, progress=False, **{"keep": 0, **how})
+
+
+# --- what a sweep under a scheduler leaves -------------------------------------------------------------------------
+
+
+def test_the_table_has_all_trials_and_says_how_far_each_came(run: js.Result) -> None:
+    frame = run.to_pandas()
+    assert frame["trial"].tolist() == list(range(40))
+    assert set(frame["epochs_done"]) == {1, 3, 9}
+    assert (frame["status"] == np.where(frame["epochs_done"] == 9, "completed", "stopped")).all()
+    assert run.best.epochs_done == 9
+    assert run.summary()["iterations"] == sum(trial.epochs_done for trial in run.trials) * 3
+
+
+def test_the_record_has_the_scheduler_and_its_options(run: js.Result) -> None:
+    assert run.run is not None
+    stored = js.load(run.run)
+    assert stored.request.scheduler == "asha"
+    assert stored.request.scheduler_options == {"eta": 3, "slots": 8}
+    assert stored.to_pandas().equals(run.to_pandas())
+    text = (run.run / "sweep.toml").read_text()
+    assert 'scheduler = "asha"' in text
+    assert "[scheduler]\neta = 3\nslots = 8\n" in text
+
+
+def test_kept_networks_of_stopped_trials_are_those_of_training_again(run: js.Result, iris: js.Dataset) -> None:
+    assert run.run is not None
+    assert len(run.models) == 40
+    stored = js.load(run.run)
+    again = swept(iris, "asha", slots=8)
+    assert not again.models
+    for epochs in (1, 3):
+        number = next(trial.id for trial in run.trials if trial.epochs_done == epochs)
+        kept, loaded, trained = run.model(number), stored.model(number), again.model(number)
+        x = run.data.x[0]
+        np.testing.assert_array_equal(kept.predicted(x)[1], loaded.predicted(x)[1])
+        np.testing.assert_allclose(trained.predicted(x)[1], kept.predicted(x)[1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_same_seed_gives_the_same_table_with_any_number_of_workers(
+    iris: js.Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = []
+    for workers in (1, 2, 4):
+        monkeypatch.setattr(engines, "default_workers", lambda workers=workers: workers)
+        result = swept(iris, name, search="random", folds=2, keep=3)
+        tables.append(result.to_pandas())
+        assert sorted(result.models) == sorted(trial.id for trial in result.top(3))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> None:
+    one, other = (
+        js.sweep(iris, SPACE, trials=60, search="evolution", population=20, scheduler="asha", keep=0, progress=False)
+        for _ in range(2)
+    )
+    assert one.to_pandas().equals(other.to_pandas())
+    assert len(one.trials) == 60
+
+
+def test_a_second_scheduled_sweep_compiles_nothing(
+    iris: js.Dataset, run: js.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+    original = programs.compiled
+
+    def watched(*arguments: Any) -> Any:
+        made = original(*arguments)
+        seconds.append(made[1])
+        return made
+
+    monkeypatch.setattr(programs, "compiled", watched)
+    js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler="asha", slots=8, seed=5, keep=40, progress=False)
+    assert seconds
+    assert not any(seconds)
+
+
+def test_pbt_records_what_each_network_was_a_copy_of(iris: js.Dataset, tmp_path: Path) -> None:
+    result = swept(iris, "pbt", every=1, keep=40, out=tmp_path / "run")
+    stored = js.load(tmp_path / "run")
+    copies = [trial for trial in result.trials if trial.lineage]
+    assert len(copies) > 10
+    assert [trial.lineage for trial in stored.trials] == [trial.lineage for trial in result.trials]
+    for trial in copies:
+        assert trial.lineage[-1].config == trial.config
+        assert trial.lineage[-1].trial == trial.id
+        assert trial.lineage[0].epoch == 0
+    assert stored.best == result.best
+    network, x = copies[0], result.data.x[0]
+    again = swept(iris, "pbt", every=1).model(network.id)
+    np.testing.assert_allclose(again.predicted(x)[1], result.model(network.id).predicted(x)[1], rtol=1e-3, atol=1e-5)
+    assert result.model(network.id).retrain().config == {**network.config, "patience": 0}
+
+
+class _Interrupts(Progress):
+    """A listener that interrupts like Ctrl-C once some trials have finished."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def update(self, snapshot: Snapshot) -> None:
+        if snapshot.finished >= self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_an_interrupt_keeps_what_has_finished_and_ends(iris: js.Dataset, tmp_path: Path, name: str) -> None:
+    request = Request(space=SPACE, trials=500, scheduler=name, keep=2)
+    result = execute(iris, request, tmp_path / "run", _Interrupts(10))
+    assert result.status == "interrupted"
+    assert 10 <= len(result.trials) < 500
+    assert [trial.id for trial in store.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("jaxsweep-")]
+
+
+# --- what makes no sense together ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"scheduler": "ahsa"}, "unknown scheduler 'ahsa'; did you mean 'asha'"),
+        ({"scheduler": 3}, "scheduler = 3 is not legal: it must be a name, such as 'asha'"),
+        ({"scheduler": "asha", "eta": 1}, "eta = 1 is not legal: it must be an integer >= 2"),
+        ({"scheduler": "asha", "grace": 1}, "no keyword 'grace' for scheduler = 'asha'; it is an option of median"),
+        ({"eta": 3}, "no keyword 'eta' for scheduler = None; it is an option of halving, hyperband, asha"),
+        ({"scheduler": "pbt", "search": "evolution"}, "would learn from scores of configs that it never proposed"),
+        ({"scheduler": "pbt", "confirm": 3}, "confirm = 3 does not go with scheduler = 'pbt'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(iris: js.Dataset, how: dict[str, Any], said: str) -> None:
+    with pytest.raises(js.RequestError, match=said):
+        js.plan(iris, SPACE, trials=4, **how)
+
+
+def test_pbt_needs_something_to_change(iris: js.Dataset) -> None:
+    with pytest.raises(js.RequestError, match="pbt needs a space: it changes hyperparameters within their ranges"):
+        js.plan(iris, configs=[{"depth": 1}], scheduler="pbt")
+    with pytest.raises(js.RequestError, match="pbt has nothing to change in depth, epochs: the space must have"):
+        js.plan(iris, js.Space(depth=js.Int(1, 2), epochs=5), scheduler="pbt")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "epochs", "note"),
+    [
+        ("halving", {}, 1, "first looks at a trial after 1 epoch, and none has more than 1"),
+        ("asha", {"first": 20}, 9, "first looks at a trial after 9 epochs, and none has more than 9"),
+        ("hyperband", {"first": 100, "unit": "iterations"}, js.Int(2, 5), "after 2 epochs, and none has more than 5"),
+        ("median", {"grace": 9}, 9, "scheduler = 'median' has no effect: it first looks at a trial after 9 epochs"),
+        ("pbt", {"every": 50}, js.Int(2, 50), "after 50 epochs, and none has more than 50"),
+        ("halving", {}, js.Int(1, 2), None),
+        ("asha", {"first": 8}, 9, None),
+        ("hyperband", {"first": 8, "unit": "iterations"}, 9, None),
+    ],
+)
+def test_a_scheduler_that_has_no_effect_is_remarked(
+    iris: js.Dataset, name: str, options: dict[str, Any], epochs: Any, note: str | None
+) -> None:
+    space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=epochs, batch_size=30)
+    notes = [each for each in js.plan(iris, space, trials=3, scheduler=name, **options).notes if "no effect" in each]
+    assert len(notes) == (note is not None)
+    assert note is None or note in notes[0]
+
+
+# --- a time limit --------------------------------------------------------------------------------------------------
+
+
+class _Clock:
+    """A clock that runs as time does, and is an hour ahead once so many calls of programs have been made."""
+
+    def __init__(self, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = calls
+        self.real = time.perf_counter
+        original = tile.Tile._advance
+
+        def advance(tiles: tile.Tile) -> Any:
+            self.left -= 1
+            return original(tiles)
+
+        monkeypatch.setattr(tile.Tile, "_advance", advance)
+        monkeypatch.setattr(time, "perf_counter", self.now)
+
+    def now(self) -> float:
+        return float(self.real() + (3600 if self.left <= 0 else 0))
+
+
+class _Notes(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("name", [None, "asha", "pbt", "median"])
+def test_a_time_limit_keeps_what_finished_and_stops_what_runs(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    _Clock(12, monkeypatch)
+    listener = _Notes()
+    request = Request(space=SPACE, trials=5000, scheduler=name, minutes=30, keep=3, replicates=2)
+    result = execute(iris, request, tmp_path / "run", listener)
+    assert result.status == "completed"
+    assert 0 < len(result.trials) < 5000
+    assert {trial.status for trial in result.trials} <= {"completed", "stopped"}
+    assert all(1 <= trial.epochs_done <= 9 for trial in result.trials)
+    (note,) = [each for each in listener.notes if "time limit" in each]
+    assert note.startswith(f"time limit of 30 minutes: {len(result.trials):,} of 5,000 trials")
+    assert result.summary()["time_limit_reached"] is True
+    stored = js.load(tmp_path / "run")
+    assert stored.request.minutes == 30
+    assert stored.summary()["time_limit_reached"] is True
+    assert stored.to_pandas().equals(result.to_pandas())
+    x, best = result.data.x[0], result.best
+    np.testing.assert_array_equal(stored.model().predicted(x)[1], result.model().predicted(x)[1])
+    assert set(result.models) == {trial.id for trial in result.top(3)}
+    assert best.id == stored.best.id
+
+
+def test_what_a_limit_stopped_is_trained_again_as_far_as_each_lane_came(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        _Clock(3, patch)
+        result = swept(iris, None, minutes=30, replicates=2, keep=40)
+    stopped = [trial for trial in result.trials if trial.status == "stopped"]
+    assert stopped
+    x = result.data.x[0]
+    kept = result.model(stopped[0].id)
+    del result.models[stopped[0].id]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(result.model(stopped[0].id).predicted(x)[1], kept.predicted(x)[1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_limit_that_is_over_at_once_leaves_nothing_and_says_so(iris: js.Dataset, tmp_path: Path) -> None:
+    result = js.sweep(iris, SPACE, trials=4, minutes=1e-9, out=tmp_path / "run", progress=False)
+    assert (result.status, result.trials) == ("failed", [])
+    for one in (result, js.load(tmp_path / "run")):
+        with pytest.raises(
+            js.SweepFailed, match="the time limit of 1e-09 minutes ended the search before any of its 4"
+        ):
+            _ = one.best
+
+
+def test_a_limit_that_is_not_reached_changes_nothing(iris: js.Dataset) -> None:
+    with_limit, without = (swept(iris, "asha", minutes=minutes) for minutes in (1000, None))
+    assert with_limit.to_pandas().equals(without.to_pandas())
+    assert with_limit.summary()["time_limit_reached"] is False
+
+
+def test_what_is_confirmed_has_no_limit(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is the search's: who is confirmed trains to the end."""
+    _Clock(8, monkeypatch)
+    result = js.sweep(iris, SPACE, trials=5000, minutes=30, confirm=2, scheduler="halving", keep=0, progress=False)
+    assert result.summary()["time_limit_reached"]
+    assert len(result.confirmed) == min(2, len(result.trials))
+    assert all(len(each.scores) == 5 and None not in each.scores for each in result.confirmed)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), "5", True])
+def test_a_limit_that_is_none_is_refused(iris: js.Dataset, minutes: Any) -> None:
+    with pytest.raises(js.RequestError, match="is not legal: it must be a number above 0"):
+        js.plan(iris, SPACE, trials=3, minutes=minutes)
+
+
+def test_the_summary_is_plain_json(run: js.Result) -> None:
+    assert json.loads(json.dumps(run.summary()))["time_limit_reached"] is False
+    assert list(itertools.islice(run.summary(), 3)) == ["run", "status", "objective"]
