@@ -23,7 +23,7 @@ from jaxsweep.search.weighted import Weighted
 from jaxsweep.search.zoom import Zoom
 from jaxsweep.spec.space import Space
 
-__all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "Weighted", "make", "options"]
+__all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "Weighted", "make", "options", "searcher_class"]
 
 SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,

@@ -112,7 +112,7 @@ class Request:
 
     def _take_aims(self) -> None:
         """Take objectives apart into the first and the others, and check constraints and weights."""
-        objectives = self.objective
+        objectives: Any = self.objective
         if isinstance(objectives, (list, tuple)):
             if not objectives or not all(isinstance(name, str) for name in objectives):
                 raise RequestError(
@@ -126,7 +126,8 @@ class Request:
                 f"objective = {self.objective!r} comes first: the first objective must be a validation metric, whose "
                 f"best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
             )
-        given = (self.constraints,) if isinstance(self.constraints, str) else self.constraints
+        given: Any = self.constraints
+        given = (given,) if isinstance(given, str) else given
         if not isinstance(given, (list, tuple)):
             raise RequestError(f"constraints = {shown(given)} is not legal: it must be like ['parameters <= 10000']")
         object.__setattr__(self, "constraints", tuple(str(Constraint.parse(text)) for text in given))
