@@ -82,6 +82,10 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     aims = Aims.of(request, objective)
+    columns = Columns.of(
+        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
+    )
+    check_aims(aims, data.task, data.n_outputs, columns.curves, request.metrics)
     watched = [name for name in dict.fromkeys([objective, *aims.names]) if name.startswith("val_")]
     for name in watched:
         _check_rows(name, data)
@@ -114,10 +118,6 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         notes.append(f"objective_weights have no effect: the searcher {request.search} learns nothing of scores")
     if "seconds" in aims.names:
         notes.append("seconds are what the clock says: another run may have another front, or break other constraints")
-    columns = Columns.of(
-        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
-    )
-    check_aims(aims, data.task, data.n_outputs, columns.curves, request.metrics)
     scheduler = _scheduler(request, searcher)
     return Setup(request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, notes)
 

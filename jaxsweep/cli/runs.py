@@ -141,5 +141,10 @@ def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def _best(run: StoredRun) -> Trial:
     ranked = run.ranked
     if not ranked:
+        if any(trial.score is not None for trial in run.trials):
+            limits = " and ".join(run.request.constraints)
+            raise RequestError(
+                f"{run.path} has no best network: none of its trials meets {limits}; name one by --trial"
+            )
         raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
     return ranked[0]

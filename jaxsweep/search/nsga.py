@@ -18,7 +18,7 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import bit_generator, uniforms
 
 CROSSED = 0.9  # probability with which a pair of parents is crossed
-CROSSOVER, MUTATION = 15.0, 20.0  # distribution indices: the larger, the closer a child is to its parents
+CROSSOVER, MUTATION = 5.0, 20.0  # distribution indices: the larger, the closer a child is to its parents
 MORE = 2  # children made for each one that is wanted, since some are known already
 
 

@@ -45,7 +45,7 @@ def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> Non
     out, printed = finished
     last = json.loads(printed.splitlines()[-1])
     assert list(last) == [
-        "run", "status", "objective", "trials", "best", "confirmed", "seconds", "programs", "lane_occupancy",
+        "run", "status", "objective", "trials", "best", "front", "confirmed", "seconds", "programs", "lane_occupancy",
         "padding_waste", "iterations",
     ]  # fmt: skip
     assert (last["run"], last["status"], last["objective"]) == (str(out), "completed", "val_accuracy")

@@ -36,7 +36,8 @@ def test_a_front_that_is_known() -> None:
     assert [trial.id for trial in pareto_front(trials(BOTH)[::-1], BOTH)] == [4, 1, 0, 2, 8]
     assert [trial.id for trial in pareto_front(trials(BOUND), BOUND)] == [1, 0, 2, 8]
     assert front_rows(trials(BOTH), BOTH)[0] == {"trial": 4, "val_accuracy": 0.99, "parameters": 900}
-    assert pareto_front([], BOTH) == front_rows([], BOTH) == []
+    assert pareto_front([], BOTH) == []
+    assert front_rows([], BOTH) == []
 
 
 def test_of_one_objective_the_front_are_the_best_ones() -> None:

@@ -120,7 +120,8 @@ def test_nsga2_finds_more_of_a_front_than_random_search(seed: int) -> None:
     found = {}
     ways: Any = ["minimize", "minimize"]
     for name in ("random", "evolution"):
-        searcher = make(name, LINE, seed=seed, direction=ways)
+        options = {"population": 25} if name == "evolution" else {}
+        searcher = make(name, LINE, seed=seed, direction=ways, **options)
         points: list[list[float]] = []
         for _ in range(8):
             configs = searcher.ask(25)

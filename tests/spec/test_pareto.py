@@ -38,11 +38,9 @@ def by_peeling(merits: FloatArray, violations: FloatArray) -> list[int]:
 
 @given(MERITS)
 def test_the_first_front_is_what_nobody_dominates(merits: FloatArray) -> None:
-    finite = np.isfinite(merits).all(axis=1)
-    alone = [
-        ok and not any(dominates(other, row) for other in merits[finite])
-        for row, ok in zip(merits, finite, strict=True)
-    ]
+    finite = [bool(np.isfinite(row).all()) for row in merits]
+    known = [row for row, ok in zip(merits, finite, strict=True) if ok]
+    alone = [ok and not any(dominates(other, row) for other in known) for row, ok in zip(merits, finite, strict=True)]
     assert first_front(merits).tolist() == alone
 
 
