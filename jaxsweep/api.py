@@ -52,7 +52,9 @@ def sweep(
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,
-    objective: str | None = None,
+    objective: str | Sequence[str] | None = None,
+    objective_weights: Sequence[float] = (),
+    constraints: str | Sequence[str] = (),
     seed: int | None = 0,
     replicates: int = 1,
     folds: Any = 0,
@@ -87,7 +89,13 @@ def sweep(
             all of them train to their ends.
         minutes: the time after which no training begins; those that run are stopped after their current epochs, and
             all that has finished is kept. The clock then decides how many trials there are.
-        objective: the validation metric to search on; by default val_accuracy, or val_mse for regression.
+        objective: the validation metric to search on; by default val_accuracy, or val_mse for regression. Or a list, of
+            further metrics and of `parameters`, `iterations` and `seconds`, of which less is better: `Result.front` is
+            then what no trial betters in all of them. Scores, the best trial, schedulers and kept weights follow the
+            first.
+        objective_weights: how much each of several objectives counts, for a searcher that follows one.
+        constraints: what a trial must meet, such as "parameters <= 10000" or "val_loss <= 0.5". All are trained; one
+            that breaks any is never the best, nor on the front.
         seed: decides every random number, the split included; None draws one, which `Result.request` and a run
             directory record.
         replicates: trainings of each config under different seeds; a trial's score is their mean.
@@ -121,6 +129,7 @@ def sweep(
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
         "scheduler": scheduler, "minutes": minutes,
+        "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     })  # fmt: skip
@@ -140,7 +149,9 @@ def plan(
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,
-    objective: str | None = None,
+    objective: str | Sequence[str] | None = None,
+    objective_weights: Sequence[float] = (),
+    constraints: str | Sequence[str] = (),
     seed: int | None = 0,
     replicates: int = 1,
     folds: Any = 0,
@@ -166,6 +177,7 @@ def plan(
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
         "scheduler": scheduler, "minutes": minutes,
+        "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
     }))  # fmt: skip

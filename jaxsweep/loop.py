@@ -24,6 +24,7 @@ from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.confirmed import Confirmed
+from jaxsweep.records.front import judge
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.own import row_of
@@ -111,7 +112,10 @@ class _Loop:
             train_metrics=request.train_metrics, metrics=request.metrics,
         )  # fmt: skip
         kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
-        self.keeper = Keeper(kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store)
+        self.keeper = Keeper(
+            kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store,
+            bool(setup.aims.constraints),
+        )  # fmt: skip
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}
@@ -190,15 +194,16 @@ class _Loop:
             raise
         finally:
             lanes.close()
-        scores = {trial.id: trial.score for trial in self.trials[first:]}
+        ended = {trial.id: trial for trial in self.trials[first:]}
         over = time.perf_counter() > self.deadline
-        if len(scores) < len(configs):  # the time is up, and nobody asks any more
+        if len(ended) < len(configs):  # the time is up, and nobody asks any more
             return False
         if self.later and (names := self.setup.searcher.wants_gradients):
             measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
             found = hypergradients(self.engine, plan, resolved, ids, names, measure, replicates, self._tick)
             self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
-        self.setup.searcher.tell(configs, [np.nan if (score := scores[i]) is None else score for i in ids])
+        scores, metrics = [ended[i].score for i in ids], [ended[i].metrics for i in ids]
+        self.setup.searcher.tell(configs, *self.setup.aims.told(scores, metrics))
         return not over
 
     def _note_limit(self) -> None:
@@ -259,6 +264,7 @@ class _Loop:
         keep_best = self.setup.request.keep_best
         config = configs[lane.job.position]
         trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self.swept)
+        judge(trial, lanes, self.setup.aims, self.setup.data)
         self.lanes[trial.id] = tuple(map(Lane.of, lanes))
         self.unsaved.append((trial, lanes))
         self.trials.append(trial)
@@ -269,7 +275,7 @@ class _Loop:
         self.snapshot.finished += 1
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
-        rank = None if trial.score is None else (sign * trial.score, -trial.id)
+        rank = None if trial.score is None or not trial.counts else (sign * trial.score, -trial.id)
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_params = trial.params

@@ -23,10 +23,11 @@ from jaxsweep.network.own import check_own
 from jaxsweep.records.earlier import Earlier, earlier
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
+from jaxsweep.spec.aims import Aims, check_aims
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
-from jaxsweep.spec.metrics import check_objective, default_objective, direction, metric_names
+from jaxsweep.spec.metrics import check_objective, default_objective, metric_names
 from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
@@ -45,6 +46,7 @@ class Setup:
     request: Request
     data: Prepared
     objective: str
+    aims: Aims
     columns: Columns
     scope: Scope
     searcher: search.Searcher
@@ -81,28 +83,34 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
-    _check_rows(objective, data)
+    aims = Aims.of(request, objective)
+    columns = Columns.of(
+        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
+    )
+    check_aims(aims, data.task, data.n_outputs, columns.curves, request.metrics)
+    watched = [name for name in dict.fromkeys([objective, *aims.names]) if name.startswith("val_")]
+    for name in watched:
+        _check_rows(name, data)
     listed, known = None, Earlier()
     if request.configs is not None:
         listed = _resolved(request, data)
-        searcher: search.Searcher = search.Listed(request.configs)
+        searcher: search.Searcher = search.Listed(request.configs, aims.directions)
         what = scope.of_configs(listed)
     else:
         assert request.space is not None
         _check_space(request.space, data)
         _check_together(request.space, data)
         what = scope.of_space(request.space, resolve_for(data, {}))
-        searcher = search.make(
-            request.search, request.space, seed=request.seed, direction=direction(objective), **request.options
-        )
+        searcher = _searcher(request, aims)
         gradients = searcher.wants_gradients  # or there is nothing that it could follow
         known = earlier(request, objective, dataset.fingerprint, partial(resolve_for, data))
-        searcher.tell(known.configs, known.scores)
+        searcher.tell(known.configs, *aims.told(known.scores, known.metrics))
         if request.initial:
             whole = all_completed(request.initial, request.space, partial(resolve_for, data))
             request = replace(request, initial=whole)
             searcher = search.Initial(whole, searcher)
-    _check_comparable(objective, data, *_losses(request, listed, what))
+    for name in watched:
+        _check_comparable(name, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
@@ -113,12 +121,28 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         )
     if known.notes and not searcher.learns:
         notes.append(f"warm_start has no effect: the searcher {request.search} learns nothing of what it is told")
-    columns = Columns.of(
-        data.task, data.n_outputs, objective, data.x_test.shape[1] > 0, request.train_metrics, request.metrics
-    )
+    if request.objective_weights and not searcher.learns:
+        notes.append(f"objective_weights have no effect: the searcher {request.search} learns nothing of scores")
+    if "seconds" in aims.names:
+        notes.append("seconds are what the clock says: another run may have another front, or break other constraints")
     scheduler = _scheduler(request, searcher)
     notes += _without_effect(request, scheduler, listed, data)
-    return Setup(request, data, objective, columns, what, searcher, trials, listed, scheduler, notes)
+    return Setup(request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, notes)
+
+
+def _searcher(request: Request, aims: Aims) -> search.Searcher:
+    """Return the searcher of a request; RequestError if it follows one objective, and there are more."""
+    make = partial(search.make, request.search, request.space, seed=request.seed, **request.options)
+    if request.objective_weights:
+        return search.Weighted(make(direction="maximize"), aims.directions, request.objective_weights)
+    if aims.several and not search.searcher_class(request.search).several:
+        able = [name for name, kind in search.SEARCHERS.items() if kind.several]
+        raise RequestError(
+            f"search = {request.search!r} follows one objective, and there are {len(aims.objectives)} "
+            f"({', '.join(aims.objectives)}): use one of {', '.join(able)}, or say how much each counts, such as "
+            f"objective_weights = {[1] * len(aims.objectives)}"
+        )
+    return make(direction=aims.directions)
 
 
 def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Scheduler | None:

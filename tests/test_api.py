@@ -36,7 +36,7 @@ IS_HYPERPARAMETER = "it belongs in the space, or in each config"
         ),
         ({"search": "nonsense"}, "unknown searcher 'nonsense'"),
         ({"search": 3}, "search = 3 is not legal: it must be a name, such as 'random'"),
-        ({"objective": ["val_loss"]}, "objective = ['val_loss'] is not legal: it must be a name, such as 'val_loss'"),
+        ({"objective": [3]}, "objective = [3] is not legal: it must be a name, or a list of names"),
         ({"trials": 2.0}, "trials = 2.0 is not legal: it must be an integer of at least 1"),
         ({"split": 0.2}, "split = 0.2 is not legal: it must be three fractions: train, validation, test"),
         ({"split": (0.8, 0.2)}, "it must be three numbers: train, validation, test"),

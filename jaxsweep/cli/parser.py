@@ -117,7 +117,12 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         )
         search.add_argument(
             "--objective", metavar="METRIC",
-            help="the validation metric to search on (default: val_accuracy, or val_mse for regression)",
+            help="the validation metric to search on (default: val_accuracy, or val_mse for regression); several, of "
+            "which parameters, iterations or seconds may be some, apart by commas",
+        )  # fmt: skip
+        search.add_argument(
+            "--constraint", metavar="BOUND", action="append",
+            help="what a trial must meet to be the best, such as 'parameters <= 10000'; repeat it for more",
         )  # fmt: skip
         search.add_argument(
             "--warm-start", metavar="DIR", action="append",

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.cli.winner import print_winner
+from jaxsweep.cli.winner import print_front, print_winner
 from jaxsweep.errors import RequestError, suggestion
 from jaxsweep.records import store
 from jaxsweep.records.confirmed import told
+from jaxsweep.records.front import rows_of
 from jaxsweep.records.model import load_model
 from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.store import StoredRun
 from jaxsweep.records.trials import Trial
 from jaxsweep.report import tables
+from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.own import directed
 
 TOP = 10
@@ -28,7 +30,8 @@ Curves = Mapping[str, NDArray[np.float64]]
 def show(arguments: Namespace) -> int:
     """Print the table of a run."""
     run = store.load(arguments.run)
-    rows: list[tables.Row] = [trial.row() for trial in run.trials]
+    aims = Aims.of(run.request, run.objective)
+    rows: list[tables.Row] = [*rows_of(run.trials, aims)]
     if not rows:
         raise RequestError(f"{run.path} has no finished trials yet: there is nothing to show")
     if arguments.sort not in rows[0]:
@@ -46,8 +49,9 @@ def show(arguments: Namespace) -> int:
     else:
         console = tables.stdout()
         show_test = arguments.show_test or arguments.sort.startswith("test_")
-        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort, show_test)
+        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort, show_test, aims.names)
         tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
+        print_front(console, run.trials, aims)
         if ranked := run.ranked:
             status = run.summary.get("status", "running")
             words = told(status, run.objective, run.request.confirm, run.trials, run.confirmed, ranked[0])
@@ -139,5 +143,10 @@ def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def _best(run: StoredRun) -> Trial:
     ranked = run.ranked
     if not ranked:
+        if any(trial.score is not None for trial in run.trials):
+            limits = " and ".join(run.request.constraints)
+            raise RequestError(
+                f"{run.path} has no best network: none of its trials meets {limits}; name one by --trial"
+            )
         raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
     return ranked[0]

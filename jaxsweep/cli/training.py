@@ -10,12 +10,13 @@ from typing import Any
 
 from jaxsweep import schedulers, search
 from jaxsweep.cli.interrupt import Interrupts
-from jaxsweep.cli.winner import print_winner
+from jaxsweep.cli.winner import print_front, print_winner
 from jaxsweep.data import Dataset, datasets
 from jaxsweep.data.source import looks_like_a_file, open_source
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
+from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
 from jaxsweep.report.views import make_progress
@@ -46,6 +47,8 @@ def run(arguments: Namespace) -> int:
         return Interrupts.exit_code()
     if not any(trial.score is not None for trial in result.trials):
         raise SweepFailed(result.why_none())
+    if not any(trial.counts for trial in result.trials):
+        result.best  # noqa: B018  raises, and says which constraints no trial meets
     return 0
 
 
@@ -75,7 +78,10 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
     keys = (
         "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
     )  # fmt: skip
+    if arguments.objective is not None and "," in arguments.objective:
+        arguments.objective = [name.strip() for name in arguments.objective.split(",")]
     flags |= {f"sweep.{key}": getattr(arguments, key) for key in keys}
+    flags["sweep.constraints"] = arguments.constraint
     draft = sweepfile.assemble(
         draft, flags, arguments.set,
         {
@@ -118,16 +124,18 @@ def _new_directory(name: str) -> Path:
 
 def _print_result(result: Result, show_test: bool) -> None:
     console = tables.stdout()
-    rows = [trial.row() for trial in result.trials]
+    rows = rows_of(result.trials, result.aims)
     finished = [row for row in rows if row["score"] == row["score"]]
     best = tables.sort_rows(finished, "score", result.objective)[:TOP]
     shown = f"the best {len(best)} of {len(rows)} trials" if len(best) < len(rows) else f"{len(rows)} trials"
     console.print(f"{shown} on {result.data.name}, score is {result.objective}")
     if best:
-        remark = tables.trial_table(console, best, rows, result.objective, "score", show_test)
+        remark = tables.trial_table(console, best, rows, result.objective, "score", show_test, result.aims.names)
         if remark:
             tables.say(remark)
-        print_winner(console, result.told(), result.confirmed, show_test)
+        print_front(console, result.trials, result.aims)
+        if any(trial.counts for trial in result.trials):
+            print_winner(console, result.told(), result.confirmed, show_test)
 
 
 def _what_next(result: Result, out: Path) -> None:
@@ -141,7 +149,7 @@ def _what_next(result: Result, out: Path) -> None:
         tables.say(f"interrupted after {seconds}: {of}, and {counts['recorded']} are recorded in {out}")
     else:
         tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
-    if any(trial.score is not None for trial in result.trials):
+    if any(trial.counts for trial in result.trials):
         tables.say(f"all trials:       jaxsweep show {where}")
         tables.say(f"the best network: jaxsweep export {where} --out MODEL_DIR")
 

@@ -1,16 +1,34 @@
-"""What stands below a table of trials: what the best one is worth, and what the others came to when trained again."""
+"""What stands below a table of trials: the Pareto front, what the best one is worth, what others came to once more."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from jaxsweep.records.confirmed import Confirmed
+from jaxsweep.records.front import front_rows, front_told
+from jaxsweep.records.trials import Trial
 from jaxsweep.report import tables
+from jaxsweep.spec.aims import Aims
 
 SHOWN_TEST = (
     "test scores of many trials are shown: a trial that is chosen by them has a validation score there, and none of an "
     "unseen test any more"
 )
+
+
+FRONT = 20  # trials of a front that are printed
+
+
+def print_front(console: Console, trials: Sequence[Trial], aims: Aims) -> None:
+    """Print how many trials are on the Pareto front and break constraints, and the front, where there are such."""
+    if told := front_told(trials, aims):
+        console.print(f"\n{told}", soft_wrap=True)
+    rows = front_rows(trials, aims)
+    if rows:
+        cells = [[tables.cell(name, value) for name, value in row.items()] for row in rows[:FRONT]]
+        console.print(tables.plain_table(list(rows[0]), cells, numbers=list(rows[0])))
+    if len(rows) > FRONT:
+        tables.say(f"{len(rows) - FRONT} more are on the front, marked in `show --top {len(trials)}`")
 
 
 def print_winner(console: Console, told: str, confirmed: Sequence[Confirmed], show_test: bool) -> None:

@@ -141,6 +141,6 @@ def told(
     words += "" if math.isnan(test) else f", {_number(test)} on the test rows"
     if not confirm:
         return words
-    several = min(confirm, sum(trial.score is not None for trial in trials))
+    several = min(confirm, sum(trial.counts for trial in trials))
     why = "the sweep was interrupted first" if status == "interrupted" else "the run goes on, or was cut off"
     return f"{words}; the best {several} are not confirmed: {why}"

@@ -1,6 +1,6 @@
 """Trials of earlier sweeps, as a searcher is told of them before it is asked for anything: a warm start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.records import store, studies
 from jaxsweep.records.store import StoredRun
 from jaxsweep.spec import scope
+from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import direction
 from jaxsweep.spec.own import ROLES, Own
@@ -21,10 +22,11 @@ from jaxsweep.spec.studies import is_study
 
 @dataclass
 class Earlier:
-    """What earlier runs have to say of a space: configs of it, their scores (NaN for none), and a note on each run."""
+    """What earlier runs have to say of a space: configs of it, their scores (NaN for none) and metrics, and a note."""
 
     configs: list[Config] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    metrics: list[Mapping[str, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -45,19 +47,29 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
             user's own has changed since.
     """
     assert request.space is not None
-    found = Earlier()
+    found, aims = Earlier(), Aims.of(request, objective)
     for source in request.warm_start:
         if is_study(source):
+            if aims.names:
+                raise RequestError(
+                    f"warm_start: {source} is a study, whose trials have one score each, and this sweep must know "
+                    f"{', '.join(aims.names)} of them, too: leave it out"
+                )
             points, differs = studies.points(source, request.space, objective, resolve)
+            metrics: list[Mapping[str, float]] = [{}] * len(points)
         else:
             run = _read(source, request, request.space)
             _check_objective(run, objective)
+            _check_known(run, aims)
             scores = (np.nan if trial.score is None else trial.score for trial in run.trials)
+            metrics = [trial.metrics for trial in run.trials]
             configs = (point(request.space, trial.config, resolve) for trial in run.trials)
             points, differs = list(zip(configs, scores, strict=True)), _differs(run, request, fingerprint)
-        told = [(config, score) for config, score in points if config is not None]
-        found.configs += [config for config, _ in told]
-        found.scores += [score for _, score in told]
+        rows = zip(points, metrics, strict=True)
+        told = [(config, score, known) for (config, score), known in rows if config is not None]
+        found.configs += [config for config, _, _ in told]
+        found.scores += [score for _, score, _ in told]
+        found.metrics += [known for _, _, known in told]
         left = len(points) - len(told)
         note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {source}"
         if left:
@@ -91,6 +103,16 @@ def _check_objective(run: StoredRun, objective: str) -> None:
         f"warm_start: the trials of {run.path} are scored by {str(run.objective)!r}{ways[0]}, those of this sweep "
         f"by {str(objective)!r}{ways[1]}: take the same objective, or leave that run out"
     )
+
+
+def _check_known(run: StoredRun, aims: Aims) -> None:
+    """Raise RequestError if a run does not say of its trials what the aims need to know."""
+    missing = [name for name in aims.names if any(name not in trial.metrics for trial in run.trials)]
+    if missing:
+        raise RequestError(
+            f"warm_start: {run.path} does not say {', '.join(missing)} of its trials, which this sweep must know: "
+            "leave that run out"
+        )
 
 
 def _differs(run: StoredRun, request: Request, fingerprint: str) -> str:

@@ -25,13 +25,16 @@ class Keeper:
         keep_best: whether a trial counts by its best epoch.
         lanes_each: the lanes of a trial, whose scores together tell whether it is among the best.
         store: the run directory, if there is one.
+        constrained: whether a trial may break a constraint, which is known when it is settled; it is then not kept.
     """
 
     def __init__(
-        self, keep: int, data: Prepared, columns: Columns, keep_best: bool, lanes_each: int, store: Store | None
-    ) -> None:
+        self, keep: int, data: Prepared, columns: Columns, keep_best: bool, lanes_each: int, store: Store | None,
+        constrained: bool = False,
+    ) -> None:  # fmt: skip
         self.keep, self.data, self.columns, self.keep_best = keep, data, columns, keep_best
         self.lanes_each, self.store = lanes_each, store
+        self.constrained = constrained
         self.models: dict[int, Model] = {}
         self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
         self._seen: dict[int, list[float | None]] = {}  # scores of the lanes that have ended, by trial
@@ -58,7 +61,8 @@ class Keeper:
                     known = [score for score in scores if score is not None]
                     entries.append((self.columns.sign * statistics.fmean(known), -lane.job.trial))
             told = [entry for entry in entries if not isinstance(entry, bool)]
-            best = set(heapq.nlargest(self.keep, [entry for entry in told if self._enters(entry)]))
+            most = len(told) if self.constrained else self.keep
+            best = set(heapq.nlargest(most, [entry for entry in told if self._enters(entry)]))
         return [entry if isinstance(entry, bool) else entry in best for entry in entries]
 
     def _enters(self, entry: tuple[float, int]) -> bool:
@@ -70,7 +74,7 @@ class Keeper:
         weights = next((lane.weights for lane in lanes if lane.weights is not None), None)
         for lane in lanes:
             lane.weights = None
-        if weights is None or trial.score is None:
+        if weights is None or trial.score is None or not trial.counts:
             return
         entry = (self.columns.sign * trial.score, -trial.id)
         with self._lock:

@@ -1,5 +1,6 @@
 """What a sweep gives back."""
 
+import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,6 +14,7 @@ from jaxsweep.data import Dataset, Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.records import studies
 from jaxsweep.records.confirmed import Confirmed, ranked, told
+from jaxsweep.records.front import front_rows, front_told, pareto_front, rows_of
 from jaxsweep.records.lanes import Lane, lane_rows, stacked
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
@@ -20,6 +22,7 @@ from jaxsweep.records.store import StoredRun
 from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import FINISHED, Columns, Trial, mean_of
 from jaxsweep.spec import arguments
+from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
@@ -37,7 +40,7 @@ class Result:
 
     Attributes:
         status: completed, interrupted, failed (no trial finished), or, of a run directory, running (or cut off).
-        objective: the metric that trials are scored by.
+        objective: the metric that trials are scored by; of several objectives the first.
         trials: the finished trials.
         run: the run directory, if there is one.
         request: what was asked for.
@@ -80,7 +83,7 @@ class Result:
         return f"Result({self.status}, {len(self.trials)} trials, {self.objective}{best})"
 
     def top(self, k: int) -> list[Trial]:
-        """Return the `k` best trials, the best first; fewer, if fewer have a score.
+        """Return the `k` best trials, the best first; fewer, if fewer have a score and break no constraint.
 
         Those that were confirmed come first, by their scores there, then the others by theirs in the search.
         """
@@ -92,9 +95,23 @@ class Result:
     def _ranked(self) -> list[Trial]:
         return ranked(self.trials, self.objective, self.confirmed)
 
+    @cached_property
+    def aims(self) -> Aims:
+        """The objectives of the sweep and its constraints."""
+        return Aims.of(self.request, self.objective)
+
+    def front(self) -> list[Trial]:
+        """Return the Pareto front: the trials that no other one is better than in one objective without being worse in
+        another. The best by the first objective stands first.
+
+        Only trials that finished with finite objectives, and break no constraint, are considered. Of a single objective
+        these are the best trials, more than one if they are equal.
+        """
+        return pareto_front(self.trials, self.aims)
+
     @property
     def best(self) -> Trial:
-        """The trial with the best score, or, if the best were confirmed, the one that came out best there.
+        """The trial with the best score of those that break no constraint, or the best of those that were confirmed.
 
         Its `score` and metrics are those of the search in any case; `confirmed[0]` has what they were worth.
 
@@ -108,6 +125,9 @@ class Result:
     def why_none(self) -> str:
         """Return in a sentence why there is no best trial, if there is none."""
         statuses = [trial.status for trial in self.trials]
+        if broken := sum(trial.score is not None and not trial.feasible for trial in self.trials):
+            limits = " and ".join(self.request.constraints)
+            return f"no trial meets the constraints: {broken} finished, and each breaks one of {limits}"
         words = [f"{statuses.count(name)} {name}" for name in ("diverged", "failed") if name in statuses]
         undefined = sum(status in FINISHED for status in statuses)
         words += [f"of {undefined} the objective {self.objective} is no finite number"] if undefined else []
@@ -128,13 +148,16 @@ class Result:
     def to_pandas(self, lanes: bool = False) -> "pd.DataFrame":
         """Return a frame with a row for each trial: id, status, score, epochs, spread, metrics, hyperparameters.
 
+        With several objectives there is a column `front`, and with constraints `feasible`, true or false; what counts
+        among them of parameters, iterations and seconds stands beside the metrics.
+
         With `lanes` it has a row for each of their networks instead, with `replicate` and `fold` in place of `spread`.
         What a run of an earlier format does not say of them, the status of some and the test metrics, is "" and NaN.
         """
         import pandas as pd
 
         if not lanes:
-            return pd.DataFrame([trial.row() for trial in self.trials])
+            return pd.DataFrame(rows_of(self.trials, self.aims))
         known, keep_best = self.lanes, self.request.keep_best
         rows = [lane_rows(trial, known[trial.id], self.columns, keep_best) for trial in self.trials]
         return pd.DataFrame([row for several in rows for row in several])
@@ -254,6 +277,7 @@ class Result:
                 "config": best.config,
                 "metrics": {k: v if np.isfinite(v) else None for k, v in best.metrics.items()},
             },
+            "front": front_rows(self.trials, self.aims),
             "confirmed": [each.row() for each in self.confirmed],
             "time_limit_reached": bool(self.numbers.get("time_limit_reached")),
             "seconds": {name: round(value, 4) for name, value in self.numbers.get("seconds", {}).items()},
@@ -264,7 +288,8 @@ class Result:
         """Return the ten best trials as a table, for notebooks; of the test rows only what the best one has on them."""
         ranked = self._ranked[:10]
         if not ranked:
-            return f"<p>jaxsweep: none of {len(self.trials)} trials finished.</p>"
+            met = " and meets the constraints" if self.aims.constraints else ""
+            return f"<p>jaxsweep: none of {len(self.trials)} trials finished{met}.</p>"
         import pandas as pd
 
         again = {each.trial: "-" if (s := each.confirmed_score) is None else s for each in self.confirmed}
@@ -277,7 +302,9 @@ class Result:
         cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
         table = pd.DataFrame(cells, pd.Index([trial.id for trial in ranked], name="trial"), names).to_html()
         head_line = f"jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first"
-        return f"<p>{head_line}</p>{table}<p>{self.told()}</p>"
+        if front := front_told(self.trials, self.aims):
+            head_line += f"; {front}"
+        return f"<p>{html.escape(head_line)}</p>{table}<p>{self.told()}</p>"
 
     def told(self) -> str:
         """Return in a sentence what the best trial scored in the search, when it was confirmed and on the test rows.

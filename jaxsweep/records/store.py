@@ -30,6 +30,7 @@ from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.trials import Columns, Trial
 from jaxsweep.spec import lineage
+from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import OwnMetric, directed
 from jaxsweep.spec.request import Request
@@ -328,13 +329,18 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
     request = replace(sweepfile.from_table(own.put(table, known)), metrics=metrics)
     swept = Swept.of(request)
+    objective = directed(str(request.objective), metrics)
+    trials = [_trial(swept, known, lineages.get(row[0], ()), *row) for row in rows]
+    aims = Aims.of(request, objective)
+    for trial in trials:
+        trial.broken = aims.broken(trial.score, trial.metrics)
     return StoredRun(
         path=path,
         request=request,
-        objective=directed(str(request.objective), metrics),
+        objective=objective,
         task=str(run.get("task", "")),
         fingerprint=str(run.get("fingerprint", "")),
-        trials=[_trial(swept, known, lineages.get(row[0], ()), *row) for row in rows],
+        trials=trials,
         rules=int(table.get("versions", {}).get("rules", 1)),
         tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,

@@ -40,6 +40,17 @@ class Trial:
     later: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters of a run that this version does not know
     swept: Swept = field(default=EVERYTHING, compare=False)  # what the sweep varied
     lineage: Lineage = ()  # of a network that is in part a copy of others
+    broken: tuple[str, ...] = ()  # constraints of the sweep that it breaks
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it breaks none of the sweep's constraints; of one without a score, as far as that is known."""
+        return not self.broken
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can be the best: it has a score and breaks no constraint."""
+        return self.score is not None and not self.broken
 
     @property
     def config(self) -> Config:
@@ -61,7 +72,8 @@ class Trial:
     def __repr__(self) -> str:
         rounded = {n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in self.params.items()}
         score = None if self.score is None else float(f"{self.score:.6g}")
-        return f"Trial({self.id}, {self.status}, score={score}, {rounded})"
+        broken = f", breaks {' and '.join(self.broken)}" if self.broken else ""
+        return f"Trial({self.id}, {self.status}, score={score}{broken}, {rounded})"
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of the table that `show` and `to_pandas` give."""
@@ -171,6 +183,6 @@ def mean_of(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def best_first(trials: Sequence[Trial], objective: str) -> list[Trial]:
-    """Return the trials that have a score, the best first; the earlier of two equals stands first."""
-    scored = [trial for trial in trials if trial.score is not None]
+    """Return the trials that have a score and break no constraint, the best first; of two equals the earlier one."""
+    scored = [trial for trial in trials if trial.counts]
     return sorted(scored, key=lambda trial: (-sign(objective) * (trial.score or 0.0), trial.id))

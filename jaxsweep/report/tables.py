@@ -12,11 +12,13 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from jaxsweep.report.words import short
+from jaxsweep.spec.aims import SIZES
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.metrics import direction
 from jaxsweep.spec.swept import acts
 
 Row = Mapping[str, Any]
+MARKS = ("front", "feasible")  # columns of true and false, where a sweep has them
 FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varies
 
 
@@ -42,7 +44,8 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
 
 
 def trial_table(
-    console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str, show_test: bool = False
+    console: Console, rows: Sequence[Row], everything: Sequence[Row], objective: str, sort: str,
+    show_test: bool = False, also: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """Print rows of trials with the columns that tell them apart; return a remark on columns left out, or "".
 
@@ -56,12 +59,16 @@ def trial_table(
         objective: the metric that `score` is.
         sort: a column to show in any case.
         show_test: whether there is a column with the objective on the test rows.
+        also: metrics that have a column in any case: further objectives, and what is constrained.
     """
-    shown = _columns(everything, objective, sort, show_test)
+    shown = _columns(everything, objective, sort, show_test, also)
     columns = [name for name in shown if any(acts(name, row) for row in rows)]
+    if "feasible" in columns and all(row["feasible"] for row in rows):
+        columns.remove("feasible")
     left_out: list[str] = []
     while len(columns) > 3 and _width(console, _trials(rows, columns)) > console.width:
-        spare = next((name for name in columns if name in ("train_loss", "val_loss") and name != sort), columns[-1])
+        losses = (name for name in ("train_loss", "val_loss") if name in columns and name not in (sort, *also))
+        spare = next(losses, columns[-1])
         left_out.append(spare)
         columns.remove(spare)
     console.print(_trials(rows, columns))
@@ -72,12 +79,14 @@ def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(width=10_000), table).maximum
 
 
-def _columns(rows: Sequence[Row], objective: str, sort: str, show_test: bool) -> list[str]:
+def _columns(rows: Sequence[Row], objective: str, sort: str, show_test: bool, also: Sequence[str]) -> list[str]:
     """Return the columns worth a look, the most telling first: score, metrics that matter, and what varies."""
     varied = [name for name in (*FIRST, *HYPERPARAMETERS) if varies(rows, name)]
     test = ["test_" + objective.removeprefix("val_")] if show_test else []
     metrics = [name for name in (*test, "train_loss", "val_loss") if rows and name in rows[0] and name != objective]
-    first = ["trial", "score", *([sort] if sort not in ("trial", "score") else [])]
+    first = ["trial", "score", *(name for name in also if rows and name in rows[0] and name != objective)]
+    first += [name for name in MARKS if rows and name in rows[0]]
+    first += [sort] if sort not in ("trial", "score") else []
     return list(dict.fromkeys([*first, *metrics, *varied]))
 
 
@@ -89,7 +98,9 @@ def varies(rows: Sequence[Row], name: str) -> bool:
 def _trials(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for name in columns:
-        text = name in ("status", "width") or (name in HYPERPARAMETERS and HYPERPARAMETERS[name].kind == "choice")
+        text = name in ("status", "width", *MARKS) or (
+            name in HYPERPARAMETERS and HYPERPARAMETERS[name].kind == "choice"
+        )
         table.add_column(name, justify="left" if text else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(name, row[name]) if acts(name, row) else "" for name in columns))
@@ -98,6 +109,10 @@ def _trials(rows: Sequence[Row], columns: Sequence[str]) -> Table:
 
 def cell(name: str, value: Any) -> str:
     """Return a value of a trial's row in few characters."""
+    if name in MARKS:
+        return {"front": ("", "front"), "feasible": ("no", "yes")}[name][bool(value)]
+    if name in ("parameters", "iterations") and math.isfinite(value) and value == int(value):
+        return str(int(value))
     if isinstance(value, float) and not math.isfinite(value):
         return "-"
     if isinstance(value, float) and name not in HYPERPARAMETERS:
@@ -106,19 +121,25 @@ def cell(name: str, value: Any) -> str:
 
 
 def sort_rows(rows: Sequence[Row], column: str, objective: str) -> list[Row]:
-    """Return rows sorted by a column: metrics with the best first, all else ascending; what has no value is last."""
+    """Return rows sorted by a column: metrics with the best first, all else ascending; what has no value is last.
+
+    By a metric those that break a constraint stand behind all that do not.
+    """
     metric = objective if column == "score" else column
     best_first = metric.startswith(("train_", "val_", "test_")) and direction(metric) == "maximize"
     values = [row[column] for row in rows]
     mixed = len({isinstance(value, (int, float)) for value in values}) > 1 or any(isinstance(v, list) for v in values)
 
-    def key(row: Row) -> tuple[bool, Any, int]:
+    ranking = metric.startswith(("train_", "val_", "test_")) or metric in SIZES
+
+    def key(row: Row) -> tuple[int, Any, int]:
         value = row[column]
         if isinstance(value, float) and math.isnan(value):
-            return True, "" if mixed else 0, row["trial"]
+            return 2, "" if mixed else 0, row["trial"]
         if mixed or isinstance(value, str):
-            return False, str(value), row["trial"]
-        return False, -value if best_first else value, row["trial"]
+            return 0, str(value), row["trial"]
+        behind = ranking and not row.get("feasible", True)
+        return int(behind), -value if best_first else value, row["trial"]
 
     return sorted(rows, key=key)
 

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from jaxsweep.errors import RequestError, shown, suggestion
-from jaxsweep.search.base import Searcher
+from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.cmaes import CMAES
 from jaxsweep.search.de import DE
@@ -20,11 +20,11 @@ from jaxsweep.search.optuna import Optuna
 from jaxsweep.search.policy import Policy
 from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
+from jaxsweep.search.weighted import Weighted
 from jaxsweep.search.zoom import Zoom
-from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
-__all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "make", "options"]
+__all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "Weighted", "make", "options", "searcher_class"]
 
 SEARCHERS: dict[str, type[Searcher]] = {
     "random": Random,
@@ -54,7 +54,9 @@ def searcher_class(name: str) -> type[Searcher]:
     return SEARCHERS[name]
 
 
-def make(name: str, space: Space | None, seed: int = 0, direction: Direction = "maximize", **settings: Any) -> Searcher:
+def make(
+    name: str, space: Space | None, seed: int = 0, direction: Directions = "maximize", **settings: Any
+) -> Searcher:
     """Return the searcher called `name`; `settings` are its options, as `options(name)` lists them.
 
     Raises:

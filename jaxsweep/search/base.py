@@ -19,6 +19,7 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import check_seed
 
 MOST = 2**31  # configs of one `ask`
+Directions = Direction | Sequence[Direction]  # of one objective, or of each
 
 
 class Searcher(ABC):
@@ -30,21 +31,35 @@ class Searcher(ABC):
     Args:
         space: what to propose from.
         seed: an integer in [0, 2**63 - 1].
-        direction: whether a larger or a smaller score is better.
+        direction: whether a larger or a smaller score is better; of a searcher that is for `several` objectives also a
+            list with the direction of each.
     """
 
     description: ClassVar[str]
     """One line for the table of searchers."""
 
-    def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
+    several: ClassVar[bool] = False
+    """Whether it can be told several scores of a config; one that learns then has `_learn_several`."""
+
+    def __init__(self, space: Space | None, *, seed: int = 0, direction: Directions = "maximize") -> None:
         if space is not None and not isinstance(space, Space):
             raise RequestError(f"space = {shown(space)} is not legal: it must be a js.Space")
-        if not isinstance(direction, str) or direction not in DIRECTIONS:
-            raise RequestError(f"direction = {shown(direction)} is not legal: it must be maximize or minimize")
         self._space = space
         self.seed = check_seed(seed)
-        self.direction: Direction = direction
+        self.directions = self._checked(direction)
+        self.direction = self.directions[0]
         self.asked = 0
+
+    def _checked(self, direction: Any) -> tuple[Direction, ...]:
+        """Return the direction of each objective, or raise RequestError."""
+        each = direction if isinstance(direction, (list, tuple)) else (direction,)
+        if not each or not all(isinstance(way, str) and way in DIRECTIONS for way in each):
+            raise RequestError(f"direction = {shown(direction)} is not legal: it must be maximize or minimize")
+        if len(each) > 1 and not self.several:
+            raise RequestError(
+                f"direction = {shown(direction)} is not legal: {type(self).__name__.lower()} follows one objective"
+            )
+        return tuple(each)
 
     @property
     def space(self) -> Space:
@@ -97,14 +112,33 @@ class Searcher(ABC):
         self.asked += len(configs)
         return configs
 
-    def tell(self, configs: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
-        """Report the scores of configs, asked for or not, in any order; a NaN score is a failed trial."""
-        values, configs = arguments.scores(scores), arguments.configs(configs)
-        if len(configs) != len(values):
-            raise RequestError(f"{len(values)} scores for {len(configs)} configs: there must be one for each")
-        merit = values if self.direction == "maximize" else -values
-        if len(configs):
-            self._learn(configs, np.where(np.isfinite(merit), merit, -np.inf))
+    def tell(
+        self, configs: Sequence[Mapping[str, Any]], scores: Iterable[Any], violations: Iterable[float] | None = None
+    ) -> None:
+        """Report the scores of configs, asked for or not, in any order; a NaN score is a failed trial.
+
+        Args:
+            configs: [n].
+            scores: [n]; of several objectives [n, objectives], in their order.
+            violations: [n], by how much each breaks the constraints of the sweep, 0 if it meets them. A searcher that
+                is not for `several` takes one that breaks any for a failed trial.
+        """
+        count = len(self.directions)
+        values, configs = arguments.scores(scores, count), arguments.configs(configs)
+        broken = np.zeros(len(values)) if violations is None else arguments.scores(violations)
+        for what, given in (("scores", values), ("violations", broken)):
+            if len(configs) != len(given):
+                raise RequestError(f"{len(given)} {what} for {len(configs)} configs: there must be one for each")
+        if np.isnan(broken).any() or (broken < 0).any():
+            raise RequestError("violations must be numbers >= 0: 0 for a config that meets the constraints")
+        if not len(configs):
+            return
+        merits = values.reshape(-1, count) * np.where(np.array(self.directions) == "maximize", 1.0, -1.0)
+        merits[~np.isfinite(merits).all(axis=1)] = -np.inf
+        if self.several and (count > 1 or violations is not None):
+            self._learn_several(configs, merits, broken)
+        else:
+            self._learn(configs, np.where(broken > 0, -np.inf, merits[:, 0]))
 
     def remainder(self, asked: int) -> str | None:
         """Return a sentence on what is not tried if `asked` configs are asked for in all; None if nothing is left."""
@@ -116,6 +150,10 @@ class Searcher(ABC):
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         """Take in merits [n]: larger is better, and -inf is a failed trial, which every ranking puts last."""
+        return None
+
+    def _learn_several(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray, violations: FloatArray) -> None:
+        """Take in merits [n, objectives] as `_learn` does, and by how much each config breaks the constraints, [n]."""
         return None
 
 

@@ -8,6 +8,9 @@ with a kernel regression as surrogate: Jin, Swarm and Evolutionary Computation 1
 search robust to noisy scores, as those of small networks are: one lucky score lifts no region.
 
 Only ranks of scores are used, so any monotone rescaling of the scores gives the same search.
+
+Of several objectives the generations after the first are those of NSGA-II (`search/nsga.py`); of one, a config that
+breaks a constraint ranks behind all that meet them, by how much it does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.search.base import Searcher, whole
+from jaxsweep.search.base import Directions, Searcher, whole
 from jaxsweep.search.cube import best_first, choices, reflected
+from jaxsweep.search.nsga import NSGA2
 from jaxsweep.search.seen import keys
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
-from jaxsweep.spec.metrics import Direction
+from jaxsweep.spec.pareto import constrained
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
@@ -43,13 +47,14 @@ class Evolution(Searcher):
         population: configs in a generation, at least 2; the first one consists of scrambled Sobol points, as far as it
             has not been told of others before it is asked.
         seed: an integer in [0, 2**63 - 1].
-        direction: whether a larger or a smaller score is better.
+        direction: whether a larger or a smaller score is better, of several objectives of each.
     """
 
     description = "a genetic algorithm for mixed spaces; a generation is one batch"
+    several = True
 
     def __init__(
-        self, space: Space | None, *, population: int = 50, seed: int = 0, direction: Direction = "maximize"
+        self, space: Space | None, *, population: int = 50, seed: int = 0, direction: Directions = "maximize"
     ) -> None:
         super().__init__(space, seed=seed, direction=direction)
         self.population = whole("population", population, 2)
@@ -59,6 +64,7 @@ class Evolution(Searcher):
         self._genes = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._seen: set[bytes] = set()
+        self._crowd = NSGA2(self.space, self.population, self.seed)  # of several objectives
 
     @property
     def batch(self) -> int:
@@ -81,8 +87,15 @@ class Evolution(Searcher):
         self._merits = np.concatenate([self._merits, merits[order]])
         self._seen.update(keys(genes))
 
+    def _learn_several(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray, violations: FloatArray) -> None:
+        self._learn(configs, constrained(merits[:, 0], violations))  # of several: which are known and did not fail
+        if merits.shape[1] > 1:
+            self._crowd.learn(self.space.to_unit(configs), merits, violations)
+
     def _bred(self, n: int) -> FloatArray:
         """Return the genes of `n` children, [n, dimensions], new ones as far as the space has them."""
+        if self._crowd.knows:
+            return self._crowd.bred(n)
         ranked = np.argsort(-self._merits, kind="stable")
         known = np.arange(max(0, len(ranked) - MEMORY * self.population), len(ranked))
         affordable = WORK // max(1, len(known) * self.space.dimensions)

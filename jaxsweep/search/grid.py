@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
-from jaxsweep.search.base import Searcher
+from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.search.permutation import LARGEST, permuted
 from jaxsweep.spec import arguments
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Codes, Int
 from jaxsweep.spec.hyperparameters import Config
-from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 
 _LARGEST_LIST = 10**6  # combinations of parents
@@ -38,9 +37,10 @@ class Grid(Searcher):
     """
 
     description = "every combination, in an order that spreads over the grid"
+    several = True
 
     def __init__(
-        self, space: Space | None, *, resolution: int = 5, seed: int = 0, direction: Direction = "maximize"
+        self, space: Space | None, *, resolution: int = 5, seed: int = 0, direction: Directions = "maximize"
     ) -> None:
         super().__init__(space, seed=seed, direction=direction)
         self.resolution = arguments.whole("resolution", resolution, 2, MOST_LEVELS)

@@ -58,9 +58,11 @@ class Initial(Searcher):
             return f"{left} of {len(self._configs)} initial configs {'is' if left == 1 else 'are'} not tried"
         return self._searcher.remainder(-left)
 
-    def tell(self, configs: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
+    def tell(
+        self, configs: Sequence[Mapping[str, Any]], scores: Iterable[Any], violations: Iterable[float] | None = None
+    ) -> None:
         """Report scores to the searcher."""
-        self._searcher.tell(configs, scores)
+        self._searcher.tell(configs, scores, violations)
 
     def _propose(self, n: int) -> list[Config]:
         first = [dict(config) for config in self._configs[self.asked : self.asked + n]]

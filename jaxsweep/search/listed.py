@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxsweep.search.base import Searcher
+from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.spec.distributions import plain
 from jaxsweep.spec.hyperparameters import Config
 
@@ -11,9 +11,10 @@ class Listed(Searcher):
     """The given configs; it has no space, learns nothing, and no name leads to it."""
 
     description = "exactly the given configs, in their order"
+    several = True
 
-    def __init__(self, configs: Sequence[Config]) -> None:
-        super().__init__(None)
+    def __init__(self, configs: Sequence[Config], direction: Directions = "maximize") -> None:
+        super().__init__(None, direction=direction)
         self._configs = configs
 
     @property

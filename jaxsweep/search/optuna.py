@@ -48,7 +48,7 @@ SAMPLERS = {
 """Optuna's samplers that need nothing but options, by a short name; others enumerate, or wrap another one."""
 
 NEEDED = {"GPSampler": "torch", "CmaEsSampler": "cmaes"}  # what a sampler imports when it is asked
-OURS = {"seed": "it is the sweep's seed", "constraints_func": "a sweep has no constraints"}
+OURS = {"seed": "it is the sweep's seed", "constraints_func": "constraints are the sweep's"}
 
 
 class Optuna(Searcher):

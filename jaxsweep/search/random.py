@@ -1,8 +1,7 @@
 """Random search: independent draws from the space (Bergstra and Bengio, JMLR 13, 2012)."""
 
-from jaxsweep.search.base import Searcher
+from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.spec.hyperparameters import Config
-from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
@@ -11,8 +10,9 @@ class Random(Searcher):
     """Independent random configs; asking for n, then m, gives the same as asking for n + m."""
 
     description = "independent random configs"
+    several = True
 
-    def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
+    def __init__(self, space: Space | None, *, seed: int = 0, direction: Directions = "maximize") -> None:
         super().__init__(space, seed=seed, direction=direction)
         self._rng = generator(self.seed, "random")
 

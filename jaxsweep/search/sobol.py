@@ -6,10 +6,9 @@ Sobol, USSR Computational Mathematics and Mathematical Physics 7, 1967; scramble
 
 import numpy as np
 
-from jaxsweep.search.base import Searcher
+from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
-from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import generator
 
@@ -42,8 +41,9 @@ class Sobol(Searcher):
     """The configs at the points of a scrambled Sobol sequence; the scrambling depends on the seed."""
 
     description = "scrambled Sobol points, which fill the space evenly"
+    several = True
 
-    def __init__(self, space: Space | None, *, seed: int = 0, direction: Direction = "maximize") -> None:
+    def __init__(self, space: Space | None, *, seed: int = 0, direction: Directions = "maximize") -> None:
         super().__init__(space, seed=seed, direction=direction)
         self._points = SobolPoints(self.space.dimensions, self.seed, "search")
 

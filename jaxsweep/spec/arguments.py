@@ -77,10 +77,15 @@ def floats(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise RequestError(f"{name} = {shown(value)} is not legal: it must be an array of numbers") from None
 
 
-def scores(value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return scores [configs], or raise RequestError."""
+def scores(value: Any, objectives: int = 1) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return scores [configs], or [configs, objectives] of several objectives, or raise RequestError."""
     listed = not isinstance(value, (str, bytes, Mapping)) and isinstance(value, Iterable)
-    found = floats("scores", list(value)) if listed and getattr(value, "ndim", 1) == 1 else None
-    if found is None or found.ndim != 1:
+    found = floats("scores", list(value)) if listed and getattr(value, "ndim", 1) in (1, 2) else None
+    if objectives > 1:
+        if found is not None and not found.size:
+            return found.reshape(0, objectives)
+        if found is None or found.ndim != 2 or found.shape[1] != objectives:
+            raise RequestError(f"scores = {shown(value)} is not legal: it must be a list of {objectives} numbers each")
+    elif found is None or found.ndim != 1:
         raise RequestError(f"scores = {shown(value)} is not legal: it must be a list of numbers")
     return found

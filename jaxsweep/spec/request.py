@@ -11,6 +11,7 @@ from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.spec import arguments
+from jaxsweep.spec.aims import SIZES, Constraint
 from jaxsweep.spec.conditions import named_values
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import METRICS
@@ -32,7 +33,8 @@ class Request:
 
     Exactly one of `space` and `configs` is given; `initial` are configs of the space that come first,
     `warm_start` the directories of earlier runs, or Optuna studies, of which the searcher is told.
-    `objective` None: val_accuracy or val_mse, by the task. `scheduler` None: all trials train to their ends. `minutes`
+    `objective` None: val_accuracy or val_mse, by the task; of a list of objectives the first, with the others in
+    `further`. `scheduler` None: all trials train to their ends. `minutes`
     None: until all have.
 
     Raises:
@@ -60,6 +62,9 @@ class Request:
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     minutes: float | None = None
     confirm: int = 0  # how many of the best trials are trained again after the search
+    further: tuple[str, ...] = ()  # objectives beside the first one
+    objective_weights: tuple[float, ...] = ()  # of all objectives, for a searcher that follows a single one
+    constraints: tuple[str, ...] = ()
 
     @property
     def keep_best(self) -> bool:
@@ -92,6 +97,7 @@ class Request:
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))
+        self._take_aims()
         for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
@@ -103,6 +109,39 @@ class Request:
         object.__setattr__(self, "minutes", _minutes(self.minutes))
         object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
         object.__setattr__(self, "train_metrics", arguments.flag("train_metrics", self.train_metrics))
+
+    def _take_aims(self) -> None:
+        """Take objectives apart into the first and the others, and check constraints and weights."""
+        objectives: Any = self.objective
+        if isinstance(objectives, (list, tuple)):
+            if not objectives or not all(isinstance(name, str) for name in objectives):
+                raise RequestError(
+                    f"objective = {shown(objectives)} is not legal: it must be a name, or a list of names such as "
+                    "['val_accuracy', 'parameters']"
+                )
+            object.__setattr__(self, "objective", objectives[0])
+            object.__setattr__(self, "further", tuple(objectives[1:]))
+        if self.objective in SIZES:
+            raise RequestError(
+                f"objective = {self.objective!r} comes first: the first objective must be a validation metric, whose "
+                f"best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
+            )
+        given: Any = self.constraints
+        given = (given,) if isinstance(given, str) else given
+        if not isinstance(given, (list, tuple)):
+            raise RequestError(f"constraints = {shown(given)} is not legal: it must be like ['parameters <= 10000']")
+        object.__setattr__(self, "constraints", tuple(str(Constraint.parse(text)) for text in given))
+        weights = self.objective_weights
+        count = 1 + len(self.further)
+        whole = isinstance(weights, (list, tuple)) and len(weights) in (0, count)
+        if not whole or not all(_is_share(weight) for weight in weights) or (weights and not any(weights)):
+            raise RequestError(
+                f"objective_weights = {shown(weights)} is not legal: it must be {count} numbers >= 0, one for each "
+                "objective, and not all 0"
+            )
+        if weights and not self.further:
+            raise RequestError("objective_weights goes with several objectives, and there is one: leave it out")
+        object.__setattr__(self, "objective_weights", tuple(map(float, weights)))
 
     def _initial(self) -> tuple[Config, ...]:
         """Return the configs that come first, with functions under the names that they have in the space."""
@@ -119,6 +158,11 @@ class Request:
             }
             for each in given
         )
+
+
+def _is_share(value: Any) -> bool:
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return real and bool(0 <= value < np.inf)
 
 
 def _minutes(value: Any) -> float | None:

@@ -59,7 +59,9 @@ KEYS: dict[str, dict[str, Rule]] = {
         "search": ((str,), "the name of a searcher"),
         "scheduler": ((str,), "the name of a scheduler"),
         "minutes": ((int, float), "a number above 0"),
-        "objective": ((str,), "a validation metric"),
+        "objective": ((str, list, tuple), "a validation metric, or a list of objectives"),
+        "objective_weights": ((list, tuple), "a list of numbers, one for each objective"),
+        "constraints": ((list, tuple, str), "a list of bounds, such as ['parameters <= 10000']"),
         "seed": _INTEGER,
         "replicates": _INTEGER,
         "folds": ((int, list, tuple), "an integer, or a list of pairs of row numbers"),
@@ -324,6 +326,8 @@ def to_toml(request: Request, extra: Mapping[str, Table] | None = None) -> str:
         data |= {key: _listed(getattr(source, key)) for key in TABLE_KEYS}
     data["split"] = list(request.split)
     sweep = {key: _listed(getattr(request, key)) for key in KEYS["sweep"]}
+    if request.further:
+        sweep["objective"] = [str(request.objective), *map(str, request.further)]
     lines = []
     if request.configs is not None:
         lines += ["configs = [", *(f"    {toml_text(config)}," for config in request.configs), "]", ""]

@@ -45,8 +45,8 @@ def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> Non
     out, printed = finished
     last = json.loads(printed.splitlines()[-1])
     assert list(last) == [
-        "run", "status", "objective", "trials", "best", "confirmed", "time_limit_reached", "seconds", "programs",
-        "lane_occupancy", "padding_waste", "iterations",
+        "run", "status", "objective", "trials", "best", "front", "confirmed", "time_limit_reached", "seconds",
+        "programs", "lane_occupancy", "padding_waste", "iterations",
     ]  # fmt: skip
     assert (last["run"], last["status"], last["objective"]) == (str(out), "completed", "val_accuracy")
     counts = {"requested": 6, "finished": 6, "recorded": 6, "completed": 6, "stopped": 0, "diverged": 0, "failed": 0}
