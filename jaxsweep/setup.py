@@ -408,7 +408,8 @@ def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:
     for config in drawn:
         width = config.get("width")
         widths = tuple(width) if isinstance(width, list) else None
-        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths), config)
+        has = tuple(name in config for name in ends)  # where it is inactive, its default counts
+        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths, has), config)
     return [
         {**config, **{name: end for name, end in ends.items() if name in config and not isinstance(config[name], list)}}
         for config in kinds.values()

@@ -63,8 +63,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     compiled: list[programs.Compiled] = []
     original = programs.compiled
 
-    def planned(configs: Any, sizes: Any, lanes_each: int, costs: Costs) -> Plan:
-        plans.append(make_plan(configs, sizes, lanes_each, Costs(workers=1, compilation=1e6), TILE))
+    def planned(configs: Any, sizes: Any, lanes_each: int, costs: Costs, **more: Any) -> Plan:
+        plans.append(make_plan(configs, sizes, lanes_each, Costs(workers=1, compilation=1e6), TILE, **more))
         return plans[-1]
 
     def kept(*arguments: Any) -> Any:

@@ -11,6 +11,7 @@ Every sweep walks, so that a walk must be cheap: what is looked up in it is look
 only what code says is remembered (`written`), since everything else may be replaced.
 """
 
+import inspect
 import os
 import sys
 import types
@@ -225,7 +226,7 @@ class _Walk:
         held: list[tuple[Any, Any]] = []
         for name in names:
             if name:
-                held.append((name, getattr(value, name, None)))
+                held.append((name, _read(value, name)))
             else:
                 held += getattr(value, "__dict__", {}).items()
         if not held and self._names.know(kind):
@@ -240,6 +241,14 @@ _USUAL: dict[type, Callable[[_Walk, Any], list[Any]]] = {
     list: _Walk._sequence,
     dict: _Walk._mapping,
 }
+
+
+def _read(value: Any, name: str) -> Any:
+    """Return what an object has under a name, None for nothing; whoever makes it only when asked may fail to."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - such as an import of what is not installed; what lies there says as much
+        return inspect.getattr_static(value, name, None)
 
 
 def _slots_of(kind: type) -> list[str]:

@@ -25,7 +25,7 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import bit_generator, uniforms
 
 if TYPE_CHECKING:
-    from jaxsweep.search.gaussian import Kernel
+    from jaxsweep.search.gaussian import Kernel, Process
 
 FITTED = 150  # configs, of those told, that the kernel's parameters are fitted to ...
 KNOWN = 1000  # ... and that the model knows; the better half are the best, the others drawn
@@ -33,6 +33,7 @@ CANDIDATES = 800  # among which a batch is chosen, or four for each of its confi
 CENTRES = 20  # of the configs told, those that the model thinks best, which have neighbours
 STEP = 0.5  # largest scale of a neighbour's distance, in the unit cube; the smallest is a thirtieth of it
 NEW_CHOICE = 0.25  # probability with which a neighbour's choice is drawn anew
+AT_ONCE = 1000  # configs that are chosen among the same candidates, whose covariances are kept in memory
 TEMPERATURE = 0.7  # of the draws: below 1 they keep closer to what the model expects
 
 
@@ -95,12 +96,23 @@ class Bayes(Searcher):
 
         scores = gaussian.normal_scores(self._merits)
         few = self._few(scores, FITTED)
-        start = self._kernel or gaussian.Kernel.prior(self.space.dimensions)
-        self._kernel = kernel = gaussian.fitted(self._squares(self._points[few]), scores[few], start)
+        before = self._kernel or gaussian.Kernel.prior(self.space.dimensions)
+        self._kernel = kernel = gaussian.fitted(self._squares(self._points[few]), scores[few], before)
         known = self._few(scores, KNOWN)
         lengths = np.exp(kernel.lengths)
         process = gaussian.Process(self._embedded(self._points[known], lengths), scores[known], kernel)
-        candidates = self._candidates(self._points[known], process.means, max(CANDIDATES, 4 * n))
+        centres = self._points[known]
+        found: list[FloatArray] = []
+        for start in range(0, n, AT_ONCE):
+            found.append(self._chosen(min(AT_ONCE, n - start), process, centres, lengths))
+            self._seen.add(found[-1])
+        return np.concatenate(found)
+
+    def _chosen(self, n: int, process: "Process", centres: FloatArray, lengths: FloatArray) -> FloatArray:
+        """Return those of new points, near `centres` and anywhere, where draws of the process are best."""
+        from jaxsweep.search import gaussian
+
+        candidates = self._candidates(centres, process.means, max(CANDIDATES, 4 * n))
         if len(candidates) <= n:  # of what a small space has left there is nothing to choose
             self._seen.add(candidates)
             return np.concatenate([candidates, strangers(self.space, self._seen, self._bits, n - len(candidates))])
@@ -109,8 +121,8 @@ class Bayes(Searcher):
         for draw in process.draws(self._embedded(candidates, lengths), noise).T:
             draw[chosen] = -np.inf
             chosen.append(int(np.argmax(draw)))
-        found: FloatArray = candidates[chosen]
-        return found
+        best: FloatArray = candidates[chosen]
+        return best
 
     def _uniforms(self, *shape: int) -> FloatArray:
         return uniforms(self._bits, *shape)

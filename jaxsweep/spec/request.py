@@ -121,7 +121,7 @@ class Request:
                 )
             object.__setattr__(self, "objective", objectives[0])
             object.__setattr__(self, "further", tuple(objectives[1:]))
-        if self.objective in SIZES:
+        if isinstance(self.objective, str) and self.objective in SIZES:
             raise RequestError(
                 f"objective = {self.objective!r} comes first: the first objective must be a validation metric, whose "
                 f"best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"

@@ -314,3 +314,17 @@ def test_a_changed_activation_is_never_served_from_an_old_program(tmp_path: Path
     sine, zero = losses("sin", "zero")
     assert zero > sine + 0.1
     assert losses("zero", "sin") == [zero, sine]
+
+
+class _Lazy:
+    __slots__ = ("held",)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ImportError(f"{name} needs a package that is not installed")
+
+
+def test_what_an_object_makes_when_asked_may_fail() -> None:
+    lazy = _Lazy()
+    assert fingerprint.of(lambda: lazy) != fingerprint.of(lambda: None)

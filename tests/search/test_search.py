@@ -177,16 +177,17 @@ class TestEvolution:
 
 
 def test_evolution_beats_random_on_hpobench() -> None:
-    """Regret on the four tables of HPOBench, 20 repetitions of 200 evaluations: at most 0.030."""
+    """The config chosen after 200 evaluations on the four tables of HPOBench, 20 repetitions: better by a tenth."""
     folder = ROOT.parent / "shared" / "tables"
     if not folder.is_dir() and not os.environ.get("CI"):
         pytest.skip(f"the tables of HPOBench are not in {folder}")
-    spec = importlib.util.spec_from_file_location("bench", ROOT / "experiments" / "searchers_hpobench.py")
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "experiments" / "search_quality.py")
     assert spec is not None
     assert spec.loader is not None
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
-    evolution, random = (bench.mean_regrets(name, folder, 20).mean() for name in ("evolution", "random"))
+    measured = bench.Measured(bench.load(folder), None)
+    evolution, random = (measured.regrets(name, 4, 50, 20).mean() for name in ("evolution", "random"))
     print(f"mean regret: evolution {evolution:.4f}, random {random:.4f}")
-    assert evolution <= 0.030
-    assert evolution < random - 0.008
+    assert evolution <= 0.115
+    assert evolution < 0.9 * random
