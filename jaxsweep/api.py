@@ -171,7 +171,8 @@ def plan(
 
     The first call on a machine measures it, in about a second.
 
-    For a searcher that proposes in batches it is the plan of the first batch. Arguments and errors are those of
+    Of a searcher that proposes in batches nobody knows the later ones: it is the plan of as many random configs, in
+    shapes that hold all that the space has, and these are what the sweep uses. Arguments and errors are those of
     `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
