@@ -272,6 +272,8 @@ def _bucket(
     fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
     took = {t: elapsed(t) for t in fitting}
     best = tile or min(t for t in fitting if took[t] <= (1 + costs.slack) * min(took.values()))
+    if tile is None and share < 1:  # slots are filled again and again, at the host's expense, once for all of a tile
+        best = min(2 * best, max(fitting))
     true = np.array([shapes[i][0] for i in members], np.int64).reshape(len(members), -1)
     useful = kernel_flops(true, sizes) * np.array([shapes[i][1] for i in members])
     padded = float(kernel_flops(wide, sizes)[0]) * batch
