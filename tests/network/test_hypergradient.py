@@ -20,7 +20,7 @@ from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, resolve
 pytestmark = pytest.mark.usefixtures("float64")
 
 BASE: dict[str, Any] = {
-    "epochs": 3, "batch_size": 25, "width": 4, "depth": 2, "learning_rate": 0.03, "activation": "tanh", "eps": 1e-3,
+    "epochs": 3, "batch_size": 25, "width": 4, "depth": 1, "learning_rate": 0.03, "activation": "tanh", "eps": 1e-3,
 }  # fmt: skip
 ROOM = Room(4, 4)
 STEP = 1e-6
