@@ -14,7 +14,7 @@ from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
 from jaxsweep.data.noticed import listed
 from jaxsweep.engine.calibrate import device_costs
-from jaxsweep.engine.costs import Costs, sizes_of
+from jaxsweep.engine.costs import Costs, Sizes, sizes_of
 from jaxsweep.engine.director import entrants
 from jaxsweep.engine.planner import Plan, Shape, make_plan
 from jaxsweep.errors import RequestError
@@ -59,6 +59,10 @@ class Setup:
     def lanes_each(self) -> int:
         """Return the lanes of one trial."""
         return self.request.replicates * len(self.data.train)
+
+    def share(self, configs: Sequence[Config], sizes: Sizes) -> float:
+        """Return the share of the epochs of a batch that will be trained, as far as can be foreseen."""
+        return 1.0 if self.scheduler is None else self.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
 
     def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
         """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
@@ -384,9 +388,7 @@ def foreseen(setup: Setup, costs: Costs) -> Plan | None:
     configs = [resolve_for(setup.data, config) for config in drawn[:count]]
     largest = [resolve_for(setup.data, config) for config in _largest(space, drawn)]
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = 1.0
-    if setup.scheduler is not None:
-        share = setup.scheduler.expected(entrants(dict(enumerate(configs[:batch])), sizes))
+    share = setup.share(configs[:batch], sizes)
     every = configs + largest
     return make_plan(
         every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=setup.trials / len(every)
@@ -425,7 +427,5 @@ def plan_of(
     What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
     """
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = 1.0
-    if setup.scheduler is not None and lanes_each is None:  # what is confirmed trains to its end
-        share = setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
+    share = setup.share(configs, sizes) if lanes_each is None else 1.0  # what is confirmed trains to its end
     return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)

@@ -7,13 +7,11 @@ time, so that one that waits for the last trials of a rung leaves no slot empty.
 
 from collections.abc import Sequence
 
-from jaxsweep.schedulers.base import UNITS, Entrant, Order, Report, Scheduler, one_of, rungs
-from jaxsweep.schedulers.halving import Bracket, share_of_halving
-from jaxsweep.search.base import whole
-from jaxsweep.spec.space import Space
+from jaxsweep.schedulers.base import Entrant, Order, rungs
+from jaxsweep.schedulers.halving import Bracket, Halving, share_of_halving
 
 
-class Hyperband(Scheduler):
+class Hyperband(Halving):
     """Hyperband over each batch of a search.
 
     Args:
@@ -25,14 +23,6 @@ class Hyperband(Scheduler):
     """
 
     description = "hyperband: brackets of halving side by side, from the most cutting to none"
-
-    def __init__(
-        self, *, eta: int = 3, first: int = 1, unit: str = "epochs", seed: int = 0, space: Space | None = None
-    ) -> None:
-        super().__init__(seed=seed, space=space)
-        self.eta, self.first = whole("eta", eta, 2), whole("first", first, 1)
-        self.unit = one_of("unit", unit, UNITS)
-        self._brackets: dict[int, Bracket] = {}  # of each trial
 
     def begin(self, entrants: Sequence[Entrant]) -> list[Order]:
         """See `Scheduler.begin`."""
@@ -47,10 +37,6 @@ class Hyperband(Scheduler):
             orders += bracket.begin()
         return orders
 
-    def report(self, reports: Sequence[Report]) -> list[Order]:
-        """See `Scheduler.report`."""
-        return [order for report in reports for order in self._brackets[report.trial].report(report)]
-
     def expected(self, entrants: Sequence[Entrant]) -> float:
         """See `Scheduler.expected`."""
         total = sum(entrant.epochs for entrant in entrants)
@@ -62,10 +48,6 @@ class Hyperband(Scheduler):
             for rung, part in parts
         )
         return trained / total
-
-    def first_look(self, entrant: Entrant) -> int:
-        """See `Scheduler.first_look`."""
-        return rungs(entrant, self.first, self.eta, self.unit)[0]
 
     def _dealt(self, entrants: Sequence[Entrant]) -> list[list[Entrant]]:
         """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first.

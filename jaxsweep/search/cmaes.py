@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
-from jaxsweep.search.cube import best_first
+from jaxsweep.search.cube import Told
 from jaxsweep.search.seen import Seen, keys, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, FloatArray, Int
@@ -73,7 +73,7 @@ class CMAES(Searcher):
         self._first = SobolPoints(self.space.dimensions, self.seed, "cmaes")
         self._columns = _Columns(self.space)
         self._seen = Seen()
-        self._told: list[tuple[FloatArray, FloatArray]] = []  # points and merits that nothing has been made of yet
+        self._told = Told()  # points and merits that nothing has been made of yet
         self._points = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._scores: dict[bytes, tuple[float, int]] = {}  # the mean merit of each point told, and how often
@@ -104,16 +104,13 @@ class CMAES(Searcher):
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         points = self.space.to_unit(configs)
         self._seen.add(points)
-        self._told.append((points, merits))
+        self._told.add(points, merits)
 
     def _take_in(self) -> None:
         """Take in what was told since the last `ask`, and adapt the distribution if a generation of it is known."""
-        if not self._told:
+        if (told := self._told.take()) is None:
             return
-        points, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
-        self._told = []
-        order = best_first(points, merits)
-        points, merits = points[order], merits[order]
+        points, merits = told
         self._points = np.concatenate([self._points, points])
         self._merits = np.concatenate([self._merits, merits])
         for key, merit in zip(keys(points), merits.tolist(), strict=True):

@@ -20,6 +20,26 @@ def best_first(genes: FloatArray, merits: FloatArray) -> NDArray[np.intp]:
     return np.lexsort((*np.nan_to_num(genes, nan=-1.0).T, -merits))
 
 
+class Told:
+    """What a searcher was told since its last `ask`: in which order has no effect on it."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[FloatArray, FloatArray]] = []
+
+    def add(self, points: FloatArray, merits: FloatArray) -> None:
+        """Keep points [n, dimensions] and their merits [n]."""
+        self._parts.append((points, merits))
+
+    def take(self) -> tuple[FloatArray, FloatArray] | None:
+        """Return all of it, the best first, and forget it; None if there is nothing."""
+        if not self._parts:
+            return None
+        points, merits = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        self._parts = []
+        order = best_first(points, merits)
+        return points[order], merits[order]
+
+
 def reflected(genes: FloatArray) -> FloatArray:
     """Return coordinates that have left [0, 1] as the ends of it reflect them."""
     moved = np.abs(genes) % 2.0

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, number, whole
-from jaxsweep.search.cube import best_first, choices, reflected
+from jaxsweep.search.cube import Told, choices, reflected
 from jaxsweep.search.seen import Seen, keys, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import FloatArray
@@ -73,7 +73,7 @@ class DE(Searcher):
         self._choice = choices(self.space)
         self._genes = np.empty((0, self.space.dimensions))  # of the members; NaN where inactive
         self._merits = np.empty(0)
-        self._told: list[tuple[FloatArray, FloatArray]] = []  # genes and merits that no generation has taken in yet
+        self._told = Told()  # genes and merits that no generation has taken in yet
         self._targets: dict[bytes, int] = {}  # of the trials that are out
         self._next = 0  # the member that is the next target
         self._seen = Seen()
@@ -96,16 +96,13 @@ class DE(Searcher):
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         genes = self.space.to_unit(configs)
         self._seen.add(genes)
-        self._told.append((genes, merits))
+        self._told.add(genes, merits)
 
     def _select(self) -> None:
         """Let what was told since the last generation replace members; which was told first has no effect."""
-        if not self._told:
+        if (told := self._told.take()) is None:
             return
-        genes, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
-        self._told = []
-        order = best_first(genes, merits)
-        genes, merits = genes[order], merits[order]
+        genes, merits = told
         targets = np.array([self._targets.pop(key, -1) for key in keys(genes)], dtype=np.intp)
         for row in np.flatnonzero(targets >= 0).tolist():  # best first: of several trials of one target it counts
             if merits[row] > self._merits[targets[row]]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxsweep.errors import RequestError
 from jaxsweep.search.base import Searcher, number, whole
-from jaxsweep.search.cube import best_first
+from jaxsweep.search.cube import Told
 from jaxsweep.search.seen import Seen, keys
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Distribution, FloatArray, LogUniform, Uniform
@@ -92,7 +92,7 @@ class Gradient(Searcher):
         entries = [self.space.entries[name] for name in self.space.columns]
         self._moves = np.array([isinstance(entry, (Uniform, LogUniform)) for entry in entries], dtype=np.bool_)
         self._members: list[_Start] = []
-        self._told: list[tuple[FloatArray, FloatArray]] = []  # genes and merits that are not taken in yet
+        self._told = Told()  # genes and merits that are not taken in yet
         self._gradients: dict[bytes, tuple[float, FloatArray]] = {}  # of these, values and slopes in the unit cube
         self._out: dict[bytes, tuple[_Start, FloatArray | None, float]] = {}  # trials: of whom, along what, how far
         self._asked: dict[bytes, int] = {}  # when each new point was
@@ -142,7 +142,7 @@ class Gradient(Searcher):
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         genes = self.space.to_unit(configs)
         self._seen.add(genes)
-        self._told.append((genes, merits))
+        self._told.add(genes, merits)
 
     def _fresh(self, n: int) -> FloatArray:
         genes = self.space.snap(self._first.draw(n))
@@ -153,13 +153,11 @@ class Gradient(Searcher):
 
     def _take_in(self) -> None:
         """Let what was told since the last ask move starts; which was told first has no effect."""
-        if not self._told:
+        if (told := self._told.take()) is None:
             return
-        genes, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
-        self._told = []
-        order = best_first(genes, merits)
+        genes, merits = told
         others = []
-        for key, row, merit in zip(keys(genes[order]), genes[order], merits[order].tolist(), strict=True):
+        for key, row, merit in zip(keys(genes), genes, merits.tolist(), strict=True):
             value, slopes = self._gradients.get(key, (math.nan, np.zeros(len(row))))
             if key not in self._out:
                 others.append(_Start(row, merit, value, slopes, self.step))

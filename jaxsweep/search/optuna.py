@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Searcher, whole
-from jaxsweep.search.cube import best_first
+from jaxsweep.search.cube import Told
 from jaxsweep.search.seen import keys
 from jaxsweep.spec import studies
 from jaxsweep.spec.conditions import evaluation_order, parents
@@ -91,7 +91,7 @@ class Optuna(Searcher):
                 direction="maximize", sampler=_made(self._library, sampler, sampler_options, number, self.population)
             )
         self._open: dict[bytes, list[Any]] = {}  # trials that are not told yet, by their point
-        self._told: list[tuple[FloatArray, FloatArray]] = []  # points and merits that the study does not know yet
+        self._told = Told()  # points and merits that the study does not know yet
 
     @property
     def batch(self) -> int:
@@ -126,16 +126,13 @@ class Optuna(Searcher):
         return config
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        self._told.append((self.space.to_unit(configs), merits))
+        self._told.add(self.space.to_unit(configs), merits)
 
     def _take_in(self) -> None:
         """Let the study know what was told since the last `ask`; which was told first has no effect."""
-        if not self._told:
+        if (told := self._told.take()) is None:
             return
-        points, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
-        self._told = []
-        order = best_first(points, merits)
-        points, merits = points[order], merits[order]
+        points, merits = told
         state = self._library.trial.TrialState
         finished: list[tuple[int, float]] = []
         others: list[int] = []
