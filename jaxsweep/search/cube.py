@@ -30,6 +30,9 @@ class Told:
         """Keep points [n, dimensions] and their merits [n]."""
         self._parts.append((points, merits))
 
+    def __len__(self) -> int:
+        return sum(len(merits) for _, merits in self._parts)
+
     def take(self) -> tuple[FloatArray, FloatArray] | None:
         """Return all of it, the best first, and forget it; None if there is nothing."""
         if not self._parts:

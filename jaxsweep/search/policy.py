@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.search.base import Searcher, number, whole
-from jaxsweep.search.cube import best_first, choices, reflected
+from jaxsweep.search.cube import Told, choices, reflected
 from jaxsweep.search.seen import Seen, keys, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import Choice, FloatArray
@@ -76,7 +76,7 @@ class Policy(Searcher):
         self._means = np.full(self.space.dimensions, 0.5)
         self._spreads = np.full(self.space.dimensions, SPREAD)
         self._actions: dict[bytes, FloatArray] = {}  # behind the points that are out
-        self._told: list[tuple[FloatArray, FloatArray]] = []  # points and merits since the last step
+        self._told = Told()  # points and merits since the last step
         self._seen = Seen()
         self._steps = 0
 
@@ -86,8 +86,8 @@ class Policy(Searcher):
         return self.population
 
     def _propose(self, n: int) -> list[Config]:
-        if sum(len(merits) for _, merits in self._told) >= self.population:
-            self._step()
+        if len(self._told) >= self.population and (told := self._told.take()) is not None:
+            self._step(*told)
         found = np.empty((0, self.space.dimensions))
         for attempt in range(TRIES):
             actions = self._drawn(n - len(found))
@@ -106,7 +106,7 @@ class Policy(Searcher):
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
         points = self.space.to_unit(configs)
         self._seen.add(points)
-        self._told.append((points, merits))
+        self._told.add(points, merits)
 
     def _drawn(self, n: int) -> FloatArray:
         """Return the actions of `n` configs, [n, dimensions]: of a choice a coordinate of the cube, of a number any."""
@@ -120,12 +120,9 @@ class Policy(Searcher):
                 actions[:, column] = (codes + 0.5) / len(odds)
         return actions
 
-    def _step(self) -> None:
+    def _step(self, points: FloatArray, merits: FloatArray) -> None:
         """Take one step along the natural gradient of the expected reward and of the entropy."""
-        points, merits = (np.concatenate(parts) for parts in zip(*self._told, strict=True))
-        self._told, self._steps = [], self._steps + 1
-        order = best_first(points, merits)  # which was told first has no effect
-        points, merits = points[order], merits[order]
+        self._steps += 1
         actions = np.array([self._actions.pop(key, point) for key, point in zip(keys(points), points, strict=True)])
         actions = np.where(np.isnan(points), np.nan, actions)
         rewards = _rewards(merits)
