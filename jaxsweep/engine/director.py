@@ -129,9 +129,11 @@ class Director:
             curves = [lane.curves for lane in standing.parked.values()]
             curves += [lane.curves for lane in standing.ended.values()]
             several = [self.merits(curve) for curve in curves]
-            length = max(map(len, several))
-            padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
-            mean = np.mean(padded, axis=0)
+            mean = several[0]
+            if len(several) > 1:
+                length = max(map(len, several))
+                padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
+                mean = np.mean(padded, axis=0)
             merits = np.where(np.isfinite(mean), mean, -np.inf)
         return Report(trial, merits, not standing.parked, diverged, intact)
 
@@ -190,6 +192,6 @@ def with_weights(settled: Sequence[Settled], wanted: Wanted, configs: Sequence[C
     flags = wanted([result for result, _, _ in stopped]) if stopped else []
     for (result, parked, program), fetch in zip(stopped, flags, strict=True):
         if fetch and program is not None:
-            weights: Any = final_weights(program, parked.state)
+            weights: Any = final_weights(program, parked.state.tree())
             result.weights = cut(weights, configs[result.job.position], program.net)
     return [each.result for each in settled]

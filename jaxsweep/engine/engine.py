@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, programs
+from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.calibrate import default_devices, default_workers
 from jaxsweep.engine.director import Director, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
@@ -181,6 +182,7 @@ class Engine:
             steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in bucket.members)
             work = Work(bucket, steps * replicates * sizes.splits)
             self.works.append(work)
+            bank = Bank()
             by_key: dict[tuple[str, str, str], list[int]] = {}
             for i in bucket.members:
                 by_key.setdefault(uniform_key(configs[i]), []).append(i)
@@ -193,7 +195,7 @@ class Engine:
                     for replicate in range(first, first + replicates)
                     for fold in range(sizes.splits)
                 )
-                groups.append(Group(program, work, self._choices(key), jobs, configs))
+                groups.append(Group(program, work, self._choices(key), jobs, configs, bank))
         return groups
 
     def _direct(
@@ -213,7 +215,7 @@ class Engine:
             choices = self._choices(key)
             alike = [other for other in groups if other.bucket is group.bucket and other.choices == choices]
             if not alike:
-                alike = [Group(group.program, group.work, choices, deque(), group.configs)]
+                alike = [Group(group.program, group.work, choices, deque(), group.configs, group.bank)]
                 groups.append(alike[0])
             return alike[0]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
-from jaxsweep.engine.borrowed import borrowed
+from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
@@ -26,6 +26,7 @@ from jaxsweep.spec.hyperparameters import Config, layer_widths
 from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
 from jaxsweep.spec.scope import Scope
 
+_IDENTITY = ("trial", "replicate", "fold")
 LONG = 2**31 - 1  # epochs: more than anyone trains
 
 
@@ -33,9 +34,10 @@ class Group:
     """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
 
     def __init__(
-        self, program: Program, work: Work, choices: Choices, jobs: deque[Job], configs: Sequence[Config]
+        self, program: Program, work: Work, choices: Choices, jobs: deque[Job], configs: Sequence[Config], bank: Bank
     ) -> None:
         self.program, self.work, self.choices, self.jobs, self.configs = program, work, choices, jobs, configs
+        self.bank = bank  # of the bucket, for lanes that stand still
         self.bucket = bucket = work.bucket
         self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
         self.workers = 0  # how many are at it; the pool's to change
@@ -84,9 +86,7 @@ class Supply:
         batch = np.minimum(batch, rows)
         steps = -(-rows // np.maximum(batch, 1))
         epochs = np.array([config["epochs"] for config in configs], np.int32)
-        keys = np.zeros((len(jobs), 2), np.uint32)
-        if jobs:
-            keys = self._keys(jobs, tile)
+        ids = [np.array([getattr(job, name) for job in jobs], np.uint32) for name in _IDENTITY]
         indices = {}
         for name in ("init", "schedule", "loss", "monitor"):
             number = {value: number for number, value in enumerate(self.scope.values(name))}
@@ -118,7 +118,7 @@ class Supply:
             true = [layer_widths(config, self.sizes.outputs) for config in configs]
             widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
         fields: dict[str, Any] = {
-            "key": keys,
+            "key": randomness.lane_keys(self.seed, *ids),
             "fold": np.array([job.fold for job in jobs], np.int32),
             "rows": rows,
             "batch_size": batch,
@@ -179,15 +179,6 @@ class Supply:
         data = self.prepared
         variance = data.test_variance[fold]
         return metric_values(measures.astype(np.float64), data.task, data.target_scale[fold], variance)
-
-    def _keys(self, jobs: Sequence[Job], tile: int) -> NDArray[np.uint32]:
-        ids = [_padded(np.array([getattr(job, name) for job in jobs], np.uint32), tile) for name in _IDENTITY]
-        trials, replicates, folds = ids
-        with borrowed():  # a first call of a tile's size compiles
-            return np.asarray(randomness.lane_keys(self.seed, trials, replicates, folds))[: len(jobs)]
-
-
-_IDENTITY = ("trial", "replicate", "fold")
 
 
 def _padded(array: NDArray[Any], tile: int) -> NDArray[Any]:

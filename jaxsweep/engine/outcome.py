@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.spec.lineage import Lineage
+
+if TYPE_CHECKING:  # it knows JAX
+    from jaxsweep.engine.bank import Row
 
 Weights = tuple[dict[str, dict[str, NDArray[Any]]], dict[str, dict[str, NDArray[Any]]]]  # parameters, statistics
 
@@ -16,7 +19,7 @@ Weights = tuple[dict[str, dict[str, NDArray[Any]]], dict[str, dict[str, NDArray[
 class Parked:
     """A lane that stands still, with all that it takes to go on, and to be judged if it does not."""
 
-    state: Any  # a `train.State` of NumPy arrays
+    state: "Row"  # where its `train.State` is
     epochs: int
     steps: int
     curves: NDArray[np.float64]  # [epochs, curve metrics]

@@ -20,7 +20,7 @@ from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, Weights, la
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.programs import Advanced, Compiled
 from jaxsweep.engine.usage import Usage
-from jaxsweep.engine.weights import cut, fetched, placed
+from jaxsweep.engine.weights import cut, fetched
 from jaxsweep.network import train
 from jaxsweep.network.train import COMPLETED, DIVERGED, PAUSED, RUNNING, STOPPED, State
 
@@ -36,8 +36,8 @@ def _empty(shapes: State) -> State:
 
 
 def _awake(state: State) -> State:
-    """Return the state of a lane that stands still as it goes on."""
-    return state._replace(status=np.int32(RUNNING))  # type: ignore[arg-type]
+    """Return a tile's state in which lanes that stand still go on."""
+    return state._replace(status=np.full(state.status.shape, RUNNING, np.int32))  # type: ignore[arg-type]
 
 
 class Call(NamedTuple):
@@ -145,7 +145,8 @@ class Tile:
         self.asked[places] = [before.epochs for _, before in parked]
         self.steps[places] = [before.steps for _, before in parked]
         self.seconds[places] = [before.seconds for _, before in parked]
-        self.state = placed(self.state, places, [before.state for _, before in parked], in_place=not self.ahead)
+        rows = [before.state for _, before in parked]
+        self.state = self.group.bank.place(self.state, places, rows, in_place=not self.ahead)
 
     def _epochs(self) -> int:
         """Return for how many epochs the next call should be."""
@@ -225,14 +226,10 @@ class Tile:
             results[slot].weights = weights
         steps = self.steps[slots]
         if self.director is not None:
-            parked = [
-                (
-                    result.job,
-                    Parked(_awake(state), result.epochs, result.steps, result.curves, result.test, result.seconds),
-                )
-                for slot, state in zip(paused, fetched(self.state, paused, not self.ahead), strict=True)
-                for result in (results[slot],)
-            ]
+            rows = self.group.bank.put(_awake(self.state), paused, in_place=not self.ahead)
+            stand = [(results[slot], row) for slot, row in zip(paused, rows, strict=True)]
+            parked = [(r.job, Parked(row, r.epochs, r.steps, r.curves, r.test, r.seconds)) for r, row in stand]
+            del rows, stand
             lanes = with_weights(self.director.take(lanes, parked), wanted, self.group.configs)
         for slot in results:
             self.jobs[slot] = self.before[slot] = None

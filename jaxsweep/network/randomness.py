@@ -9,6 +9,7 @@ finite for every word: the tests try all of them.
 All functions take the key of one lane; vmap over keys for many.
 """
 
+import functools
 import math
 from enum import IntEnum
 
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 
 class Stream(IntEnum):
@@ -32,9 +34,14 @@ class Stream(IntEnum):
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: consecutive counters land far apart
 _ODD = 0x85EBCA6B
 _PROJECT = 0x6A787377  # "jxsw": no key of the project is one that `jax.random.key` makes of a 32-bit seed
+_PARITY = 0x1BD11BDA  # Threefry's constant of its key schedule ...
+_TURNS = (13, 15, 26, 6), (17, 29, 16, 24)  # ... and its rotations, of two groups of four rounds in turn
 FEISTEL_ROUNDS = 10  # fewer leave neighbours in small sets detectably correlated: the tests measure it
 FEW = 64  # so many rows are put into order by ranks, more by a Feistel network, whose orders of few are not uniform
 RESOLUTION = 23  # bits of a uniform number: half-integers up to 2^23 are exact in float32, up to 2^24 they are not
+
+
+_Words = tuple[NDArray[np.uint32], NDArray[np.uint32]]
 
 
 def wrap(key: Array) -> Array:
@@ -55,12 +62,40 @@ def _key(low: Array, high: Array, trial: ArrayLike, replicate: ArrayLike, fold: 
     return jax.random.key_data(key)
 
 
-_keys = jax.jit(jax.vmap(_key, in_axes=(None, None, 0, 0, 0)))
+def lane_keys(
+    seed: int, trials: NDArray[np.integer], replicates: NDArray[np.integer], folds: NDArray[np.integer]
+) -> NDArray[np.uint32]:
+    """Return `lane_key` for arrays of trials, replicates and folds [lanes], as uint32 [lanes, 2].
+
+    The host makes them: a program of a device, of which each length is another one, would wait behind the training.
+    """
+    key = _seeded(seed)
+    for word in (trials, replicates, folds):
+        key = _threefry(key, np.asarray(word).astype(np.uint32))
+    return np.stack(key, axis=1)
 
 
-def lane_keys(seed: int, trials: ArrayLike, replicates: ArrayLike, folds: ArrayLike) -> Array:
-    """Return `lane_key` for arrays of trials, replicates and folds [lanes], as uint32 [lanes, 2]."""
-    return _keys(np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), trials, replicates, folds)
+@functools.cache
+def _seeded(seed: int) -> _Words:
+    """Return the key of which all lanes of a sweep have theirs, two times uint32 [1]."""
+    low, high = (np.array([seed >> shift & 0xFFFFFFFF], np.uint32) for shift in (0, 32))
+    return _threefry((np.full_like(low, _PROJECT), low), high)
+
+
+def _threefry(key: _Words, word: NDArray[np.uint32]) -> _Words:
+    """Return the two words that Threefry-2x32-20 makes of (0, word) under a key, each [lanes], as JAX's `fold_in` does.
+
+    Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+    """
+    schedule = (*key, key[0] ^ key[1] ^ np.uint32(_PARITY))
+    left, right = np.broadcast_to(schedule[0], word.shape).copy(), word + schedule[1]
+    for group in range(5):
+        for turn in _TURNS[group % 2]:
+            left += right
+            right = (right << np.uint32(turn) | right >> np.uint32(32 - turn)) ^ left
+        left += schedule[(group + 1) % 3]
+        right += schedule[(group + 2) % 3] + np.uint32(group + 1)
+    return left, right
 
 
 def mix(word: Array) -> Array:

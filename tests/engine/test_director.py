@@ -16,7 +16,6 @@ from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult, Parked
 from jaxsweep.engine.planner import Plan, make_plan
-from jaxsweep.engine.weights import placed
 from jaxsweep.schedulers import SCHEDULERS, Go, Scheduler, Stop, make
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import Config, resolve
@@ -207,19 +206,3 @@ def test_an_error_of_a_scheduler_reaches_the_caller(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError, match="no such rung"):
         bench.run(Broken())
     bench.run(Half())  # and the engine goes on
-
-
-def test_states_go_back_into_a_tile_either_way() -> None:
-    """On a CPU the host writes them; an accelerator puts them in by a program, 16 at a time."""
-    rng = np.random.default_rng(0)
-    tree: dict[str, Any] = {"a": rng.normal(size=(40, 3)), "b": np.arange(40, dtype=np.int32)}
-    for count in (1, 16, 17, 40):
-        slots = rng.permutation(40)[:count].tolist()
-        parts = [{"a": rng.normal(size=3), "b": np.int32(-slot)} for slot in slots]
-        host, device = (placed(tree, slots, parts, in_place=where) for where in (True, False))
-        for key in tree:
-            np.testing.assert_allclose(np.asarray(device[key]), host[key], rtol=1e-6)
-        for slot, part in zip(slots, parts, strict=True):
-            assert host["b"][slot] == part["b"]
-        others = [slot for slot in range(40) if slot not in slots]
-        np.testing.assert_array_equal(host["a"][others], tree["a"][others])

@@ -22,6 +22,13 @@ def _uniforms(key: jax.Array, *words: int) -> np.ndarray:
     return np.asarray(randomness.uniform(stream(key, *words), (64, 64)))
 
 
+@given(st.integers(0, 2**63 - 1), st.lists(st.tuples(*[st.integers(0, 2**32 - 1)] * 3), max_size=5))
+def test_the_hosts_keys_are_those_of_jax(seed: int, lanes: list[tuple[int, int, int]]) -> None:
+    ids = np.array(lanes, np.uint64).reshape(-1, 3).T
+    expected = [np.asarray(lane_key(seed, *map(np.uint32, each))) for each in lanes]
+    np.testing.assert_array_equal(randomness.lane_keys(seed, *ids), np.array(expected, np.uint32).reshape(-1, 2))
+
+
 def test_uniform_numbers_are_uniform() -> None:
     draws = np.concatenate([_uniforms(lane_key(0, lane, 0, 0), Stream.DROPOUT, 3).ravel() for lane in range(30)])
     assert stats.kstest(draws, "uniform").pvalue > SIGNIFICANT
