@@ -17,13 +17,13 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.loop import execute
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
+from jaxsweep.planning import plan as plan_request
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.schedulers import options as scheduler_options
 from jaxsweep.search import SEARCHERS
 from jaxsweep.search import options as searcher_options
-from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, check_together

@@ -6,10 +6,11 @@ from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
+from jaxsweep.planning import plan_of
 from jaxsweep.records.confirmed import Confirmed, confirmation
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.trials import Trial
-from jaxsweep.setup import Setup, plan_of
+from jaxsweep.setup import Setup
 
 
 def plan_again(setup: Setup, chosen: Sequence[Trial], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:

@@ -1,4 +1,4 @@
-"""A search that asks in batches: its programs are foreseen, whatever it comes to ask for."""
+"""The plan of a sweep: of a search that asks in batches all programs are foreseen, whatever it comes to ask for."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ import jaxsweep as js
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import Engine
 from jaxsweep.errors import RequestError
-from jaxsweep.setup import foreseen, resolve_for, set_up
+from jaxsweep.planning import foreseen
+from jaxsweep.setup import resolve_for, set_up
 from jaxsweep.spec.hyperparameters import layer_widths
 from jaxsweep.spec.request import Request
 

@@ -1,0 +1,98 @@
+"""The plan of a sweep: of its whole search, before anything is compiled, and of each batch as it is asked for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxsweep.data import Dataset
+from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.costs import Costs, Sizes, sizes_of
+from jaxsweep.engine.director import entrants
+from jaxsweep.engine.planner import Plan, Shape, make_plan
+from jaxsweep.setup import Setup, resolve_for, set_up
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Constant, Space
+from jaxsweep.streams import bit_generator, uniforms
+
+FORESEEN = 5_000  # most configs that stand for those of a whole search
+
+
+def plan(dataset: Dataset, request: Request) -> Plan:
+    """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
+
+    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`.
+    """
+    setup = set_up(dataset, request)
+    costs = device_costs(measure=True)
+    made = foreseen(setup, costs) or plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], costs)
+    notes = list(setup.notes)
+    if confirm := min(setup.request.confirm, setup.trials):
+        lanes = confirm * setup.request.fresh * len(setup.data.train)
+        notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")
+    return replace(made, notes=tuple(notes))
+
+
+def foreseen(setup: Setup, costs: Costs) -> Plan | None:
+    """Return the plan of a whole search that asks in batches, as if it asked for configs at random.
+
+    Its shapes hold whatever the space has, so that no later batch compiles anything. None for one batch: that is
+    planned as it is.
+    """
+    batch, space = setup.searcher.batch, setup.request.space
+    if space is None or batch is None or batch >= setup.trials:
+        return None
+    bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
+    drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
+    configs = [resolve_for(setup.data, config) for config in drawn[:count]]
+    largest = [resolve_for(setup.data, config) for config in _largest(space, drawn)]
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    share = _share(setup, configs[:batch], sizes)
+    every = configs + largest
+    return make_plan(
+        every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=setup.trials / len(every)
+    )  # fmt: skip
+
+
+def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:
+    """Return configs than whose networks no other of the space has larger ones: of each kind that was drawn, its ends.
+
+    Kinds are those of which none holds the other: depths, shapes, and lists of widths.
+    """
+    ends: dict[str, Any] = {}
+    for name in ("batch_size", "width"):
+        numbers = [value for value in scope.ends(space.entries.get(name, Constant(None))) if isinstance(value, int)]
+        ends |= {name: max(numbers)} if numbers else {}
+    if "batch_size" in space.entries and "full" in scope.ends(space.entries["batch_size"]):
+        ends["batch_size"] = "full"
+    kinds: dict[Any, Config] = {}
+    for config in drawn:
+        width = config.get("width")
+        widths = tuple(width) if isinstance(width, list) else None
+        has = tuple(name in config for name in ends)  # where it is inactive, its default counts
+        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths, has), config)
+    return [
+        {**config, **{name: end for name, end in ends.items() if name in config and not isinstance(config[name], list)}}
+        for config in kinds.values()
+    ]
+
+
+def plan_of(
+    setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None, frame: Sequence[Shape] = (),
+    ready: Collection[Shape] = (),
+) -> Plan:  # fmt: skip
+    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said.
+
+    What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
+    """
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    share = _share(setup, configs, sizes) if lanes_each is None else 1.0  # what is confirmed trains to its end
+    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)
+
+
+def _share(setup: Setup, configs: Sequence[Config], sizes: Sizes) -> float:
+    """Return the share of the epochs of a batch that will be trained, as far as can be foreseen."""
+    if setup.scheduler is None:
+        return 1.0
+    return setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
