@@ -27,7 +27,7 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     setup = set_up(dataset, request)
     costs = device_costs(measure=True)
     made = foreseen(setup, costs) or plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], costs)
-    notes = list(setup.notes)
+    notes = [*setup.notes, *filter(None, [costs.remark])]
     if confirm := min(setup.request.confirm, setup.trials):
         lanes = confirm * setup.request.fresh * len(setup.data.train)
         notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")

@@ -67,3 +67,10 @@ def test_one_batch_is_planned_as_it_is(iris: js.Dataset) -> None:
     for search, trials in (("random", 40), ("evolution", 5)):
         setup = set_up(iris, Request(space=space, search=search, trials=trials))
         assert foreseen(setup, Costs()) is None
+
+
+def test_a_plan_says_if_its_seconds_are_not_of_this_machine(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    for remark, notes in (("", ()), ("seconds are another machine's", ("seconds are another machine's",))):
+        costs = Costs(remark=remark)
+        monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure, costs=costs: costs)
+        assert js.plan(iris, configs=[{"width": 3, "epochs": 1}]).notes == notes

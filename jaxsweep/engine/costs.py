@@ -83,6 +83,7 @@ class Costs:
     memory: float = math.inf  # bytes that the process may reach
     slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...
     slower_compiling: float = 1.0  # ... and for compiling
+    remark: str = ""  # what is to be said of these two, if anything
 
     def compiling(self, depth: int, choices: int) -> float:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
