@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxsweep.data import Dataset
 from jaxsweep.engine.calibrate import device_costs
@@ -22,15 +22,27 @@ FORESEEN = 5_000  # most configs that stand for those of a whole search
 def plan(dataset: Dataset, request: Request) -> Plan:
     """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
 
-    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`.
+    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`. Its seconds and bytes are
+    those of the whole sweep, also of a confirmation, whose lanes are in `confirming`; the rest is the search's.
     """
     setup = set_up(dataset, request)
     costs = device_costs(measure=True)
-    made = foreseen(setup, costs) or plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], costs)
+    drawn = _drawn(setup)
+    configs = drawn.configs if drawn is not None else setup.ask(0, setup.trials, setup.trials)[1]
+    made = _foreseen(setup, drawn, costs) if drawn is not None else plan_of(setup, configs, costs)
     notes = [*setup.notes, *filter(None, [costs.remark])]
-    if confirm := min(setup.request.confirm, setup.trials):
-        lanes = confirm * setup.request.fresh * len(setup.data.train)
-        notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")
+    if count := min(setup.request.confirm, setup.trials):
+        # Nobody knows which will be the best: as many, spread over all of them, stand for these.
+        some = [configs[i * len(configs) // count] for i in range(count)]
+        again = plan_again(setup, some, costs, tuple(bucket.shape for bucket in made.buckets))
+        notes.append(
+            f"the best {count} are confirmed after the search: {again.lanes} lanes more, about "
+            f"{again.predicted_seconds:.2g} s of the time"
+        )
+        made = replace(
+            made, confirming=again, predicted_seconds=made.predicted_seconds + again.predicted_seconds,
+            predicted_bytes=max(made.predicted_bytes, again.predicted_bytes),
+        )  # fmt: skip
     return replace(made, notes=tuple(notes))
 
 
@@ -40,18 +52,37 @@ def foreseen(setup: Setup, costs: Costs) -> Plan | None:
     Its shapes hold whatever the space has, so that no later batch compiles anything. None for one batch: that is
     planned as it is.
     """
+    drawn = _drawn(setup)
+    return None if drawn is None else _foreseen(setup, drawn, costs)
+
+
+class _Drawn(NamedTuple):
+    """Resolved configs that stand for those of a search that asks in batches."""
+
+    batch: int
+    configs: list[Config]  # as many as it will train, at random
+    largest: list[Config]
+
+
+def _drawn(setup: Setup) -> _Drawn | None:
     batch, space = setup.searcher.batch, setup.request.space
     if space is None or batch is None or batch >= setup.trials:
         return None
     bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
     drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
-    configs = [resolve_for(setup.data, config) for config in drawn[:count]]
-    largest = [resolve_for(setup.data, config) for config in _largest(space, drawn)]
+    configs, largest = (
+        [resolve_for(setup.data, config) for config in some] for some in (drawn[:count], _largest(space, drawn))
+    )
+    return _Drawn(batch, configs, largest)
+
+
+def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = _share(setup, configs[:batch], sizes)
-    every = configs + largest
+    share = _share(setup, drawn.configs[: drawn.batch], sizes)
+    every = drawn.configs + drawn.largest
     return make_plan(
-        every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=setup.trials / len(every)
+        every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / setup.trials,
+        weight=setup.trials / len(every),
     )  # fmt: skip
 
 
@@ -89,6 +120,11 @@ def plan_of(
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share = _share(setup, configs, sizes) if lanes_each is None else 1.0  # what is confirmed trains to its end
     return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)
+
+
+def plan_again(setup: Setup, configs: Sequence[Config], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:
+    """Return the plan of all fresh trainings of some trials, in shapes that are there already where they fit."""
+    return plan_of(setup, configs, costs, setup.request.fresh * len(setup.data.train), frame, frame)
 
 
 def _share(setup: Setup, configs: Sequence[Config], sizes: Sizes) -> float:

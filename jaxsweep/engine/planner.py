@@ -95,6 +95,7 @@ class Plan:
     at_once: int  # ... and that compute at a time
     room: float  # bytes that the tiles of one device may take together
     notes: tuple[str, ...] = ()  # what the user should know before anything is trained
+    confirming: "Plan | None" = None  # of the trials that train again after the search
 
     @property
     def programs(self) -> int:
