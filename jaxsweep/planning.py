@@ -31,6 +31,11 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     configs = drawn.configs if drawn is not None else setup.ask(0, setup.trials, setup.trials)[1]
     made = _foreseen(setup, drawn, costs) if drawn is not None else plan_of(setup, configs, costs)
     notes = [*setup.notes, *filter(None, [costs.remark])]
+    if made.parked_bytes and made.predicted_bytes > costs.memory:
+        notes.append(
+            f"lanes that stand still may take {made.parked_bytes / 2**30:.2g} GiB, and with them the sweep needs more "
+            f"than the {costs.memory / 2**30:.2g} GiB that are available: narrower networks or fewer trials would fit"
+        )
     if count := min(setup.request.confirm, setup.trials):
         # Nobody knows which will be the best: as many, spread over all of them, stand for these.
         some = [configs[i * len(configs) // count] for i in range(count)]
@@ -78,11 +83,11 @@ def _drawn(setup: Setup) -> _Drawn | None:
 
 def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = _share(setup, drawn.configs[: drawn.batch], sizes)
+    share, parked = _scheduled(setup, drawn.configs[: drawn.batch], sizes)
     every = drawn.configs + drawn.largest
     return make_plan(
         every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / setup.trials,
-        weight=setup.trials / len(every),
+        weight=setup.trials / len(every), parked=parked,
     )  # fmt: skip
 
 
@@ -118,8 +123,11 @@ def plan_of(
     What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
     """
     sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = _share(setup, configs, sizes) if lanes_each is None else 1.0  # what is confirmed trains to its end
-    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)
+    # What is confirmed trains to its end.
+    share, parked = _scheduled(setup, configs, sizes) if lanes_each is None else (1.0, 0.0)
+    return make_plan(
+        configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready, parked=parked
+    )
 
 
 def plan_again(setup: Setup, configs: Sequence[Config], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:
@@ -127,8 +135,14 @@ def plan_again(setup: Setup, configs: Sequence[Config], costs: Costs, frame: Seq
     return plan_of(setup, configs, costs, setup.request.fresh * len(setup.data.train), frame, frame)
 
 
-def _share(setup: Setup, configs: Sequence[Config], sizes: Sizes) -> float:
-    """Return the share of the epochs of a batch that will be trained, as far as can be foreseen."""
+def _scheduled(setup: Setup, configs: Sequence[Config], sizes: Sizes) -> tuple[float, float]:
+    """Return what a scheduler makes of a batch, as far as can be foreseen.
+
+    These are the share of its epochs that will be trained, and of its lanes those that may stand still together: all
+    that are looked at before their ends, since some wait for the last.
+    """
     if setup.scheduler is None:
-        return 1.0
-    return setup.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
+        return 1.0, 0.0
+    entering = entrants(dict(enumerate(configs)), sizes)
+    looked_at = [setup.scheduler.first_look(each) < each.epochs for each in entering]
+    return setup.scheduler.expected(entering), sum(looked_at) / len(looked_at)
