@@ -8,6 +8,7 @@ from jaxsweep.data import Dataset
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, Sizes, sizes_of
 from jaxsweep.engine.director import entrants
+from jaxsweep.engine.hypergradients import foreseen_seconds
 from jaxsweep.engine.planner import Plan, Shape, make_plan
 from jaxsweep.setup import Setup, resolve_for, set_up
 from jaxsweep.spec import scope
@@ -23,7 +24,8 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
 
     Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`. Its seconds and bytes are
-    those of the whole sweep, also of a confirmation, whose lanes are in `confirming`; the rest is the search's.
+    those of the whole sweep, also of hypergradients and of a confirmation, whose lanes are in `confirming`; the rest is
+    the search's.
     """
     setup = set_up(dataset, request)
     costs = device_costs(measure=True)
@@ -36,6 +38,11 @@ def plan(dataset: Dataset, request: Request) -> Plan:
             f"lanes that stand still may take {made.parked_bytes / 2**30:.2g} GiB, and with them the sweep needs more "
             f"than the {costs.memory / 2**30:.2g} GiB that are available: narrower networks or fewer trials would fit"
         )
+    further = 0.0  # seconds
+    if (names := setup.searcher.wants_gradients) and drawn is not None:
+        told = (setup.trials - 1) // drawn.batch * drawn.batch  # of the last batch nobody asks for derivatives
+        further = foreseen_seconds(made, len(names), told / setup.trials)
+        notes.append(f"{told * setup.lanes_each} lanes train a second time: about {further:.2g} s of the time")
     if count := min(setup.request.confirm, setup.trials):
         # Nobody knows which will be the best: as many, spread over all of them, stand for these.
         some = [configs[i * len(configs) // count] for i in range(count)]
@@ -44,11 +51,9 @@ def plan(dataset: Dataset, request: Request) -> Plan:
             f"the best {count} are confirmed after the search: {again.lanes} lanes more, about "
             f"{again.predicted_seconds:.2g} s of the time"
         )
-        made = replace(
-            made, confirming=again, predicted_seconds=made.predicted_seconds + again.predicted_seconds,
-            predicted_bytes=max(made.predicted_bytes, again.predicted_bytes),
-        )  # fmt: skip
-    return replace(made, notes=tuple(notes))
+        further += again.predicted_seconds
+        made = replace(made, confirming=again, predicted_bytes=max(made.predicted_bytes, again.predicted_bytes))
+    return replace(made, predicted_seconds=made.predicted_seconds + further, notes=tuple(notes))
 
 
 def foreseen(setup: Setup, costs: Costs) -> Plan | None:
