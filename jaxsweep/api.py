@@ -17,13 +17,13 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.loop import execute
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
+from jaxsweep.planning import plan as plan_request
 from jaxsweep.records.result import Result
 from jaxsweep.report.progress import Progress
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.schedulers import options as scheduler_options
 from jaxsweep.search import SEARCHERS
 from jaxsweep.search import options as searcher_options
-from jaxsweep.setup import plan as plan_request
 from jaxsweep.setup import resolve_for
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, check_together
@@ -172,8 +172,10 @@ def plan(
     The first call on a machine measures it, in about a second.
 
     Of a searcher that proposes in batches nobody knows the later ones: it is the plan of as many random configs, in
-    shapes that hold all that the space has, and these are what the sweep uses. Arguments and errors are those of
-    `sweep`, so that a call can be planned as it stands; nothing is shown, and nothing recorded in `out`.
+    shapes that hold all that the space has, and these are what the sweep uses. Seconds and bytes are the whole sweep's:
+    a confirmation, second trainings for hypergradients and lanes that stand still under a scheduler are among them.
+    Lanes, programs and buckets are the search's. Arguments and errors are those of `sweep`, so that a call can be
+    planned as it stands; nothing is shown, and nothing recorded in `out`.
     """
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,

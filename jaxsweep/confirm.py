@@ -2,20 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
-from jaxsweep.engine.planner import Plan, Shape
+from jaxsweep.engine.planner import Plan
 from jaxsweep.records.confirmed import Confirmed, confirmation
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.trials import Trial
-from jaxsweep.setup import Setup, plan_of
-
-
-def plan_again(setup: Setup, chosen: Sequence[Trial], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:
-    """Return the plan of all fresh trainings of some trials, in shapes that are there already where they fit."""
-    lanes_each = setup.request.fresh * len(setup.data.train)
-    return plan_of(setup, [trial.config for trial in chosen], costs, lanes_each, frame, frame)
+from jaxsweep.setup import Setup
 
 
 def train_again(

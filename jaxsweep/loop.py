@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.confirm import plan_again, settle, train_again
+from jaxsweep.confirm import settle, train_again
 from jaxsweep.data import Dataset
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
@@ -23,6 +23,7 @@ from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
+from jaxsweep.planning import foreseen, plan_again, plan_of
 from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.front import judge
 from jaxsweep.records.keeper import Keeper
@@ -32,7 +33,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
-from jaxsweep.setup import Setup, foreseen, how_read, plan_of, set_up
+from jaxsweep.setup import Setup, how_read, set_up
 from jaxsweep.spec.hypergradients import followed
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
@@ -228,7 +229,7 @@ class _Loop:
         if not chosen:
             return
         self._flush()
-        self.plans.append(plan_again(self.setup, chosen, self.costs, self._ready()))
+        self.plans.append(plan_again(self.setup, [trial.config for trial in chosen], self.costs, self._ready()))
         self.snapshot.confirming = len(chosen)
         self._tick()
         self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick)

@@ -1,7 +1,7 @@
 """A request checked against its data: whatever can be refused is refused here, before anything is compiled."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,10 +13,8 @@ from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
 from jaxsweep.data.noticed import listed
-from jaxsweep.engine.calibrate import device_costs
-from jaxsweep.engine.costs import Costs, Sizes, sizes_of
+from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.director import entrants
-from jaxsweep.engine.planner import Plan, Shape, make_plan
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
@@ -31,11 +29,9 @@ from jaxsweep.spec.metrics import check_objective, default_objective, metric_nam
 from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
-from jaxsweep.spec.space import Constant, Distribution, Int, LogUniform, Space, Uniform
-from jaxsweep.streams import bit_generator, uniforms
+from jaxsweep.spec.space import Distribution, Space
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
-FORESEEN = 5_000  # most configs that stand for those of a whole search
 SLAB = 50_000  # most configs that are asked for at once
 
 
@@ -59,10 +55,6 @@ class Setup:
     def lanes_each(self) -> int:
         """Return the lanes of one trial."""
         return self.request.replicates * len(self.data.train)
-
-    def share(self, configs: Sequence[Config], sizes: Sizes) -> float:
-        """Return the share of the epochs of a batch that will be trained, as far as can be foreseen."""
-        return 1.0 if self.scheduler is None else self.scheduler.expected(entrants(dict(enumerate(configs)), sizes))
 
     def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
         """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
@@ -174,7 +166,7 @@ def _without_effect(
     if scheduler is None:
         return []
     entries = request.space.entries if request.space is not None else {}
-    ends = {name: list(_ends(entries[name])) for name in ("epochs", "batch_size") if name in entries}
+    ends = {name: list(scope.ends(entries[name])) for name in ("epochs", "batch_size") if name in entries}
     corners = [dict(zip(ends, values, strict=True)) for values in itertools.product(*ends.values())]
     configs = listed if listed is not None else [resolve_for(data, corner) for corner in corners]
     looks = [(scheduler.first_look(each), each.epochs) for each in entrants(dict(enumerate(configs)), sizes_of(data))]
@@ -217,7 +209,7 @@ def _cut_batches(request: Request, data: Prepared) -> list[str]:
     rows = min(len(part) for part in data.train)
     sizes: list[Any] = [config.get("batch_size") for config in request.configs or ()]
     if request.space is not None and "batch_size" in request.space.entries:
-        sizes = list(_ends(request.space.entries["batch_size"]))
+        sizes = list(scope.ends(request.space.entries["batch_size"]))
     large = sorted({size for size in sizes if isinstance(size, int) and size > rows})
     if not large:
         return []
@@ -250,7 +242,7 @@ def _resolved(request: Request, data: Prepared) -> list[Config]:
 def _check_space(space: Space, data: Prepared) -> None:
     """Raise RequestError if an end or a value of an entry is not legal for these data."""
     for name, entry in space.entries.items():
-        for value in _ends(entry):
+        for value in scope.ends(entry):
             resolve_for(data, {name: value})
 
 
@@ -259,7 +251,7 @@ def _check_together(space: Space, data: Prepared) -> None:
     entries = space.entries
     names: dict[str, set[Any]] = {}  # those that meet and those that decide whether they do; values named by conditions
     todo = [name for name in ("norm", "depth", "batch_size", "epochs") if name in entries]
-    if "width" in entries and any(isinstance(value, (list, tuple)) for value in _ends(entries["width"])):
+    if "width" in entries and any(isinstance(value, (list, tuple)) for value in scope.ends(entries["width"])):
         todo.append("width")  # its lists decide the depth
     for name in todo:  # grows
         names.setdefault(name, set())
@@ -267,7 +259,7 @@ def _check_together(space: Space, data: Prepared) -> None:
             names.setdefault(parent, set()).update(legal)
             todo.append(parent)
     order = [name for name in evaluation_order(entries) if name in names]
-    tried = [dict.fromkeys([*map(hashable, _ends(entries[name])), *names[name]]) for name in order]
+    tried = [dict.fromkeys([*map(hashable, scope.ends(entries[name])), *names[name]]) for name in order]
     for values in itertools.product(*tried):
         active: dict[str, Any] = {}
         for name, value in zip(order, values, strict=True):
@@ -335,15 +327,6 @@ def _check_comparable(objective: str, data: Prepared, losses: Sequence[str], dif
         )
 
 
-def _ends(entry: Distribution) -> Sequence[Any]:
-    """Return the values of an entry, or the two ends of its range, which stand for all between them."""
-    values = scope.possible(entry)
-    if values is not None:
-        return values
-    assert isinstance(entry, (Int, Uniform, LogUniform))
-    return entry.low, entry.high
-
-
 def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]:
     """Return how many trials to run, and what the user should know about that."""
     total = searcher.total
@@ -357,75 +340,3 @@ def _count(request: Request, searcher: search.Searcher) -> tuple[int, list[str]]
     return request.trials, [
         searcher.remainder(request.trials) or f"{total - request.trials} of {total} configs are not tried"
     ]
-
-
-def plan(dataset: Dataset, request: Request) -> Plan:
-    """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
-
-    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`.
-    """
-    setup = set_up(dataset, request)
-    costs = device_costs(measure=True)
-    made = foreseen(setup, costs) or plan_of(setup, setup.ask(0, setup.trials, setup.trials)[1], costs)
-    notes = list(setup.notes)
-    if confirm := min(setup.request.confirm, setup.trials):
-        lanes = confirm * setup.request.fresh * len(setup.data.train)
-        notes.append(f"the best {confirm} are confirmed after the search: {lanes} lanes more, which this plan lacks")
-    return replace(made, notes=tuple(notes))
-
-
-def foreseen(setup: Setup, costs: Costs) -> Plan | None:
-    """Return the plan of a whole search that asks in batches, as if it asked for configs at random.
-
-    Its shapes hold whatever the space has, so that no later batch compiles anything. None for one batch: that is
-    planned as it is.
-    """
-    batch, space = setup.searcher.batch, setup.request.space
-    if space is None or batch is None or batch >= setup.trials:
-        return None
-    bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
-    drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
-    configs = [resolve_for(setup.data, config) for config in drawn[:count]]
-    largest = [resolve_for(setup.data, config) for config in _largest(space, drawn)]
-    sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = setup.share(configs[:batch], sizes)
-    every = configs + largest
-    return make_plan(
-        every, sizes, setup.lanes_each, costs, share=share, part=batch / setup.trials, weight=setup.trials / len(every)
-    )  # fmt: skip
-
-
-def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:
-    """Return configs than whose networks no other of the space has larger ones: of each kind that was drawn, its ends.
-
-    Kinds are those of which none holds the other: depths, shapes, and lists of widths.
-    """
-    ends: dict[str, Any] = {}
-    for name in ("batch_size", "width"):
-        numbers = [value for value in _ends(space.entries.get(name, Constant(None))) if isinstance(value, int)]
-        ends |= {name: max(numbers)} if numbers else {}
-    if "batch_size" in space.entries and "full" in _ends(space.entries["batch_size"]):
-        ends["batch_size"] = "full"
-    kinds: dict[Any, Config] = {}
-    for config in drawn:
-        width = config.get("width")
-        widths = tuple(width) if isinstance(width, list) else None
-        has = tuple(name in config for name in ends)  # where it is inactive, its default counts
-        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths, has), config)
-    return [
-        {**config, **{name: end for name, end in ends.items() if name in config and not isinstance(config[name], list)}}
-        for config in kinds.values()
-    ]
-
-
-def plan_of(
-    setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None, frame: Sequence[Shape] = (),
-    ready: Collection[Shape] = (),
-) -> Plan:  # fmt: skip
-    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said.
-
-    What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
-    """
-    sizes = sizes_of(setup.data, setup.request.train_metrics)
-    share = setup.share(configs, sizes) if lanes_each is None else 1.0  # what is confirmed trains to its end
-    return make_plan(configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready)

@@ -76,7 +76,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     data = js.Dataset.from_arrays(rng.normal(size=(120, 4)), np.arange(120) % 3)
     listener, before = Listener(), machine.peak_memory()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxsweep.setup.make_plan", planned)
+        patch.setattr("jaxsweep.planning.make_plan", planned)
         patch.setattr(programs, "compiled", kept)
         patch.setattr(loop, "FLUSH_SECONDS", 0.0)  # each trial is committed by itself, and so shown
         request = Request(configs=CONFIGS, split=(0.5, 0.25, 0.25), keep=1)

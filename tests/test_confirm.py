@@ -1,6 +1,7 @@
 """Sweeps whose best trials are trained again under fresh seeds: what is trained, recorded, shown and interrupted."""
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,6 +15,7 @@ from cli_helpers import ok
 
 import jaxsweep as js
 from jaxsweep.cli import main
+from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.loop import execute
 from jaxsweep.records.model import Model
 from jaxsweep.report.progress import Progress, Snapshot
@@ -194,11 +196,25 @@ def test_the_command_line_shows_the_gap(swept: js.Result, tmp_path: Path, capsys
     assert f"trial {swept.best.id} (" in capsys.readouterr().err
 
 
-def test_a_plan_says_that_it_lacks_the_confirmation(capsys: Any) -> None:
+def test_a_plan_has_the_confirmation(capsys: Any) -> None:
     ok("plan", "--data", "iris", "--trials", "4", "--confirm", "9", "--set", "folds=2", "--set", "epochs=3")
-    assert "the best 4 are confirmed after the search: 40 lanes more, which this plan lacks" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"the best 4 are confirmed after the search: 40 lanes more, about \S+ s of the time\n", said)
     assert main(["run", "--confirm", "-1"]) == 2
     assert "confirm = -1 is not legal: it must be an integer of at least 0" in capsys.readouterr().err
+
+
+def test_a_plan_has_what_a_run_then_counts(swept: js.Result, iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: device_costs())  # as a sweep does
+    planned = js.plan(iris, SPACE, trials=12, keep=1, confirm=3, replicates=2)
+    assert planned.confirming is not None
+    assert (planned.lanes, planned.confirming.lanes) == (12 * 2, 3 * 5)
+    assert planned.lane_steps + planned.confirming.lane_steps == swept.numbers["iterations"]
+    assert planned.confirming.compile_seconds == 0  # its programs are the search's
+    assert planned.predicted_seconds == pytest.approx(swept.numbers["prediction"]["seconds"])
+    alone = js.plan(iris, SPACE, trials=12, keep=1, replicates=2)
+    assert planned.predicted_seconds == pytest.approx(alone.predicted_seconds + planned.confirming.predicted_seconds)
+    assert alone.confirming is None
 
 
 def test_what_a_scheduler_stopped_or_changed(iris: js.Dataset) -> None:

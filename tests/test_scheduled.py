@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 import jaxsweep as js
+from jaxsweep.engine import director, programs, tile
 from jaxsweep.engine import engine as engines
-from jaxsweep.engine import programs, tile
+from jaxsweep.engine.costs import Costs
 from jaxsweep.loop import execute
 from jaxsweep.records import store
 from jaxsweep.report.progress import Progress, Snapshot
@@ -117,6 +119,38 @@ def test_a_second_scheduled_sweep_compiles_nothing(
     js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler="asha", slots=8, seed=5, keep=40, progress=False)
     assert seconds
     assert not any(seconds)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_plan_has_the_memory_of_lanes_that_stand_still(
+    iris: js.Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peak, original = 0, director.Director.take
+
+    def take(self: director.Director, *arguments: Any) -> Any:
+        nonlocal peak
+        settled = original(self, *arguments)
+        parked = [lane.state for standing in self.trials.values() for lane in standing.parked.values()]
+        peak = max(peak, sum(leaf.nbytes for leaf in jax.tree.leaves(parked)))
+        return settled
+
+    monkeypatch.setattr(director.Director, "take", take)
+    swept(iris, name, folds=2)
+    planned = js.plan(iris, SPACE, trials=40, scheduler=name, folds=2, keep=0)
+    # Most of them while halving and pbt wait for the last one; otherwise some train on, or are stopped, meanwhile.
+    assert (0.9 if name in ("halving", "pbt") else 0.2) < peak / planned.parked_bytes < 1.05
+    assert js.plan(iris, SPACE, trials=40, folds=2).parked_bytes == 0
+
+
+def test_a_plan_says_if_lanes_that_stand_still_may_not_fit(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    how: dict[str, Any] = {"trials": 40, "scheduler": "halving"}
+    memory = float("inf")
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs(memory=memory))
+    enough = js.plan(iris, SPACE, **how)
+    assert enough.notes == ()
+    memory = enough.predicted_bytes - 1.0
+    (note,) = js.plan(iris, SPACE, **how).notes
+    assert note.startswith("lanes that stand still may take ")
 
 
 def test_pbt_records_what_each_network_was_a_copy_of(iris: js.Dataset, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ import jaxsweep as js
 from jaxsweep import api
 from jaxsweep.engine.costs import Costs
 from jaxsweep.network import reference
-from jaxsweep.setup import plan_of, set_up
+from jaxsweep.planning import plan_of
+from jaxsweep.setup import set_up
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 CALLS = int(os.environ.get("WRONG_ARGUMENTS", "400"))

@@ -16,12 +16,12 @@ from jaxsweep.data.source import looks_like_a_file, open_source
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
+from jaxsweep.planning import plan as plan_request
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
 from jaxsweep.report.views import make_progress
 from jaxsweep.report.words import duration
-from jaxsweep.setup import plan as plan_request
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.request import Request
 

@@ -144,3 +144,15 @@ def store(name: str, content: bytes) -> None:
         entry.write_bytes(content)
     except OSError as error:
         _warn(_folder, error)
+
+
+def write(name: str, text: str) -> None:
+    """Write a plain file beside the entries, if anything is kept: whole, or it stays as it was."""
+    if _folder is None:
+        return
+    path, new = _folder / name, _folder / f"{name}.{os.getpid()}"
+    try:
+        new.write_text(text)
+        new.replace(path)
+    except OSError as error:
+        _warn(_folder, error)

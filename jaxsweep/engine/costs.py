@@ -70,6 +70,7 @@ class Costs:
     lane: float = 150e-6  # what the host does for one lane
     apart: float = 10.0  # operations of an epoch that the lanes of a tile do one after another
     weights_held: float = 13.0  # copies of the weights that a tile holds at its most
+    weights_parked: float = 3.0  # and that a lane holds in this memory while it stands still: its own, and Adam's two
     layers_held: bool = True  # whether it holds what all layers of a batch gave, or of two at a time
     compilation: float = 1.8  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 0.8  # ... for each layer
@@ -83,6 +84,7 @@ class Costs:
     memory: float = math.inf  # bytes that the process may reach
     slower: float = 1.0  # this machine's time for what takes 1 s on the nominal one ...
     slower_compiling: float = 1.0  # ... and for compiling
+    remark: str = ""  # what is to be said of these two, if anything
 
     def compiling(self, depth: int, choices: int) -> float:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
@@ -160,6 +162,12 @@ def tile_bytes(widths: tuple[int, ...], batch: int, tile: int, sizes: Sizes, cos
     if not costs.layers_held:
         activations = rows * max(map(sum, pairwise((sizes.features, *widths, sizes.outputs))))
     return int(tile * (costs.weights_held * weights + activations + sizes.rows + batch) * costs.item_bytes)
+
+
+def parked_bytes(widths: tuple[int, ...], sizes: Sizes, costs: Costs) -> float:
+    """Return the predicted bytes of one lane that stands still, in the memory that a plan counts."""
+    weights = float(parameters(np.array([widths], dtype=np.int64), sizes)[0])
+    return costs.weights_parked * weights * costs.item_bytes
 
 
 def data_bytes(sizes: Sizes, costs: Costs) -> int:

@@ -20,6 +20,7 @@ from jaxsweep.engine.costs import (
     epoch_seconds,
     kernel_flops,
     parameters,
+    parked_bytes,
     step_seconds,
     tile_bytes,
 )
@@ -95,6 +96,8 @@ class Plan:
     at_once: int  # ... and that compute at a time
     room: float  # bytes that the tiles of one device may take together
     notes: tuple[str, ...] = ()  # what the user should know before anything is trained
+    parked_bytes: int = 0  # of `predicted_bytes`, what lanes that stand still take at most
+    confirming: "Plan | None" = None  # of the trials that train again after the search
 
     @property
     def programs(self) -> int:
@@ -142,7 +145,7 @@ class Plan:
 def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
     share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
-    ready: Collection[Shape] = (), weight: float = 1.0,
+    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
@@ -159,6 +162,8 @@ def make_plan(
             fits into; others have buckets of their own.
         ready: those of them whose programs are there already.
         weight: how many configs each of these stands for.
+        parked: of the lanes that are there at a time those that may stand still together, each with its weights and
+            the optimizer's, while a scheduler decides. That they fit into memory is not asked for.
     """
     costs = costs or Costs()
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
@@ -185,6 +190,7 @@ def make_plan(
     running = sum(bucket.seconds for bucket in buckets)
     compiling = sum(bucket.compile_seconds for bucket in buckets)
     workers, memory, room = _fitting(buckets, sizes, costs)
+    still = int(parked * part * sum(bucket.lanes * parked_bytes(bucket.widths, sizes, costs) for bucket in buckets))
     # Workers share everything but the last tiles; a lone compilation has the help of all, for what XLA can share out.
     at_once = min(workers, max(1, costs.workers // costs.turns))
     longest = max(LONE * b.compile_seconds + max(b.tile_seconds, b.seconds / at_once) for b in buckets)
@@ -196,7 +202,7 @@ def make_plan(
     return Plan(
         buckets=buckets,
         predicted_seconds=max((running + compiling) / at_once, longest),
-        predicted_bytes=memory,
+        predicted_bytes=max(memory + still, int(costs.reached)),
         compile_seconds=compiling,
         padding_waste=sum(padded) / max(sum(useful), 1) - 1,
         useful_flops=float(sum(useful)) * lanes_each,
@@ -205,6 +211,7 @@ def make_plan(
         workers=workers,
         at_once=at_once,
         room=room,
+        parked_bytes=still,
     )  # fmt: skip
 
 
@@ -222,7 +229,7 @@ def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int
     for workers in range(max(1, costs.workers // costs.devices), 0, -1):
         total = fixed + sum(largest[:1] * workers if len(largest) < workers else largest[:workers])
         if total <= costs.memory:
-            return workers * costs.devices, max(total, int(costs.reached)), costs.memory - fixed
+            return workers * costs.devices, total, costs.memory - fixed
     raise RequestError(
         f"a sweep of these shapes needs {(fixed + largest[0]) / 2**30:.1f} GiB of memory and {costs.memory / 2**30:.1f}"
         " are available: narrower or shallower networks, or smaller batches, would fit"

@@ -3,10 +3,8 @@
 A new searcher is a file here with a subclass of `Searcher`, and a line in `SEARCHERS`.
 """
 
-import inspect
 from typing import Any
 
-from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.search.base import Directions, Searcher
 from jaxsweep.search.bayes import Bayes
 from jaxsweep.search.cmaes import CMAES
@@ -22,6 +20,7 @@ from jaxsweep.search.random import Random
 from jaxsweep.search.sobol import Sobol
 from jaxsweep.search.weighted import Weighted
 from jaxsweep.search.zoom import Zoom
+from jaxsweep.spec.registry import Registry
 from jaxsweep.spec.space import Space
 
 __all__ = ["SEARCHERS", "Initial", "Listed", "Searcher", "Weighted", "make", "options", "searcher_class"]
@@ -41,17 +40,17 @@ SEARCHERS: dict[str, type[Searcher]] = {
 }
 
 
+_REGISTRY = Registry("searcher", SEARCHERS, given=("space", "seed", "direction"))
+
+
 def options(name: str) -> dict[str, Any]:
     """Return the options of searcher `name` with their defaults."""
-    found = inspect.signature(searcher_class(name)).parameters.values()
-    return {each.name: each.default for each in found if each.name not in ("space", "seed", "direction")}
+    return _REGISTRY.options(name)
 
 
 def searcher_class(name: str) -> type[Searcher]:
     """Return the class of searcher `name`, or raise RequestError that suggests the nearest known name."""
-    if not isinstance(name, str) or name not in SEARCHERS:
-        raise RequestError(f"unknown searcher {shown(name)}{suggestion(str(name)[:100], SEARCHERS)}")
-    return SEARCHERS[name]
+    return _REGISTRY.find(name)
 
 
 def make(
@@ -62,9 +61,4 @@ def make(
     Raises:
         RequestError: an unknown searcher, an unknown option or an illegal value.
     """
-    known = options(name)
-    for setting in settings:
-        if setting not in known:
-            hint = suggestion(setting, known) if known else "; it has none"
-            raise RequestError(f"unknown option {setting!r} of searcher {name!r}{hint}")
-    return searcher_class(name)(space, seed=seed, direction=direction, **settings)
+    return _REGISTRY.make(name, settings, space=space, seed=seed, direction=direction)

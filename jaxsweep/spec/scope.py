@@ -4,13 +4,13 @@ A program holds code for these and for nothing else. The scope comes from the sp
 to be drawn, so that a later generation of a search needs no new program.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, used
 from jaxsweep.spec.own import Own
-from jaxsweep.spec.space import Choice, Constant, Distribution, Space
+from jaxsweep.spec.space import Choice, Constant, Distribution, Int, LogUniform, Space, Uniform
 
 CATEGORICAL = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "categorical")
 TRACED = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "traced" and row.name != "epochs")
@@ -60,6 +60,15 @@ def possible(entry: Distribution) -> tuple[Any, ...] | None:
     if isinstance(entry, Choice):
         return tuple(entry.values)
     return (entry.value,) if isinstance(entry, Constant) else None
+
+
+def ends(entry: Distribution) -> Sequence[Any]:
+    """Return the values of an entry, or the two ends of its range, which stand for all between them."""
+    values = possible(entry)
+    if values is not None:
+        return values
+    assert isinstance(entry, (Int, Uniform, LogUniform))
+    return entry.low, entry.high
 
 
 def _scope(values: Mapping[str, set[str]], names: frozenset[str]) -> Scope:

@@ -98,8 +98,10 @@ def test_accelerators_are_all_used_by_two_tiles_in_turn(monkeypatch: pytest.Monk
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(jax, "local_devices", lambda: ["gpu 0", "gpu 1", "gpu 2"])
     monkeypatch.setattr(calibrate, "_device_memory", lambda: 1e9)
+    monkeypatch.setattr(calibrate, "_known", lambda: (2.0, 3.0))  # of the processor, in an earlier process
     costs = calibrate.device_costs()
     assert (costs.workers, costs.turns, costs.devices) == (6, 2, 3)
+    assert (costs.slower, costs.slower_compiling) == (1.0, 1.0)
 
 
 def _planned(costs: Costs, lanes: int = 400, tile: int | None = 4) -> Plan:

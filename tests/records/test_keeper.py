@@ -174,7 +174,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         return weights(tile, slots)
 
     monkeypatch.setattr(Tile, "_weights", watched)
-    monkeypatch.setattr("jaxsweep.setup.make_plan", functools.partial(make_plan, tile=2))
+    monkeypatch.setattr("jaxsweep.planning.make_plan", functools.partial(make_plan, tile=2))
     monkeypatch.setattr("jaxsweep.engine.engine.default_workers", lambda: 1)
     return jobs
 

@@ -1,5 +1,6 @@
-"""A search that asks in batches: its programs are foreseen, whatever it comes to ask for."""
+"""The plan of a sweep: of a search that asks in batches all programs are foreseen, whatever it comes to ask for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from random_spaces import spaces
 import jaxsweep as js
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.hypergradients import Hypergradient, foreseen_seconds
+from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError
-from jaxsweep.setup import foreseen, resolve_for, set_up
+from jaxsweep.planning import foreseen
+from jaxsweep.setup import resolve_for, set_up
 from jaxsweep.spec.hyperparameters import layer_widths
 from jaxsweep.spec.request import Request
 
@@ -66,3 +70,39 @@ def test_one_batch_is_planned_as_it_is(iris: js.Dataset) -> None:
     for search, trials in (("random", 40), ("evolution", 5)):
         setup = set_up(iris, Request(space=space, search=search, trials=trials))
         assert foreseen(setup, Costs()) is None
+
+
+def test_a_plan_says_if_its_seconds_are_not_of_this_machine(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    for remark, notes in (("", ()), ("seconds are another machine's", ("seconds are another machine's",))):
+        costs = Costs(remark=remark)
+        monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure, costs=costs: costs)
+        assert js.plan(iris, configs=[{"width": 3, "epochs": 1}]).notes == notes
+
+
+@pytest.mark.parametrize("names", [("learning_rate",), ("learning_rate", "l2"), ("learning_rate", "l2", "l1")])
+def test_a_plan_has_the_second_trainings_that_a_search_then_asks_for(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    space = js.Space(**{name: js.LogUniform(1e-3, 0.1) for name in names}, width=3, depth=1, batch_size=30, epochs=2)
+    asked: dict[str, Any] = {"trials": 10, "folds": 2, "keep": 0}
+    again, wanted = 0, set()
+
+    def none(engine: Engine, plan: Plan, configs: Sequence[Any], trials: Any, names: Any, *_: Any) -> Any:
+        nonlocal again
+        again += plan.lanes
+        wanted.add(names)
+        return [Hypergradient(np.nan, dict.fromkeys(names, np.nan)) for _ in configs]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxsweep.loop.hypergradients", none)
+        js.sweep(iris, space, search="gradient", starts=4, progress=False, **asked)
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs(memory=float("inf")))
+    assert (again, len(wanted)) == (16, 1)  # of three batches of 4, 4 and 2 trials on two folds, the last one's not
+    planned = js.plan(iris, space, search="gradient", starts=4, **asked)
+    note = planned.notes[-1]
+    assert note.startswith(f"{again} lanes train a second time: about ")
+    further = foreseen_seconds(planned, len(names), 8 / 10)
+    assert float(note.split()[-5]) == pytest.approx(further, rel=0.05)
+    alone = js.plan(iris, space, search="evolution", population=4, **asked)
+    assert planned.predicted_seconds == pytest.approx(alone.predicted_seconds + further)
+    assert js.plan(iris, space, search="gradient", starts=10, **asked).notes == planned.notes[:-1]  # one batch

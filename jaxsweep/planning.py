@@ -1,0 +1,153 @@
+"""The plan of a sweep: of its whole search, before anything is compiled, and of each batch as it is asked for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from jaxsweep.data import Dataset
+from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.costs import Costs, Sizes, sizes_of
+from jaxsweep.engine.director import entrants
+from jaxsweep.engine.hypergradients import foreseen_seconds
+from jaxsweep.engine.planner import Plan, Shape, make_plan
+from jaxsweep.setup import Setup, resolve_for, set_up
+from jaxsweep.spec import scope
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.space import Constant, Space
+from jaxsweep.streams import bit_generator, uniforms
+
+FORESEEN = 5_000  # most configs that stand for those of a whole search
+
+
+def plan(dataset: Dataset, request: Request) -> Plan:
+    """Return the plan of the sweep; nothing is compiled but a probe, once on a machine.
+
+    Of a search that asks in batches, of which nobody knows the later ones, it is `foreseen`. Its seconds and bytes are
+    those of the whole sweep, also of hypergradients and of a confirmation, whose lanes are in `confirming`; the rest is
+    the search's.
+    """
+    setup = set_up(dataset, request)
+    costs = device_costs(measure=True)
+    drawn = _drawn(setup)
+    configs = drawn.configs if drawn is not None else setup.ask(0, setup.trials, setup.trials)[1]
+    made = _foreseen(setup, drawn, costs) if drawn is not None else plan_of(setup, configs, costs)
+    notes = [*setup.notes, *filter(None, [costs.remark])]
+    if made.parked_bytes and made.predicted_bytes > costs.memory:
+        notes.append(
+            f"lanes that stand still may take {made.parked_bytes / 2**30:.2g} GiB, and with them the sweep needs more "
+            f"than the {costs.memory / 2**30:.2g} GiB that are available: narrower networks or fewer trials would fit"
+        )
+    further = 0.0  # seconds
+    if (names := setup.searcher.wants_gradients) and drawn is not None:
+        told = (setup.trials - 1) // drawn.batch * drawn.batch  # of the last batch nobody asks for derivatives
+        further = foreseen_seconds(made, len(names), told / setup.trials)
+        notes.append(f"{told * setup.lanes_each} lanes train a second time: about {further:.2g} s of the time")
+    if count := min(setup.request.confirm, setup.trials):
+        # Nobody knows which will be the best: as many, spread over all of them, stand for these.
+        some = [configs[i * len(configs) // count] for i in range(count)]
+        again = plan_again(setup, some, costs, tuple(bucket.shape for bucket in made.buckets))
+        notes.append(
+            f"the best {count} are confirmed after the search: {again.lanes} lanes more, about "
+            f"{again.predicted_seconds:.2g} s of the time"
+        )
+        further += again.predicted_seconds
+        made = replace(made, confirming=again, predicted_bytes=max(made.predicted_bytes, again.predicted_bytes))
+    return replace(made, predicted_seconds=made.predicted_seconds + further, notes=tuple(notes))
+
+
+def foreseen(setup: Setup, costs: Costs) -> Plan | None:
+    """Return the plan of a whole search that asks in batches, as if it asked for configs at random.
+
+    Its shapes hold whatever the space has, so that no later batch compiles anything. None for one batch: that is
+    planned as it is.
+    """
+    drawn = _drawn(setup)
+    return None if drawn is None else _foreseen(setup, drawn, costs)
+
+
+class _Drawn(NamedTuple):
+    """Resolved configs that stand for those of a search that asks in batches."""
+
+    batch: int
+    configs: list[Config]  # as many as it will train, at random
+    largest: list[Config]
+
+
+def _drawn(setup: Setup) -> _Drawn | None:
+    batch, space = setup.searcher.batch, setup.request.space
+    if space is None or batch is None or batch >= setup.trials:
+        return None
+    bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
+    drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
+    configs, largest = (
+        [resolve_for(setup.data, config) for config in some] for some in (drawn[:count], _largest(space, drawn))
+    )
+    return _Drawn(batch, configs, largest)
+
+
+def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    share, parked = _scheduled(setup, drawn.configs[: drawn.batch], sizes)
+    every = drawn.configs + drawn.largest
+    return make_plan(
+        every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / setup.trials,
+        weight=setup.trials / len(every), parked=parked,
+    )  # fmt: skip
+
+
+def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:
+    """Return configs than whose networks no other of the space has larger ones: of each kind that was drawn, its ends.
+
+    Kinds are those of which none holds the other: depths, shapes, and lists of widths.
+    """
+    ends: dict[str, Any] = {}
+    for name in ("batch_size", "width"):
+        numbers = [value for value in scope.ends(space.entries.get(name, Constant(None))) if isinstance(value, int)]
+        ends |= {name: max(numbers)} if numbers else {}
+    if "batch_size" in space.entries and "full" in scope.ends(space.entries["batch_size"]):
+        ends["batch_size"] = "full"
+    kinds: dict[Any, Config] = {}
+    for config in drawn:
+        width = config.get("width")
+        widths = tuple(width) if isinstance(width, list) else None
+        has = tuple(name in config for name in ends)  # where it is inactive, its default counts
+        kinds.setdefault((config.get("depth"), config.get("width_shape"), widths, has), config)
+    return [
+        {**config, **{name: end for name, end in ends.items() if name in config and not isinstance(config[name], list)}}
+        for config in kinds.values()
+    ]
+
+
+def plan_of(
+    setup: Setup, configs: Sequence[Config], costs: Costs, lanes_each: int | None = None, frame: Sequence[Shape] = (),
+    ready: Collection[Shape] = (),
+) -> Plan:  # fmt: skip
+    """Return the plan of a batch of resolved configs, each with as many lanes as a trial of the search, or as said.
+
+    What fits into one of the shapes of `frame` trains there; the programs of `ready` need not be compiled.
+    """
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    # What is confirmed trains to its end.
+    share, parked = _scheduled(setup, configs, sizes) if lanes_each is None else (1.0, 0.0)
+    return make_plan(
+        configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready, parked=parked
+    )
+
+
+def plan_again(setup: Setup, configs: Sequence[Config], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:
+    """Return the plan of all fresh trainings of some trials, in shapes that are there already where they fit."""
+    return plan_of(setup, configs, costs, setup.request.fresh * len(setup.data.train), frame, frame)
+
+
+def _scheduled(setup: Setup, configs: Sequence[Config], sizes: Sizes) -> tuple[float, float]:
+    """Return what a scheduler makes of a batch, as far as can be foreseen.
+
+    These are the share of its epochs that will be trained, and of its lanes those that may stand still together: all
+    that are looked at before their ends, since some wait for the last.
+    """
+    if setup.scheduler is None:
+        return 1.0, 0.0
+    entering = entrants(dict(enumerate(configs)), sizes)
+    looked_at = [setup.scheduler.first_look(each) < each.epochs for each in entering]
+    return setup.scheduler.expected(entering), sum(looked_at) / len(looked_at)
