@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
-from jaxsweep.search.cube import best_first, choices, reflected
+from jaxsweep.search.cube import best_first, choices, reflected, values
 from jaxsweep.search.seen import Seen, strangers
 from jaxsweep.search.sobol import SobolPoints
-from jaxsweep.spec.distributions import Choice, FloatArray
+from jaxsweep.spec.distributions import FloatArray
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.space import Space
@@ -57,9 +57,7 @@ class Bayes(Searcher):
         self._bits = bit_generator(self.seed, "bayes")
         self._seen = Seen()
         self._first = SobolPoints(self.space.dimensions, self.seed, "bayes")
-        entries = self.space.entries
-        # How many values each column has as a choice, 0 for a number.
-        self._values = [len(e.values) if isinstance(e := entries[name], Choice) else 0 for name in self.space.columns]
+        self._values = values(self.space)
         self._choice = choices(self.space)
         self._points = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
@@ -167,12 +165,12 @@ class Bayes(Searcher):
     def _parts(self, points: FloatArray) -> list[FloatArray]:
         """Return the coordinates [n, 1 or values] of each column of some points."""
         parts: list[FloatArray] = []
-        for column, values in zip(points.T, self._values, strict=True):
-            if values == 0:
+        for column, count in zip(points.T, self._values, strict=True):
+            if count == 0:
                 parts.append(np.nan_to_num(column, nan=0.5)[:, None])
                 continue
-            codes = np.nan_to_num(np.minimum(column * values, values - 1), nan=-1.0).astype(np.int64)
-            parts.append((codes[:, None] == np.arange(values)) / np.sqrt(2))
+            codes = np.nan_to_num(np.minimum(column * count, count - 1), nan=-1.0).astype(np.int64)
+            parts.append((codes[:, None] == np.arange(count)) / np.sqrt(2))
         return parts
 
     def _squares(self, points: FloatArray) -> FloatArray:

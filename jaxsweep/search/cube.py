@@ -12,6 +12,12 @@ def choices(space: Space) -> NDArray[np.bool_]:
     return np.array([isinstance(space.entries[name], Choice) for name in space.columns], dtype=np.bool_)
 
 
+def values(space: Space) -> list[int]:
+    """Return how many values each column has as a choice, and 0 for a number."""
+    entries = [space.entries[name] for name in space.columns]
+    return [len(entry.values) if isinstance(entry, Choice) else 0 for entry in entries]
+
+
 def best_first(genes: FloatArray, merits: FloatArray) -> NDArray[np.intp]:
     """Return the positions of points [n, dimensions] by merit, the best first, and equals by their coordinates.
 

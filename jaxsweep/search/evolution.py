@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Directions, Searcher, whole
-from jaxsweep.search.cube import best_first, choices, reflected
+from jaxsweep.search.cube import best_first, choices, reflected, values
 from jaxsweep.search.nsga import NSGA2
 from jaxsweep.search.seen import keys
 from jaxsweep.search.sobol import SobolPoints
@@ -34,9 +34,12 @@ PARENTS = 0.5  # of a population: the best configs told so far that breed
 LARGEST_STEP, SMALLEST_STEP = 0.3, 0.03  # of a mutation, in the unit cube; each child draws one on a log scale
 NEW_CHOICE = 0.25  # probability with which a choice is drawn anew
 CANDIDATES = 4  # children made for each one that is kept
-BANDWIDTH = 0.1  # of the kernel, as a root mean square distance over dimensions
+BANDWIDTH = 0.2  # of the kernel, as a root mean square distance over dimensions, where FEW configs are known
+FEW = 50
 MEMORY = 10  # populations told last that the surrogate knows
-WORK = 3 * 10**6  # at most so many coordinate differences in one pre-selection, a few 10 ms
+WORK = 2 * 10**7  # at most so many distances in one pre-selection, about 0.2 s ...
+MOST = 8000  # ... of so many children
+BLOCK = 1000  # of which so many at a time
 
 
 class Evolution(Searcher):
@@ -61,6 +64,7 @@ class Evolution(Searcher):
         self._rng = generator(self.seed, "evolution")
         self._first = SobolPoints(self.space.dimensions, self.seed, "evolution")
         self._choice = choices(self.space)
+        self._values = values(self.space)
         self._genes = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._seen: set[bytes] = set()
@@ -98,8 +102,7 @@ class Evolution(Searcher):
             return self._crowd.bred(n)
         ranked = np.argsort(-self._merits, kind="stable")
         known = np.arange(max(0, len(ranked) - MEMORY * self.population), len(ranked))
-        affordable = WORK // max(1, len(known) * self.space.dimensions)
-        made = max(n, min(CANDIDATES * n, affordable))
+        made = max(n, min(CANDIDATES * n, WORK // max(1, len(known)), MOST))
         children = self.space.snap(self._children(ranked[: self._breeders(n)], made))
         children = children[self._new(children)]
         if len(children) > n:
@@ -142,20 +145,44 @@ class Evolution(Searcher):
         return np.array(sorted(fresh.values()), dtype=np.intp)
 
     def _promising(self, children: FloatArray, known: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-        """Return the `n` of `children` around which the configs told rank best, by Nadaraya-Watson regression.
+        """Return the `n` of `children` around which the configs told rank best, by Nadaraya-Watson regression."""
+        from threadpoolctl import threadpool_limits
 
-        The distance of two choices is 0 or 1/2; a gene that is inactive in either adds nothing, since the gene
-        that made it so does.
-        """
-        squares = np.zeros((len(children), len(known)))
-        for column, is_choice in enumerate(self._choice):
-            difference = children[:, column, None] - self._genes[known, column]
-            square = np.where(difference == 0, 0.0, 0.25) if is_choice else difference**2
-            squares += np.where(np.isnan(difference), 0.0, square)
-        squares /= 2 * BANDWIDTH**2 * self.space.dimensions
-        nearness = np.exp(squares.min(axis=1, keepdims=True) - squares)
         ranks = np.empty(len(known))
         ranks[np.argsort(self._merits[known], kind="stable")] = np.arange(len(known))
-        # Sums, not a matrix product: the result must not depend on the number of threads.
-        predicted = (nearness * ranks).sum(axis=1) / nearness.sum(axis=1)
+        predicted = np.empty(len(children))
+        # It narrows at the rate that is best for smooth functions: Stone, Annals of Statistics 10, 1982.
+        width = BANDWIDTH * (max(len(known), FEW) / FEW) ** (-1 / (4 + self.space.dimensions))
+        with threadpool_limits(1):  # the last bits of matrix products depend on how many threads share them
+            for start in range(0, len(children), BLOCK):
+                far = self.distances(children[start : start + BLOCK], self._genes[known])
+                far /= 2 * width**2 * self.space.dimensions
+                nearness = np.exp(far.min(axis=1, keepdims=True) - far)
+                predicted[start : start + BLOCK] = nearness @ ranks / nearness.sum(axis=1)
         return np.sort(np.argsort(-predicted, kind="stable")[:n])
+
+    def distances(self, genes: FloatArray, others: FloatArray) -> FloatArray:
+        """Return the squared distances [n, m] of points [n, dimensions] from others [m, dimensions].
+
+        The distance of two choices is 0 or 1/2; a gene that is inactive in either adds nothing, since the gene
+        that made it so does. A square is that of either, where both are active, less twice their product.
+        """
+        active, squares, parts = self._parts(genes)
+        there, squares_there, parts_there = self._parts(others)
+        left, right = [squares, active, parts], [there, squares_there, -2 * parts_there]
+        product: FloatArray = np.concatenate(left, axis=1) @ np.concatenate(right, axis=1).T
+        return product
+
+    def _parts(self, genes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return which genes are active and their squares, [n, dimensions], and the coordinates of all, [n, any].
+
+        A choice has a coordinate for each of its values.
+        """
+        active = ~np.isnan(genes)
+        places = np.where(active, genes, 0.0)
+        parts = [places[:, ~self._choice]]
+        for column in np.flatnonzero(self._choice):
+            count = self._values[column]
+            codes = np.minimum(places[:, column] * count, count - 1).astype(np.int64)
+            parts.append(np.sqrt(1 / 8) * ((codes[:, None] == np.arange(count)) & active[:, [column]]))
+        return active.astype(np.float64), np.where(self._choice, active / 8, places**2), np.concatenate(parts, axis=1)

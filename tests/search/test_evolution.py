@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsweep.search import make
+from jaxsweep.search.evolution import Evolution
 from jaxsweep.spec.space import Choice, Space, Uniform
 
 SPACE = Space(dropout=Uniform(0, 0.8), input_dropout=Uniform(0, 0.8))
@@ -54,3 +55,19 @@ def test_what_was_told_before_the_first_ask_is_of_the_first_population() -> None
     assert half.ask(50)[:20] == cold[:20]
     failed.tell(configs, [np.nan] * 100)
     assert failed.ask(50) == cold
+
+
+def test_distances_are_those_of_the_definition() -> None:
+    """Of numbers the square of their difference, of two choices 1/4, of a gene that either has not 0."""
+    space = Space(
+        dropout=Uniform(0, 0.8), activation=Choice(["relu", "tanh", "gelu"]), optimizer=Choice(["adam", "sgd"]),
+        momentum=Uniform(0, 0.9, when={"optimizer": "sgd"}), nesterov=Choice([True, False], when={"optimizer": "sgd"}),
+    )  # fmt: skip
+    searcher = make("evolution", space)
+    assert isinstance(searcher, Evolution)
+    genes = space.to_unit(space.sample(np.random.default_rng(0), 60))
+    expected = np.zeros((60, 60))
+    for column, name in enumerate(space.columns):
+        difference = np.nan_to_num(genes[:, column, None] - genes[:, column])
+        expected += np.where(difference == 0, 0, 1 / 4) if isinstance(space.entries[name], Choice) else difference**2
+    np.testing.assert_allclose(searcher.distances(genes, genes), expected, atol=1e-14)
