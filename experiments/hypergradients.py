@@ -34,9 +34,11 @@ trainings would be at 1 + K each; they took a third to two thirds of its time.)
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 import jaxsweep as js
 from jaxsweep.data import prepare
@@ -67,6 +69,10 @@ SPACE = Space(
     epochs=10,
 )
 LANES = 64
+TABLES: dict[str, dict[str, Any]] = {
+    "vehicle.csv": {"target": "Class"},
+    "winequality_white.csv": {"target": "quality", "task": "regression"},
+}
 
 
 def costs(repeats: int) -> None:
@@ -101,13 +107,21 @@ def costs(repeats: int) -> None:
         print(f"{count:4} {took[0] / alone:9.1f} {took[1] / alone:10.1f}")
 
 
-def search(seed: int, starts: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
-    """Return shares of starts that are better after each round, and best log losses on validation and test rows."""
-    common: dict[str, Any] = {"objective": "val_log_loss", "seed": seed, "progress": False, "keep": 1}
-    mine = js.sweep("digits", SPACE, trials=starts * rounds, search="gradient", starts=starts, **common)
+def space_for(task: str) -> Space:
+    """Return SPACE without what a task does not have: regression has no labels to smooth."""
+    left_out = ("label_smoothing",) if task == "regression" else ()
+    return Space.from_mapping({name: entry for name, entry in SPACE.entries.items() if name not in left_out})
+
+
+def search(data: js.Dataset, seed: int, starts: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """Return shares of starts that are better after each round, and best losses on validation and test rows."""
+    loss = "log_loss" if data.task == "classification" else "mse"
+    common: dict[str, Any] = {"objective": f"val_{loss}", "seed": seed, "progress": False, "keep": 1}
+    space = space_for(data.task)
+    mine = js.sweep(data, space, trials=starts * rounds, search="gradient", starts=starts, **common)
     # Each round but the last is trained a second time with its derivatives.
-    trainings = starts * rounds + starts * (rounds - 1) * (1 + len(SPACE.columns))
-    other = js.sweep("digits", SPACE, trials=trainings, search="random", **common)
+    trainings = starts * rounds + starts * (rounds - 1) * (1 + len(space.columns))
+    other = js.sweep(data, space, trials=trainings, search="random", **common)
     scores = np.array([np.inf if trial.score is None else trial.score for trial in mine.trials]).reshape(rounds, -1)
     best = np.minimum.accumulate(scores)
     shares = [float(np.mean(row < best[0])) for row in best[1:]]
@@ -116,7 +130,7 @@ def search(seed: int, starts: int, rounds: int) -> tuple[list[float], list[float
         f"{seed:4}  {' '.join(f'{share:5.0%}' for share in shares)}   "
         f"{np.median(best[0]):.3f} {np.median(best[-1]):.3f}   "
         f"{best[0].min():.4f} {best[-1].min():.4f} {other.best.score:.4f}   "
-        f"{mine.best.metrics['test_log_loss']:.4f} {other.best.metrics['test_log_loss']:.4f}   "
+        f"{mine.best.metrics[f'test_{loss}']:.4f} {other.best.metrics[f'test_{loss}']:.4f}   "
         f"{seconds[0]:5.0f} {seconds[1]:5.0f}   {trainings}",
         flush=True,
     )
@@ -130,6 +144,8 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--data", nargs="+", default=["digits"], help="digits, vehicle.csv, winequality_white.csv")
+    parser.add_argument("--tables", type=Path, default=Path("../shared/data"), help="where the files are")
     arguments = parser.parse_args()
     if arguments.repeats:
         costs(arguments.repeats)
@@ -138,12 +154,18 @@ def main() -> None:
         "median of the starts, first and last; best start, best in the end, best of random; the same two on test rows;"
     )
     print("seconds of gradient and of random; trainings")
-    found = [search(seed, arguments.starts, arguments.rounds) for seed in range(arguments.seeds)]
-    last = [shares[-1] for shares, _, _ in found]
-    wins = sum(best[0] < best[1] for _, best, _ in found)
-    print(
-        f"improved in the end: {np.mean(last):.1%} of the starts; gradient better than random: {wins} of {len(found)}"
-    )
+    for name in arguments.data:
+        data = load_dataset(name) if name == "digits" else js.read_table(arguments.tables / name, **TABLES[name])
+        print(f"\n{name}")
+        found = [search(data, seed, arguments.starts, arguments.rounds) for seed in range(arguments.seeds)]
+        last = np.array([shares[-1] for shares, _, _ in found])
+        half = stats.t.ppf(0.975, len(found) - 1) * last.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
+        wins = sum(best[0] < best[1] for _, best, _ in found)
+        print(
+            f"improved in the end: {last.mean():.1%} ± {half:.1%} (95 %) of the starts; "
+            f"gradient better than random: {wins} of {len(found)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

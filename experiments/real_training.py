@@ -18,6 +18,7 @@ Machine, answer: see experiments/real_training.md
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,6 +110,7 @@ def _race(name: str, data: js.Dataset, repetitions: int) -> None:
     epochs: dict[str, list[int]] = {}
     better = 1
     for seed in range(repetitions):
+        print(f"{name}: repetition {seed + 1} of {repetitions}", file=sys.stderr, flush=True)
         for contender, asked in contenders().items():
             options: Any = asked
             result = js.sweep(data, js.Space(**SPACE), seed=seed, keep=0, progress=False, **options)
