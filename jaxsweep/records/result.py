@@ -232,9 +232,10 @@ class Result:
     def to_optuna(self, storage: Any = None, study_name: str | None = None) -> "Study":
         """Return the trials as a new study of Optuna, for its dashboard, its plots and its importances.
 
-        A trial has the hyperparameters that the sweep varied, with their distributions; its score; the objective after
-        each epoch as intermediate values; and as user attributes its id, status, metrics and whole config. One
-        without a score has failed. Optuna is the extra `optuna`. To write a trial into a database takes it 0.1 s.
+        A trial has the hyperparameters that the sweep varied, with their distributions; its objectives, and by how much
+        it breaks each constraint; the first objective after each epoch as intermediate values; and as user attributes
+        its id, status, metrics and whole config. One without a score has failed. Optuna is the extra `optuna`. To
+        write a trial into a database takes it 0.1 s.
 
         Args:
             storage: a storage of Optuna or its URL, such as "sqlite:///studies.db"; by default memory.
@@ -243,9 +244,7 @@ class Result:
         Raises:
             RequestError: Optuna is not installed, the storage cannot be used, or has a study of that name.
         """
-        return studies.written(
-            self.trials, self.curves(self.objective), self.request, self.objective, storage, study_name
-        )
+        return studies.written(self.trials, self.curves(self.objective), self.request, self.aims, storage, study_name)
 
     def _chosen(self, trial: int | None) -> Trial:
         return self.best if trial is None else self._trial(arguments.whole("trial", trial))

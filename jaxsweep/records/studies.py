@@ -5,6 +5,7 @@ distributions, its score, its learning curve as intermediate values, and its met
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import arguments, studies
+from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
 from jaxsweep.spec.extras import extra
@@ -33,15 +35,15 @@ OBJECTIVE, CONFIG = "objective", "config"  # user attributes: of a study its met
 
 
 def written(
-    trials: Sequence[Trial], curves: NDArray[np.float64], request: Request, objective: str, storage: Any, name: Any
+    trials: Sequence[Trial], curves: NDArray[np.float64], request: Request, aims: Aims, storage: Any, name: Any
 ) -> "Study":
-    """Return a new study that holds the trials of a sweep.
+    """Return a new study that holds the trials of a sweep, with all its objectives and constraints.
 
     Args:
         trials: in the order of their ids.
-        curves: the objective after each epoch, [trials, epochs], NaN beyond a trial's end.
+        curves: the first objective after each epoch, [trials, epochs], NaN beyond a trial's end.
         request: of the sweep.
-        objective: the metric by which trials are scored.
+        aims: what the sweep was after.
         storage: a storage of Optuna or its URL; None for memory.
         name: of the study; None for one that Optuna makes up.
 
@@ -55,15 +57,15 @@ def written(
     with studies.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of names of metrics
         try:
-            study = optuna.create_study(storage=storage, study_name=name, direction=direction(objective))
+            study = optuna.create_study(storage=storage, study_name=name, directions=list(aims.directions))
         except optuna.exceptions.DuplicatedStudyError:
             raise RequestError(f"the storage has a study {name!r} already: give the new one another name") from None
         except Exception as error:  # of whatever database
             raise studies.unreadable(shown(storage), error) from error
-        study.set_user_attr(OBJECTIVE, str(objective))
-        study.set_metric_names([str(objective)])
+        study.set_user_attr(OBJECTIVE, str(aims.objectives[0]))
+        study.set_metric_names(list(map(str, aims.objectives)))
         study.add_trials(
-            _frozen(optuna, trial, curve, entries, None if request.configs is not None else request.space)
+            _frozen(optuna, trial, curve, aims, entries, None if request.configs is not None else request.space)
             for trial, curve in zip(trials, curves, strict=True)
         )
     return study  # type: ignore[no-any-return]
@@ -88,15 +90,26 @@ def _spanned(values: Sequence[Any]) -> Distribution:
 
 
 def _frozen(
-    optuna: Any, trial: Trial, curve: NDArray[np.float64], entries: Mapping[str, Distribution], space: Space | None
-) -> Any:
-    """Return a trial as Optuna has it; one without a score has failed."""
+    optuna: Any, trial: Trial, curve: NDArray[np.float64], aims: Aims, entries: Mapping[str, Distribution],
+    space: Space | None,
+) -> Any:  # fmt: skip
+    """Return a trial as Optuna has it; one that lacks an objective has failed.
+
+    Optuna takes a constraint for broken where its number is above 0.
+    """
     values = trial.params if space is None else active_part(space, _as_asked(trial.config, entries))
     known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
     states = optuna.trial.TrialState
+    objectives = aims.values(trial.score, trial.metrics)
+    whole = all(map(math.isfinite, objectives))
+    most = sys.float_info.max  # databases have no infinity
+    broken = {
+        str(each): min(each.violation(trial.metrics.get(each.metric, math.nan)), most) for each in aims.constraints
+    }
     return optuna.trial.create_trial(
-        state=states.FAIL if trial.score is None else states.COMPLETE,
-        value=trial.score,
+        state=states.COMPLETE if whole else states.FAIL,
+        values=objectives if whole else None,
+        constraints=broken or None,
         params={name: studies.parameter(entries[name], value) for name, value in known.items()},
         distributions={name: studies.distribution(entries[name]) for name in known},
         intermediate_values={epoch: float(value) for epoch, value in enumerate(curve, 1) if math.isfinite(value)},

@@ -14,6 +14,7 @@ from jaxsweep.records import earlier as earlier_module
 from jaxsweep.records.studies import points, written
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import studies
+from jaxsweep.spec.aims import Aims, Constraint
 from jaxsweep.spec.hyperparameters import resolve
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.request import Request
@@ -34,6 +35,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"learning_rate": 0.05, "optimizer": "sgd", "momentum": 0.75, "batch_size": 30, "width": [16, 8], "epochs": 2},
     {"learning_rate": 0.002, "optimizer": "adam", "batch_size": 128, "width": 16, "epochs": 2},
 ]
+ACCURACY = Aims(("val_accuracy",))
 SCORES = (0.5, None, 0.75)
 CURVES = np.array([[0.25, 0.5], [np.nan, np.nan], [0.75, np.nan]])
 
@@ -51,7 +53,7 @@ def trials(request: Request, configs: list[dict[str, Any]] = CONFIGS) -> list[Tr
 
 def study(storage: Any = None, name: str | None = None) -> optuna.Study:
     request = Request(space=SPACE)
-    return written(trials(request), CURVES, request, "val_accuracy", storage, name)
+    return written(trials(request), CURVES, request, ACCURACY, storage, name)
 
 
 def test_trials_have_parameters_scores_curves_and_metrics() -> None:
@@ -73,9 +75,28 @@ def test_trials_have_parameters_scores_curves_and_metrics() -> None:
     assert known.user_attrs["objective"] == "val_accuracy"
 
 
+def test_a_study_has_all_objectives_and_constraints(tmp_path: Path) -> None:
+    request = Request(space=SPACE)
+    limits = tuple(map(Constraint.parse, ("parameters <= 200", "val_loss <= 0.5")))
+    aims = Aims(("val_accuracy", "parameters"), limits)
+    mine = trials(request)
+    for trial, size in zip(mine, (100.0, 150.0, 300.0), strict=True):
+        trial.metrics["parameters"] = size
+    mine[2].metrics["val_loss"] = float("nan")
+    for storage in (None, f"sqlite:///{tmp_path / 'x.db'}"):
+        known = written(mine, CURVES, request, aims, storage, None)
+        assert [way.name for way in known.directions] == ["MAXIMIZE", "MINIMIZE"]
+        assert known.metric_names == ["val_accuracy", "parameters"]
+        assert [trial.values for trial in known.trials] == [[0.5, 100.0], None, [0.75, 300.0]]
+        assert known.trials[0].constraints == {"parameters <= 200": 0.0, "val_loss <= 0.5": 0.0}
+        assert known.trials[2].constraints["parameters <= 200"] == 0.5
+        assert known.trials[2].constraints["val_loss <= 0.5"] > 1e300
+        assert [trial.number for trial in known.best_trials] == [0]  # the other one breaks constraints
+
+
 def test_listed_configs_span_their_distributions() -> None:
     request = Request(configs=({"depth": 1, "l2": 0.5}, {"depth": 3, "width": [8, 8, 8]}, {"activation": "tanh"}))
-    known = written(trials(request, list(request.configs or ())), CURVES, request, "val_loss", None, None)
+    known = written(trials(request, list(request.configs or ())), CURVES, request, Aims(("val_loss",)), None, None)
     assert known.direction.name == "MINIMIZE"
     assert known.trials[0].distributions["depth"] == optuna.distributions.IntDistribution(1, 3)
     assert known.trials[0].distributions["l2"] == optuna.distributions.FloatDistribution(0.0, 0.5)
@@ -111,7 +132,7 @@ def test_what_optuna_does_with_studies_works() -> None:
         Trial(number, "completed", float(curve[-1]), 0.0, 2, 0.1, {}, tuple(WHOLE(config).values()), swept=swept)
         for number, (config, curve) in enumerate(zip(configs, curves, strict=True))
     ]
-    known = written(many, curves, request, "val_accuracy", None, None)
+    known = written(many, curves, request, ACCURACY, None, None)
     importances = optuna.importance.get_param_importances(known)
     assert set(importances) == {"learning_rate", "optimizer", "momentum", "batch_size", "width"}
     assert sum(importances.values()) == pytest.approx(1)
