@@ -1,3 +1,4 @@
+import functools
 import gc
 import os
 from importlib.metadata import version
@@ -27,7 +28,7 @@ import pytest
 from hypothesis import settings
 from jax_settings import setting
 
-from jaxsweep.engine import programs
+from jaxsweep.engine import calibrate, planner, programs
 
 # Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
 # Python's own rate takes a tenth of the suite's time.
@@ -39,11 +40,22 @@ settings.load_profile("suite")
 if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else what runs once would have a level of its own
     programs.OPTIONS["cpu"].brief["xla_backend_optimization_level"] = 0
 
+# Every plan that is shown has the machine measured, for a second, as long as nothing is kept on disk: here once.
+calibrate._measure = functools.cache(calibrate._measure)
+
 
 @pytest.fixture(scope="module")
 def float64() -> Iterator[None]:
     """Everything in the module runs in float64."""
     with setting("jax_enable_x64", True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_tile() -> Iterator[None]:
+    """Every plan of the module has tiles of eight: sweeps that differ in their trials alone share their programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "TILES", (8,))
         yield
 
 

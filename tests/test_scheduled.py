@@ -19,6 +19,8 @@ from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.spec.request import Request
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SPACE = js.Space(
     learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=9, depth=1, width=8,
     batch_size=30,
@@ -39,7 +41,8 @@ def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result
 
 
 def swept(iris: js.Dataset, name: str | None, **how: Any) -> js.Result:
-    return js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler=name, progress=False, **{"keep": 0, **how})
+    given: dict[str, Any] = {"trials": 40, "keep": 0, **how}
+    return js.sweep(iris, SPACE, objective="val_loss", scheduler=name, progress=False, **given)
 
 
 # --- what a sweep under a scheduler leaves -------------------------------------------------------------------------
@@ -94,10 +97,7 @@ def test_the_same_seed_gives_the_same_table_with_any_number_of_workers(
 
 
 def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> None:
-    one, other = (
-        js.sweep(iris, SPACE, trials=60, search="evolution", population=20, scheduler="asha", keep=0, progress=False)
-        for _ in range(2)
-    )
+    one, other = (swept(iris, "asha", search="evolution", population=20, trials=60) for _ in range(2))
     assert one.to_pandas().equals(other.to_pandas())
     assert len(one.trials) == 60
 
@@ -149,7 +149,7 @@ class _Interrupts(Progress):
 
 @pytest.mark.parametrize("name", ["asha", "median"])
 def test_an_interrupt_keeps_what_has_finished_and_ends(iris: js.Dataset, tmp_path: Path, name: str) -> None:
-    request = Request(space=SPACE, trials=500, scheduler=name, keep=2)
+    request = Request(space=SPACE, trials=500, objective="val_loss", scheduler=name, keep=2)
     result = execute(iris, request, tmp_path / "run", _Interrupts(10))
     assert result.status == "interrupted"
     assert 10 <= len(result.trials) < 500
@@ -242,7 +242,9 @@ def test_a_time_limit_keeps_what_finished_and_stops_what_runs(
 ) -> None:
     _Clock(12, monkeypatch)
     listener = _Notes()
-    request = Request(space=SPACE, trials=5000, scheduler=name, minutes=30, keep=3, replicates=2)
+    request = Request(
+        space=SPACE, trials=5000, objective="val_loss", scheduler=name, minutes=30, keep=3, replicates=2
+    )  # fmt: skip
     result = execute(iris, request, tmp_path / "run", listener)
     assert result.status == "completed"
     assert 0 < len(result.trials) < 5000
@@ -294,7 +296,7 @@ def test_a_limit_that_is_not_reached_changes_nothing(iris: js.Dataset) -> None:
 def test_what_is_confirmed_has_no_limit(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is the search's: who is confirmed trains to the end."""
     _Clock(8, monkeypatch)
-    result = js.sweep(iris, SPACE, trials=5000, minutes=30, confirm=2, scheduler="halving", keep=0, progress=False)
+    result = swept(iris, "halving", trials=5000, minutes=30, confirm=2)
     assert result.summary()["time_limit_reached"]
     assert len(result.confirmed) == min(2, len(result.trials))
     assert all(len(each.scores) == 5 and None not in each.scores for each in result.confirmed)

@@ -18,6 +18,8 @@ from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
 from jaxsweep.streams import RULES
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SHAPE: dict[str, Any] = {"depth": 1, "width": 8, "learning_rate": 0.02}
 CONFIGS = [{**SHAPE, "epochs": epochs} for epochs in (1, 3, 30)]
 RNG = np.random.default_rng(5)
