@@ -37,10 +37,10 @@ def test_linear_models_and_funnels() -> None:
     check(three_classes(), [{**BASE, "depth": 0}, {**BASE, "depth": 3, "width": 8, "width_shape": "funnel"}])
 
 
-def _mixture(rng: np.random.Generator, losses: tuple[str, ...]) -> dict[str, Any]:
-    """Return a config in which every hyperparameter is drawn at random."""
+def _mixture(rng: np.random.Generator, losses: tuple[str, ...], depth: int) -> dict[str, Any]:
+    """Return a config in which every hyperparameter is drawn at random, but for the number of layers."""
     config: dict[str, Any] = {
-        "depth": 2,
+        "depth": depth,
         "width": int(rng.integers(4, 9)),
         "batch_size": int(rng.choice([8, 15, 25])),
         "epochs": int(rng.integers(2, 5)),
@@ -87,7 +87,7 @@ PADDED: dict[str, list[dict[str, Any]]] = {
         {**DEEP, "batch_size": batch, "epochs": epochs, "schedule": "cosine", "warmup": 0.2, **change}
         for (batch, epochs), change in zip(_SIZES, _CHANGES, strict=True)
     ],
-    "random mixtures": [_mixture(_RNG, CLASSIFICATION_LOSSES) for _ in range(6)],
+    "random mixtures": [_mixture(_RNG, CLASSIFICATION_LOSSES, 2) for _ in range(6)],
 }
 ALL = [config for configs in PADDED.values() for config in configs]
 
@@ -110,5 +110,5 @@ def test_who_stops_and_who_diverges(padded: dict[str, list[LaneResult]]) -> None
 
 def test_random_mixtures_in_regression() -> None:
     rng = np.random.default_rng(1)
-    configs = [_mixture(rng, ("mse", "mae", "huber", "log_cosh")) for _ in range(4)]
+    configs = [_mixture(rng, ("mse", "mae", "huber", "log_cosh"), 1) for _ in range(4)]
     check(regression(), configs, objective="val_mse", costs=ONE_PROGRAM)
