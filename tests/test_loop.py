@@ -115,7 +115,7 @@ def test_same_seed_same_table(run: js.Result, iris: js.Dataset) -> None:
 
 
 def test_exactly_these_configs_in_this_order(iris: js.Dataset) -> None:
-    configs = [{**SHAPE, "learning_rate": rate, "epochs": 2} for rate in (0.03, 0.01, 0.02)]
+    configs: list[dict[str, Any]] = [{**SHAPE, "learning_rate": rate, "epochs": 2} for rate in (0.03, 0.01, 0.02)]
     configs[1]["optimizer"] = "sgd"  # as in SPACE, and so in its program
     result = js.sweep(iris, configs=configs, progress=False)
     assert [trial.config["learning_rate"] for trial in result.trials] == [0.03, 0.01, 0.02]
