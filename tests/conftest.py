@@ -61,15 +61,14 @@ def one_tile() -> Iterator[None]:
 
 # The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
-    "network/test_hypergradient.py",
-    "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_setup.py", "cli/test_cli.py",
-    "network/test_own.py", "test_notebook.py", "engine/test_planned_tiles.py", "network/test_parity_weights.py",
-    "test_loop.py", "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py",
-    "engine/test_fingerprint.py", "engine/test_cache.py", "test_api.py", "engine/test_programs.py",
-    "engine/test_hypergradients.py",
-    "engine/test_own.py", "engine/test_devices.py", "records/test_own.py", "network/test_randomness.py",
-    "network/test_oracles_draws.py", "network/test_oracles_pieces.py", "engine/test_memory.py",
-    "records/test_model.py",
+    "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
+    "network/test_parity_choices.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
+    "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",
+    "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py", "engine/test_hypergradients.py",
+    "network/test_randomness.py", "test_scheduled.py", "network/test_oracles_draws.py", "records/test_networks.py",
+    "network/test_oracles_pieces.py", "network/test_ambient.py", "spec/test_swept.py", "engine/test_fingerprint.py",
+    "engine/test_programs.py", "engine/test_cache.py", "records/test_store.py", "engine/test_devices.py",
+    "engine/test_own.py", "network/test_parity_schedulers.py", "test_confirm.py", "engine/test_borrowed.py",
 ]  # fmt: skip
 
 
