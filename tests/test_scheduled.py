@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compilations import watched
 
 import jaxsweep as js
 from jaxsweep.engine import engine as engines
-from jaxsweep.engine import programs, tile
+from jaxsweep.engine import tile
 from jaxsweep.loop import execute
 from jaxsweep.records import store
 from jaxsweep.report.progress import Progress, Snapshot
@@ -105,15 +106,7 @@ def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> N
 def test_a_second_scheduled_sweep_compiles_nothing(
     iris: js.Dataset, run: js.Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds: list[float] = []
-    original = programs.compiled
-
-    def watched(*arguments: Any) -> Any:
-        made = original(*arguments)
-        seconds.append(made[1])
-        return made
-
-    monkeypatch.setattr(programs, "compiled", watched)
+    seconds = watched(monkeypatch)
     js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler="asha", slots=8, seed=5, keep=40, progress=False)
     assert seconds
     assert not any(seconds)
