@@ -1,3 +1,4 @@
+import functools
 import gc
 import os
 from importlib.metadata import version
@@ -27,7 +28,7 @@ import pytest
 from hypothesis import settings
 from jax_settings import setting
 
-from jaxsweep.engine import programs
+from jaxsweep.engine import calibrate, planner, programs
 
 # Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
 # Python's own rate takes a tenth of the suite's time.
@@ -39,6 +40,9 @@ settings.load_profile("suite")
 if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else what runs once would have a level of its own
     programs.OPTIONS["cpu"].brief["xla_backend_optimization_level"] = 0
 
+# Every plan that is shown has the machine measured, for a second, as long as nothing is kept on disk: here once.
+calibrate._measure = functools.cache(calibrate._measure)
+
 
 @pytest.fixture(scope="module")
 def float64() -> Iterator[None]:
@@ -47,17 +51,24 @@ def float64() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def one_tile() -> Iterator[None]:
+    """Every plan of the module has tiles of eight: sweeps that differ in their trials alone share their programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "TILES", (8,))
+        yield
+
+
 # The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
-    "network/test_hypergradient.py",
-    "network/test_parity_numbers.py", "network/test_parity_choices.py", "test_setup.py", "cli/test_cli.py",
-    "network/test_own.py", "test_notebook.py", "engine/test_planned_tiles.py", "network/test_parity_weights.py",
-    "test_loop.py", "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py",
-    "engine/test_fingerprint.py", "engine/test_cache.py", "test_api.py", "engine/test_programs.py",
-    "engine/test_hypergradients.py",
-    "engine/test_own.py", "engine/test_devices.py", "records/test_own.py", "network/test_randomness.py",
-    "network/test_oracles_draws.py", "network/test_oracles_pieces.py", "engine/test_memory.py",
-    "records/test_model.py",
+    "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
+    "network/test_parity_choices.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
+    "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",
+    "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py", "engine/test_hypergradients.py",
+    "network/test_randomness.py", "test_scheduled.py", "network/test_oracles_draws.py", "records/test_networks.py",
+    "network/test_oracles_pieces.py", "network/test_ambient.py", "spec/test_swept.py", "engine/test_fingerprint.py",
+    "engine/test_programs.py", "engine/test_cache.py", "records/test_store.py", "engine/test_devices.py",
+    "engine/test_own.py", "network/test_parity_schedulers.py", "test_confirm.py", "engine/test_borrowed.py",
 ]  # fmt: skip
 
 

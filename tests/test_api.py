@@ -10,6 +10,8 @@ import pytest
 
 import jaxsweep as js
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 CONFIG: dict[str, Any] = {"depth": 1, "width": 8, "epochs": 1}
 X = np.random.default_rng(0).normal(size=(60, 3))
 IS_HYPERPARAMETER = "it belongs in the space, or in each config"

@@ -21,6 +21,8 @@ from jaxsweep.records.model import Model
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SHAPE = {"depth": 1, "width": 8, "batch_size": 30, "epochs": 3}
 SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), **SHAPE)
 

@@ -16,6 +16,8 @@ from jaxsweep.setup import set_up
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.request import Request
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SHAPE: dict[str, Any] = {"depth": 1, "width": 8, "batch_size": 30, "epochs": 2}
 SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), **SHAPE)
 FIRST: list[dict[str, Any]] = [{"learning_rate": 0.0625, "optimizer": "sgd"}, {"learning_rate": 0.03125}]

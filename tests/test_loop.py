@@ -20,6 +20,8 @@ from jaxsweep.spec.metrics import metric_names
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Space
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SHAPE = {"depth": 1, "width": 8, "batch_size": 30}
 SPACE = Space(
     learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=js.Int(2, 4), **SHAPE
@@ -113,7 +115,8 @@ def test_same_seed_same_table(run: js.Result, iris: js.Dataset) -> None:
 
 
 def test_exactly_these_configs_in_this_order(iris: js.Dataset) -> None:
-    configs = [{**SHAPE, "learning_rate": rate, "epochs": 2} for rate in (0.03, 0.01, 0.02)]
+    configs: list[dict[str, Any]] = [{**SHAPE, "learning_rate": rate, "epochs": 2} for rate in (0.03, 0.01, 0.02)]
+    configs[1]["optimizer"] = "sgd"  # as in SPACE, and so in its program
     result = js.sweep(iris, configs=configs, progress=False)
     assert [trial.config["learning_rate"] for trial in result.trials] == [0.03, 0.01, 0.02]
 
@@ -158,14 +161,15 @@ def test_regression_is_scored_in_units_of_the_target() -> None:
 
 
 def test_diverged_trials_are_data(iris: js.Dataset) -> None:
-    rates = [1e30, 0.01, 1e30]
-    configs = [{**SHAPE, "learning_rate": r, "epochs": 3, "optimizer": "sgd", "momentum": 0.5} for r in rates]
+    rates = {"sgd": 1e30, "adam": 0.01}
+    configs = [{**SHAPE, "learning_rate": rate, "epochs": 3, "optimizer": name} for name, rate in rates.items()]
+    configs.append({**configs[1], "learning_rate": 1e30})
     result = js.sweep(iris, configs=configs, progress=False)
     assert [trial.status for trial in result.trials] == ["diverged", "completed", "diverged"]
     assert [trial.score is None for trial in result.trials] == [True, False, True]
     assert result.best.id == 1
     assert result.summary()["trials"]["diverged"] == 2
-    lost = js.sweep(iris, configs=configs[:1], progress=False)
+    lost = js.sweep(iris, configs=configs[::2], progress=False)
     assert lost.status == "failed"
     with pytest.raises(js.SweepFailed, match="no trial finished"):
         _ = lost.best
@@ -278,9 +282,9 @@ def test_a_failed_commit_is_raised_and_nothing_is_shown_of_it(
 
 def test_a_remainder_of_a_grid_is_said(iris: js.Dataset) -> None:
     listener = _Interrupts()
-    space = Space(learning_rate=js.Choice([0.01, 0.02, 0.03]), epochs=2, **SHAPE)
+    space = Space(learning_rate=js.Choice([0.01, 0.02]), optimizer=js.Choice(["adam", "sgd"]), epochs=2, **SHAPE)
     assert len(execute(iris, Request(space=space, search="grid", trials=2), None, listener).trials) == 2
-    assert len(execute(iris, Request(space=space, search="grid", trials=9), None, listener).trials) == 3
+    assert len(execute(iris, Request(space=space, search="grid", trials=9), None, listener).trials) == 4
     assert len(listener.notes) == 2
     assert "not tried" in listener.notes[0]
     assert "9 trials asked for" in listener.notes[1]

@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from compilations import watched
 
 import jaxsweep as js
-from jaxsweep.engine import director, programs, tile
+from jaxsweep.engine import director, tile
 from jaxsweep.engine import engine as engines
 from jaxsweep.engine.costs import Costs
 from jaxsweep.loop import execute
@@ -20,6 +21,8 @@ from jaxsweep.records import store
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.spec.request import Request
+
+pytestmark = pytest.mark.usefixtures("one_tile")
 
 SPACE = js.Space(
     learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=9, depth=1, width=8,
@@ -41,7 +44,8 @@ def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result
 
 
 def swept(iris: js.Dataset, name: str | None, **how: Any) -> js.Result:
-    return js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler=name, progress=False, **{"keep": 0, **how})
+    given: dict[str, Any] = {"trials": 40, "keep": 0, **how}
+    return js.sweep(iris, SPACE, objective="val_loss", scheduler=name, progress=False, **given)
 
 
 # --- what a sweep under a scheduler leaves -------------------------------------------------------------------------
@@ -96,10 +100,7 @@ def test_the_same_seed_gives_the_same_table_with_any_number_of_workers(
 
 
 def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> None:
-    one, other = (
-        js.sweep(iris, SPACE, trials=60, search="evolution", population=20, scheduler="asha", keep=0, progress=False)
-        for _ in range(2)
-    )
+    one, other = (swept(iris, "asha", search="evolution", population=20, trials=60) for _ in range(2))
     assert one.to_pandas().equals(other.to_pandas())
     assert len(one.trials) == 60
 
@@ -107,15 +108,7 @@ def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> N
 def test_a_second_scheduled_sweep_compiles_nothing(
     iris: js.Dataset, run: js.Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds: list[float] = []
-    original = programs.compiled
-
-    def watched(*arguments: Any) -> Any:
-        made = original(*arguments)
-        seconds.append(made[1])
-        return made
-
-    monkeypatch.setattr(programs, "compiled", watched)
+    seconds = watched(monkeypatch)
     js.sweep(iris, SPACE, trials=40, objective="val_loss", scheduler="asha", slots=8, seed=5, keep=40, progress=False)
     assert seconds
     assert not any(seconds)
@@ -130,7 +123,7 @@ def test_a_plan_has_the_memory_of_lanes_that_stand_still(
     def take(self: director.Director, *arguments: Any) -> Any:
         nonlocal peak
         settled = original(self, *arguments)
-        parked = [lane.state for standing in self.trials.values() for lane in standing.parked.values()]
+        parked = [lane.state.tree() for standing in self.trials.values() for lane in standing.parked.values()]
         peak = max(peak, sum(leaf.nbytes for leaf in jax.tree.leaves(parked)))
         return settled
 
@@ -164,7 +157,7 @@ def test_pbt_records_what_each_network_was_a_copy_of(iris: js.Dataset, tmp_path:
         assert trial.lineage[-1].trial == trial.id
         assert trial.lineage[0].epoch == 0
     assert stored.best == result.best
-    network, x = copies[0], result.data.x[0]
+    network, x = min(copies, key=lambda trial: len(trial.lineage)), result.data.x[0]  # each part is trained again
     again = swept(iris, "pbt", every=1).model(network.id)
     np.testing.assert_allclose(again.predicted(x)[1], result.model(network.id).predicted(x)[1], rtol=1e-3, atol=1e-5)
     assert result.model(network.id).retrain().config == {**network.config, "patience": 0}
@@ -183,7 +176,7 @@ class _Interrupts(Progress):
 
 @pytest.mark.parametrize("name", ["asha", "median"])
 def test_an_interrupt_keeps_what_has_finished_and_ends(iris: js.Dataset, tmp_path: Path, name: str) -> None:
-    request = Request(space=SPACE, trials=500, scheduler=name, keep=2)
+    request = Request(space=SPACE, trials=500, objective="val_loss", scheduler=name, keep=2)
     result = execute(iris, request, tmp_path / "run", _Interrupts(10))
     assert result.status == "interrupted"
     assert 10 <= len(result.trials) < 500
@@ -276,7 +269,9 @@ def test_a_time_limit_keeps_what_finished_and_stops_what_runs(
 ) -> None:
     _Clock(12, monkeypatch)
     listener = _Notes()
-    request = Request(space=SPACE, trials=5000, scheduler=name, minutes=30, keep=3, replicates=2)
+    request = Request(
+        space=SPACE, trials=5000, objective="val_loss", scheduler=name, minutes=30, keep=3, replicates=2
+    )  # fmt: skip
     result = execute(iris, request, tmp_path / "run", listener)
     assert result.status == "completed"
     assert 0 < len(result.trials) < 5000
@@ -328,7 +323,7 @@ def test_a_limit_that_is_not_reached_changes_nothing(iris: js.Dataset) -> None:
 def test_what_is_confirmed_has_no_limit(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is the search's: who is confirmed trains to the end."""
     _Clock(8, monkeypatch)
-    result = js.sweep(iris, SPACE, trials=5000, minutes=30, confirm=2, scheduler="halving", keep=0, progress=False)
+    result = swept(iris, "halving", trials=5000, minutes=30, confirm=2)
     assert result.summary()["time_limit_reached"]
     assert len(result.confirmed) == min(2, len(result.trials))
     assert all(len(each.scores) == 5 and None not in each.scores for each in result.confirmed)

@@ -18,6 +18,8 @@ from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
 from jaxsweep.streams import RULES
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SHAPE: dict[str, Any] = {"depth": 1, "width": 8, "learning_rate": 0.02}
 CONFIGS = [{**SHAPE, "epochs": epochs} for epochs in (1, 3, 30)]
 RNG = np.random.default_rng(5)
@@ -297,7 +299,7 @@ def test_listed_configs_that_are_refused(request_: dict[str, Any], words: str) -
 
 
 def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
-    configs = [{**SHAPE, "learning_rate": rate, "width": np.int64(4)} for rate in np.logspace(-2, -1, 2)]
+    configs = [{**SHAPE, "learning_rate": rate, "width": np.int64(8)} for rate in np.logspace(-2, -1, 2)]
     result = js.sweep(js.load_dataset("iris"), configs=configs, out=tmp_path / "run", keep=0, progress=False)
     stored = store.load(tmp_path / "run")
     assert stored.request.configs == tuple(configs)

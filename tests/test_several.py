@@ -16,6 +16,8 @@ from jaxsweep.setup import resolve_for, set_up
 from jaxsweep.spec.aims import count_parameters
 from jaxsweep.spec.request import Request
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SPACE = js.Space(
     learning_rate=js.LogUniform(1e-3, 1e-1), width=js.Int(1, 16), depth=1, epochs=js.Int(1, 4), batch_size=45
 )

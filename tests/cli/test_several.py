@@ -9,6 +9,8 @@ from cli_helpers import Out, ok, refused
 
 from jaxsweep.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 SMALL = ["depth=1", "width={int=[1,16]}", "epochs=2", "learning_rate=0.01", "sweep.keep=0"]
 ASK = ["--data", "iris", "--trials", "8", *(word for each in SMALL for word in ("--set", each))]
 AIMS = ["--objective", "val_accuracy, parameters", "--constraint", "parameters <= 99", "--constraint", "val_loss<=9"]

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compilations import watched
 from numpy.typing import NDArray
 from parity import SEED
 
 from jaxsweep.data import Dataset, Prepared, prepare
-from jaxsweep.engine import programs
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
@@ -135,15 +135,7 @@ def test_workers_change_no_bit_of_what_is_decided(bench: Bench, name: str) -> No
 
 def test_a_scheduler_needs_no_program_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one after another, nor those of a sweep without one."""
-    seconds: list[float] = []
-    original = programs.compiled
-
-    def watched(*arguments: Any) -> Any:
-        made = original(*arguments)
-        seconds.append(made[1])
-        return made
-
-    monkeypatch.setattr(programs, "compiled", watched)
+    seconds = watched(monkeypatch)
     for name in ("asha", "pbt"):
         bench.run(scheduler(name))
     assert seconds

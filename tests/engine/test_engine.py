@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity import BASE, run_lanes, same, three_classes
+from parity import DEEP, run_lanes, same, three_classes
 
 from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import programs
@@ -20,7 +20,7 @@ def crowd() -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     return [
         {
-            **BASE,
+            **DEEP,
             "learning_rate": float(10 ** rng.uniform(-3, -1)),
             "dropout": float(rng.uniform(0, 0.5)),
             "optimizer": str(rng.choice(["adam", "sgd"])),
@@ -35,7 +35,7 @@ def crowd() -> list[dict[str, Any]]:
 def subject(crowd: list[dict[str, Any]]) -> tuple[dict[str, Any], scope.Scope, LaneResult]:
     """A config, the scope of its sweep, and its lane when it is alone in a tile of 8."""
     data = three_classes()
-    config = {**BASE, "optimizer": "adam", "learning_rate": 0.02, "dropout": 0.25, "schedule": "cosine"}
+    config = {**DEEP, "optimizer": "adam", "learning_rate": 0.02, "dropout": 0.25, "schedule": "cosine"}
     rows = len(data.train[0])
     what = scope.of_configs([resolve(each, data.task, rows) for each in [config, *crowd]])
     (alone,) = run_lanes(data, [config], tile=8, trials=[7], what=what)
@@ -80,8 +80,8 @@ def test_float32_follows_the_reference_for_fifty_steps() -> None:
 
 def test_unused_hyperparameters_are_not_in_the_program() -> None:
     rows = 75
-    plain = scope.of_configs([resolve(BASE, "classification", rows)])
-    rich = scope.of_configs([resolve({**BASE, "dropout": 0.1, "patience": 3}, "classification", rows)])
+    plain = scope.of_configs([resolve(DEEP, "classification", rows)])
+    rich = scope.of_configs([resolve({**DEEP, "dropout": 0.1, "patience": 3}, "classification", rows)])
     assert set(rich.traced) - set(plain.traced) == {"dropout", "patience"}
     assert plain.values("optimizer") == ("adam",)
 
@@ -98,4 +98,4 @@ def test_an_error_in_a_worker_reaches_the_caller(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(programs, "compiled", broken)
     with pytest.raises(MemoryError, match="no room"):
-        run_lanes(three_classes(), [BASE])
+        run_lanes(three_classes(), [DEEP])

@@ -73,7 +73,7 @@ def test_backwards_they_are_the_same(several: list[Hypergradient]) -> None:
 def test_a_lane_that_diverges_has_none_and_its_neighbours_have() -> None:
     wild = {**SMOOTH, "optimizer": "sgd", "activation": "elu", "learning_rate": 3e38}
     fine = {**wild, "learning_rate": 0.1}
-    alone, (bad, good) = find([fine], trials=[1])[0], find([wild, fine], tile=12)
+    (alone,), (bad, good) = find([fine], trials=[1], tile=12), find([wild, fine], tile=12)
     assert np.isnan([bad.value, *bad.slopes.values()]).all()
     assert_close(good, alone)
 

@@ -21,11 +21,11 @@ VALUES = {name: HYPERPARAMETERS[name].choices for name in ("init", "optimizer", 
 ORTHOGONAL = """
 import jaxsweep as js
 from jaxsweep.engine import engine
-config = dict(depth=2, width=32, epochs=1, batch_size=64, init="orthogonal")
+config = dict(depth=1, width=32, epochs=1, batch_size=64, init="orthogonal")
 for workers in (1, 2):
     engine.default_workers = lambda: workers
     result = js.sweep(js.load_dataset("digits"), configs=[config] * 400, progress=False, keep=1)
-    q = result.model().params["hidden_1"]["kernel"]
+    q = result.model().params["hidden_0"]["kernel"]
     print(result.status, len(result.trials), abs(q.T @ q).diagonal().round(1).max())
 """
 

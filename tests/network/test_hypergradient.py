@@ -4,6 +4,7 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from parity import ONE_PROGRAM, SEED, images, regression, three_classes
@@ -11,8 +12,9 @@ from parity import ONE_PROGRAM, SEED, images, regression, three_classes
 from jaxsweep.data import Prepared
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.planner import make_plan
-from jaxsweep.network import hypergradient
+from jaxsweep.network import hypergradient, randomness, train
 from jaxsweep.network.hypergradient import Bounds, Room
+from jaxsweep.network.randomness import Stream
 from jaxsweep.spec import scope
 from jaxsweep.spec.hypergradients import HYPERGRADIENTS, WITHOUT, followed, has_hypergradient
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, resolve
@@ -104,8 +106,12 @@ def check(found: list[Found], seen: set[str]) -> None:
 
 _SEEN: set[str] = set()  # by the tests of this file, for the last of them
 LEAKY = {"activation": "leaky_relu", "negative_slope": 0.3}
-_CHANGES: list[dict[str, Any]] = [
+# Two programs: of the cases of a switch each keeps what any of the others needs for its derivative.
+_OPTIMIZERS: list[dict[str, Any]] = [
     *({"optimizer": name, "weight_decay": 0.1} for name in HYPERPARAMETERS["optimizer"].choices),
+    {"optimizer": "lamb", "weight_decay": 0.3, "input_noise": 0.1, "width": 2, "batch_size": 20},
+]
+_OTHERS: list[dict[str, Any]] = [
     {"optimizer": "sgd", "momentum": 0.5, "nesterov": True, "init_scale": 1.5, "norm": "batch"},
     *(
         {"schedule": name, "warmup": 0.2, "decay_every": 0.7, "final_learning_rate": 0.1, "optimizer": "sgd"}
@@ -115,20 +121,55 @@ _CHANGES: list[dict[str, Any]] = [
     {"loss": "focal", "focal_gamma": 0.5, "init_scale": 2.0},
     {"label_smoothing": 0.2, "l2": 0.1, "input_noise": 0.3, "width": 3},
     {"l1": 0.01, "clip_norm": 0.05, "momentum": 0.9, "optimizer": "sgd", "width": 3},
-    {"input_noise": 0.1, "weight_decay": 0.3, "optimizer": "lamb", "width": 2, "batch_size": 20},
     {**LEAKY, "dropout": 0.3, "norm": "batch", "input_dropout": 0.2, "mixup_alpha": 0.3},
     {"epochs": 4, "width": 2, "class_weight": "balanced"},
 ]
 
 
-def test_of_classification() -> None:
+@pytest.mark.parametrize("changes", [_OPTIMIZERS, _OTHERS], ids=["optimizers", "others"])
+def test_of_classification(changes: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Optimizers, schedules, losses, norms and penalties, also in networks that are padded and in short batches."""
-    check(find(three_classes(), _CHANGES), _SEEN)
+
+    def share(key: Any, alpha: Any) -> Any:
+        """A plainer draw: each of the eight that both modes and differences take would be seconds of compilation."""
+        return jnp.where(alpha > 0, randomness.uniform(key, (1, 1))[0, 0], 1.0)
+
+    monkeypatch.setattr(train, "mixup_share", share)
+    check(find(three_classes(), changes), _SEEN)
 
 
-def test_of_regression() -> None:
-    losses: list[dict[str, Any]] = [{"loss": loss} for loss in ("mse", "mae", "log_cosh", "huber")]
-    check(find(regression(), [*losses, {"loss": "huber", "huber_delta": 0.3, "depth": 2}], "mse"), _SEEN)
+def test_a_mixup_share_is_held_as_it_was_drawn() -> None:
+    key, alpha = randomness.stream(randomness.lane_key(0, 1, 0, 0), Stream.MIXUP, 7), jnp.asarray(0.4)
+
+    def scaled(rate: Any) -> Any:
+        return jax.lax.fori_loop(0, 2, lambda _, total: total + rate * train.mixup_share(key, alpha), 0.0)
+
+    @jax.jit
+    def both(rate: Any) -> Any:
+        return jax.jvp(scaled, (rate,), (1.0,))[1], jax.grad(scaled)(rate), train.mixup_share(key, alpha)
+
+    forwards, backwards, drawn = both(0.3)
+    assert 0 < drawn < 1
+    assert forwards == backwards == 2 * drawn
+
+
+@pytest.fixture(scope="module")
+def regressions(float64: None) -> list[Found]:
+    """Networks of two hidden layers under each loss, and in the end one that diverges."""
+    changes: list[dict[str, Any]] = [{"loss": loss} for loss in ("mse", "mae", "log_cosh", "huber")]
+    wild = {"optimizer": "sgd", "learning_rate": 3e38, "activation": "elu", "epochs": 4}
+    changes += [{"loss": "huber", "huber_delta": 0.3}, wild]
+    return find(regression(), [{"depth": 2, **change} for change in changes], "mse")
+
+
+def test_of_regression(regressions: list[Found]) -> None:
+    check(regressions[:-1], _SEEN)
+
+
+def test_a_training_that_diverges_has_none(regressions: list[Found]) -> None:
+    found = regressions[-1]
+    for number in (found.value, *found.forwards.values(), *found.backwards.values()):
+        assert np.isnan(number)
 
 
 def test_of_images_and_the_best_epoch() -> None:
@@ -139,13 +180,6 @@ def test_of_images_and_the_best_epoch() -> None:
     ]
     found = find(images(), [{"learning_rate": 0.01, **change} for change in changes], "log_loss", keep_best=True)
     check(found, _SEEN)
-
-
-def test_a_training_that_diverges_has_none() -> None:
-    wild = {"optimizer": "sgd", "learning_rate": 3e38, "activation": "elu", "epochs": 4}
-    (found,) = find(regression(), [wild])
-    for number in (found.value, *found.forwards.values(), *found.backwards.values()):
-        assert np.isnan(number)
 
 
 def test_every_traced_hyperparameter_has_one_or_a_reason() -> None:

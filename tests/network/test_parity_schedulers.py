@@ -31,26 +31,26 @@ SPACE = Space(
 )  # fmt: skip
 
 
-def trained(name: str, keep_best: bool, **options: Any) -> list[tuple[LaneResult, Config]]:
+def trained(name: str, **options: Any) -> list[tuple[LaneResult, Config]]:
     """Return lanes under a scheduler, each with its config in the end."""
     data = three_classes()
     configs: list[Config] = [resolve(each, data.task, 75) for each in SPACE.sample(generator(4, "lanes"), 12)]
-    engine = Engine(data, scope.of_space(SPACE, resolve({}, data.task, 75)), "val_loss", SEED, keep_best)
+    engine = Engine(data, scope.of_space(SPACE, resolve({}, data.task, 75)), "val_loss", SEED, keep_best=True)
     plan = make_plan(configs, engine.supply.sizes, tile=4)
 
     def merits(curves: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.fmax.accumulate(-curves[:, 1]) if keep_best else -curves[:, 1]
+        return np.fmax.accumulate(-curves[:, 1])
 
     director = Director(make(name, seed=1, space=SPACE, **options), merits, configs)
     lanes = list(engine.run(plan, configs, range(12), wanted=lambda few: [True] * len(few), director=director))
     return [(lane, configs[lane.job.position]) for lane in lanes]
 
 
-def check(lane: LaneResult, config: Config, keep_best: bool) -> None:
+def check(lane: LaneResult, config: Config) -> None:
     data, lineage = three_classes(), from_rows(json.loads(to_json(lane.lineage)))
     assert lineage == lane.lineage
     alone = train(
-        data, config, SEED, trial=lane.job.trial, objective_metric="val_loss", keep_best=keep_best,
+        data, config, SEED, trial=lane.job.trial, objective_metric="val_loss", keep_best=True,
         stop_after=lane.epochs, lineage=lineage,
     )  # fmt: skip
     alone.status = lane.status  # a scheduler's doing
@@ -58,20 +58,17 @@ def check(lane: LaneResult, config: Config, keep_best: bool) -> None:
 
 
 def test_one_that_was_stopped_is_the_beginning_of_one_that_was_not() -> None:
-    several = {
-        lane.epochs: (lane, config) for lane, config in trained("halving", True, eta=2) if lane.status == "stopped"
-    }
+    several = {lane.epochs: (lane, config) for lane, config in trained("halving", eta=2) if lane.status == "stopped"}
     assert {1, 2, 4} <= set(several)
     for epochs in (1, 4):
-        check(*several[epochs], True)
+        check(*several[epochs])
 
 
 def test_a_copy_of_copies_follows_its_lineage() -> None:
     """Weights, optimizer's state, early stopping and the step of the schedule go on; configs and keys change."""
-    lanes = [each for each in trained("pbt", False, every=1, cut=0.4, resample=0.5) if each[0].lineage]
-    longest, config = max(lanes, key=lambda each: len(each[0].lineage))
-    assert len(longest.lineage) >= 4
-    assert len({part.trial for part in longest.lineage}) > 2
-    assert [part.epoch for part in longest.lineage] == sorted({part.epoch for part in longest.lineage})
-    assert longest.lineage[-1].config == config
-    check(longest, config, False)
+    lanes = [each for each in trained("pbt", every=1, cut=0.4, resample=0.5) if each[0].lineage]
+    long = [each for each in lanes if len(each[0].lineage) >= 4 and len({p.trial for p in each[0].lineage}) > 2]
+    lane, config = min(long, key=lambda each: len(each[0].lineage))  # the reference compiles each part anew
+    assert [part.epoch for part in lane.lineage] == sorted({part.epoch for part in lane.lineage})
+    assert lane.lineage[-1].config == config
+    check(lane, config)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import textbook
-from parity import BASE, check, close, run_lanes
+from parity import BASE, DEEP, check, close, run_lanes
 
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.network import reference
@@ -23,8 +23,8 @@ def three_targets(weights: Any = None) -> Prepared:
 
 
 def test_every_loss() -> None:
-    configs = [{**BASE, "loss": loss, "huber_delta": 0.5} for loss in REGRESSION_LOSSES]
-    configs.append({**BASE, "mixup_alpha": 0.3, "width_shape": "funnel", "depth": 2, "width": 9})
+    configs = [{**DEEP, "loss": loss, "huber_delta": 0.5} for loss in REGRESSION_LOSSES]
+    configs.append({**DEEP, "mixup_alpha": 0.3, "width_shape": "funnel", "width": 9})
     check(three_targets(np.random.default_rng(0).exponential(size=150)), configs, objective="val_r2")
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import textbook
-from parity import BASE, SEED, check, close, regression, run_lanes, three_classes
+from parity import BASE, SEED, check, check_lanes, close, regression, run_lanes, three_classes
 from sklearn.utils.class_weight import compute_class_weight
 
 import jaxsweep as js
-from jaxsweep.data import Dataset, prepare
+from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.weights import balanced
 from jaxsweep.engine.lanes import Supply
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.network import randomness, reference
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import resolve
@@ -37,7 +38,9 @@ def test_classes_weigh_as_they_do_alone() -> None:
     """Lanes whose classes are balanced, by the rows of their own fold, train beside others whose are not."""
     focal = {"loss": "focal", "class_weight": "balanced", "norm": "batch"}
     data = three_classes(split=(0.7, 0, 0.3), folds=2)
-    check(data, [{**BASE, **change} for change in [*CLASSES, focal]])
+    configs = [{**BASE, **change} for change in [*CLASSES[:2], focal]]
+    lanes = run_lanes(data, configs)
+    check_lanes(data, configs, [lanes[0], *lanes[2:4], lanes[5]])  # one fold of each, both of those that are balanced
 
 
 def test_rows_weigh_as_they_do_alone() -> None:
@@ -75,25 +78,30 @@ def test_where_nothing_weighs_differently_there_are_no_weights() -> None:
 # --- by the textbook ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("class_weight", ["none", "balanced"])
-def test_gradient_descent_on_a_weighted_loss_is_the_textbook_s(class_weight: str) -> None:
+def test_gradient_descent_on_a_weighted_loss_is_the_textbook_s() -> None:
     """A linear model, whose every step NumPy takes a second time; the order of the rows alone is the package's."""
     data = three_classes(WEIGHTS)
-    config = {
-        "depth": 0, "optimizer": "sgd", "learning_rate": 0.3, "batch_size": 15, "epochs": 4,
-        "class_weight": class_weight, "label_smoothing": 0.1, "l2": 0.01,
+    config: dict[str, Any] = {
+        "depth": 0, "optimizer": "sgd", "learning_rate": 0.3, "batch_size": 15, "epochs": 4, "label_smoothing": 0.1,
+        "l2": 0.01,
     }  # fmt: skip
-    (lane,) = run_lanes(data, [config])
-    assert lane.weights is not None
+    configs = [{**config, "class_weight": class_weight} for class_weight in ("none", "balanced")]
     rows = data.train[0]
     x, y, w = data.x[0][rows], data.y[0][rows], np.asarray(data.weights)[rows]
-    w = w * textbook.balanced(y, w) if class_weight == "balanced" else w
-    start = reference.train(data, {**config, "epochs": 1}, SEED).initial["output"]
+    for lane, weights in zip(run_lanes(data, configs), (w, w * textbook.balanced(y, w)), strict=True):
+        _descend(data, lane, x, y, weights)
+
+
+def _descend(data: Prepared, lane: LaneResult, x: Any, y: Any, w: Any) -> None:
+    """Assert that the lane went where gradient descent goes."""
+    assert lane.weights is not None
+    config = {"depth": 0, "batch_size": 15, "epochs": 1}
+    start = reference.train(data, config, SEED, trial=lane.job.trial).initial["output"]
     kernel, bias = np.array(start["kernel"]), np.array(start["bias"])
     h = {"label_smoothing": 0.1, "focal_gamma": 0.0, "huber_delta": 1.0}
     losses = []
     for epoch in range(4):
-        order = np.asarray(reference._shuffled(randomness.lane_key(SEED, 0, 0, 0), epoch, 75))
+        order = np.asarray(reference._shuffled(randomness.lane_key(SEED, lane.job.trial, 0, 0), epoch, 75))
         whole = 0.0
         for batch in order.reshape(5, 15):
             of_rows, slopes = textbook.loss("cross_entropy", h, x[batch] @ kernel + bias, np.eye(3)[y[batch]])

@@ -13,6 +13,8 @@ from jaxsweep.data import prepare
 from jaxsweep.data.prepared import prepare_whole
 from jaxsweep.network.reference import train
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 CONFIG: dict[str, Any] = {"depth": 1, "width": 8, "epochs": 4, "batch_size": 16, "learning_rate": 0.03}
 DRAW = np.random.default_rng(0)
 FRAME = pd.DataFrame({"size": DRAW.normal(5, 2, 90), "colour": DRAW.choice(["red", "green", "blue"], 90)})

@@ -17,6 +17,8 @@ from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.spec.hyperparameters import resolve
 from jaxsweep.spec.request import Request
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 FIXTURES = sorted((Path(__file__).resolve().parents[1] / "fixtures").glob("run_*"))
 CONFIG: dict[str, Any] = {"depth": 1, "width": 8, "epochs": 3}
 SPACE = {**CONFIG, "learning_rate": js.LogUniform(1e-3, 1e-1), "patience": js.Choice([0, 1]), "min_delta": 10.0}

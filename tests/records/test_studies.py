@@ -21,6 +21,8 @@ from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Choice, Int, LogUniform, Space, Uniform
 from jaxsweep.spec.swept import Swept
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
 WHOLE = partial(resolve, task="classification", rows=90)
 SPACE = Space(
     learning_rate=LogUniform(1e-3, 1e-1),
