@@ -60,6 +60,16 @@ class _Start:
         return merit > self.merit
 
 
+@dataclass
+class _Trial:
+    """A trial that is to be of a start, in the unit cube."""
+
+    turn: int  # its place in the batch
+    start: _Start
+    far: float  # how far it goes along its largest coordinate
+    along: FloatArray | None = None  # the random direction in which it goes, if no derivative says one
+
+
 class Gradient(Searcher):
     """Many starts that follow their hypergradients; a batch has one trial of each.
 
@@ -201,33 +211,44 @@ class Gradient(Searcher):
 
     def _trials(self, n: int) -> FloatArray:
         """Return the snapped genes of `n` trials, [n, dimensions], new ones as far as a few tries give them."""
-        rows = []
+        rows = np.empty((n, self.space.dimensions))
+        tried: list[_Trial] = []
         for turn in range(n):
             start = self._members[self._next % len(self._members)]
             self._next = (self._next + 1) % len(self._members)
-            rows.append(self._trial(start, SCALES[turn // len(self._members) % len(SCALES)]))
-        return np.array(rows)
-
-    def _trial(self, start: _Start, scale: float) -> FloatArray:
-        """Return the snapped genes of one trial of a start, [dimensions]."""
-        if not math.isfinite(start.merit):
-            row: FloatArray = self._fresh(1)[0]
-            self._out[keys(row[None])[0]] = start, None, self.step
-            return row
-        free = self._moves & ~np.isnan(start.genes)
-        along: FloatArray | None = None
-        far = min(start.step * scale, LONGEST)
+            if math.isfinite(start.merit):
+                far = min(start.step * SCALES[turn // len(self._members) % len(SCALES)], LONGEST)
+                tried.append(_Trial(turn, start, far))
+            else:
+                rows[turn] = self._fresh(1)[0]
+                self._out[keys(rows[turn][None])[0]] = start, None, self.step
         for attempt in range(TRIES):
-            way = _downhill(start) if attempt == 0 else None
-            if way is None:
-                fresh = np.where(free, 2 * uniforms(self._bits, len(free)) - 1, 0.0)
-                along = start.useful if attempt == 0 and start.useful is not None else fresh
-                way = along / max(float(np.abs(along).max()), 1e-12)
-            row = self.space.snap(np.clip(start.genes + far * way, 0.0, 1.0)[None])[0]
-            if len(self._seen.take(row[None])):
+            if not tried:
                 break
-        self._out[keys(row[None])[0]] = start, along, far
-        return row
+            points = np.array([trial.start.genes + trial.far * self._way(trial, attempt) for trial in tried])
+            snapped = self.space.snap(np.clip(points, 0.0, 1.0))
+            new = set(self._seen.take(snapped).tolist())
+            if attempt == TRIES - 1:
+                new = set(range(len(tried)))  # then it need not be new
+            for place, (trial, row) in enumerate(zip(tried, snapped, strict=True)):
+                if place in new:
+                    rows[trial.turn] = row
+                    self._out[keys(row[None])[0]] = trial.start, trial.along, trial.far
+            tried = [trial for place, trial in enumerate(tried) if place not in new]
+        return rows
+
+    def _way(self, trial: _Trial, attempt: int) -> FloatArray:
+        """Return the direction of a trial, [dimensions], at most 1 along each: downhill at first, then any."""
+        start = trial.start
+        way = _downhill(start) if attempt == 0 else None
+        if way is None:
+            free = self._moves & ~np.isnan(start.genes)
+            if attempt == 0 and start.useful is not None:
+                trial.along = start.useful
+            else:
+                trial.along = np.where(free, 2 * uniforms(self._bits, len(free)) - 1, 0.0)
+            way = trial.along / max(float(np.abs(trial.along).max()), 1e-12)
+        return way
 
 
 def _downhill(start: _Start) -> FloatArray | None:
