@@ -17,6 +17,7 @@ Machine, answer: see experiments/real_training.md
 """
 
 import argparse
+import functools
 import math
 import sys
 import time
@@ -56,15 +57,20 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 
+@functools.cache
 def trials_for(scheduler: str, epochs: float) -> int:
-    """Return how many trials a scheduler can afford with so many lane-epochs."""
+    """Return about how many trials a scheduler can afford with so many lane-epochs: with more it costs more."""
     space = js.Space(**SPACE)
 
     def cost(trials: int) -> float:
         entrants = [Entrant(i, {}, EPOCHS, 10) for i in range(trials)]
         return make(scheduler, space=space).expected(entrants) * trials * EPOCHS
 
-    return max(trials for trials in range(2, 4000) if cost(trials) <= epochs)
+    enough, too_many = 2, 4000
+    while too_many - enough > 1:
+        middle = (enough + too_many) // 2
+        enough, too_many = (middle, too_many) if cost(middle) <= epochs else (enough, middle)
+    return enough
 
 
 def contenders() -> dict[str, Mapping[str, Any]]:
