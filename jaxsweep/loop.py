@@ -33,7 +33,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.store import Store
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
-from jaxsweep.setup import Setup, how_read, set_up
+from jaxsweep.setup import SLAB, WAVE, Setup, how_read, set_up
 from jaxsweep.spec.hypergradients import followed
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import ROLES, Own
@@ -44,6 +44,7 @@ from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
+WAVE_SHARE, LEAST_WAVE = 0.05, 32  # of a time limit, for the trials of a wave; and how many they are at least
 LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
 
 
@@ -121,6 +122,7 @@ class _Loop:
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
+        self.most = self.longest = SLAB  # configs of the next batch, and of any
         self.frame: tuple[Shape, ...] = ()  # of programs, for whatever the search asks for
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
@@ -170,12 +172,15 @@ class _Loop:
     def _batch(self) -> bool:
         """Ask for one batch, train it and tell its scores; return whether there was one."""
         first = len(self.trials)
-        configs, resolved = self.setup.ask(first, self.setup.trials - first)
+        if first == 0 and (whole := foreseen(self.setup, self.costs)) is not None:  # before anything is asked for
+            self.frame = tuple(bucket.shape for bucket in whole.buckets)
+            self.longest = self._wave(whole)
+            self.most = min(WAVE, self.longest) if self.setup.waves else SLAB
+        configs, resolved = self.setup.ask(first, self.setup.trials - first, self.most)
         if not configs:
             return False
+        self.most = min(2 * self.most, self.longest)
         resolved = list(resolved)  # to which a scheduler may add
-        if first == 0 and (whole := foreseen(self.setup, self.costs)) is not None:
-            self.frame = tuple(bucket.shape for bucket in whole.buckets)
         plan = plan_of(self.setup, resolved, self.costs, frame=self.frame, ready=self._ready())
         self.plans.append(plan)
         self.later = self.setup.trials - first - len(configs)
@@ -199,13 +204,25 @@ class _Loop:
         over = time.perf_counter() > self.deadline
         if len(ended) < len(configs):  # the time is up, and nobody asks any more
             return False
-        if self.later and (names := self.setup.searcher.wants_gradients):
+        if self.later and not over and (names := self.setup.searcher.wants_gradients):
             measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
-            found = hypergradients(self.engine, plan, resolved, ids, names, measure, replicates, self._tick)
+            found = hypergradients(
+                self.engine, plan, resolved, ids, names, measure, replicates, self._tick, deadline=self.deadline
+            )
             self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
         scores, metrics = [ended[i].score for i in ids], [ended[i].metrics for i in ids]
         self.setup.searcher.tell(configs, *self.setup.aims.told(scores, metrics))
-        return not over
+        return time.perf_counter() <= self.deadline
+
+    def _wave(self, whole: Plan) -> int:
+        """Return the most configs of a batch: under a time limit, what a small part of the time is for.
+
+        The first ones are smaller, so that all kinds of networks have been tried soon.
+        """
+        if not self.setup.waves:
+            return SLAB
+        each = sum(bucket.seconds for bucket in whole.buckets) / whole.at_once / self.setup.trials
+        return int(np.clip(WAVE_SHARE * 60 * (self.setup.request.minutes or 0.0) / each, LEAST_WAVE, SLAB))
 
     def _note_limit(self) -> None:
         """See whether the time limit, if there is one, ended the search, and say so."""
@@ -348,6 +365,8 @@ class _Loop:
             weight = (done / now.requested) ** 2
             left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)
         now.left = left if rest or now.confirming else 0.0
+        if not now.confirming and math.isfinite(self.deadline):
+            now.left = min(now.left, max(0.0, self.deadline - clock))
 
     def _numbers(self) -> dict[str, Any]:
         """Return what the summary says of speed."""

@@ -10,7 +10,7 @@ from jaxsweep.engine.costs import Costs, Sizes, sizes_of
 from jaxsweep.engine.director import entrants
 from jaxsweep.engine.hypergradients import foreseen_seconds
 from jaxsweep.engine.planner import Plan, Shape, make_plan
-from jaxsweep.setup import Setup, resolve_for, set_up
+from jaxsweep.setup import WAVE, Setup, resolve_for, set_up
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
@@ -42,7 +42,10 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     if (names := setup.searcher.wants_gradients) and drawn is not None:
         told = (setup.trials - 1) // drawn.batch * drawn.batch  # of the last batch nobody asks for derivatives
         further = foreseen_seconds(made, len(names), told / setup.trials)
-        notes.append(f"{told * setup.lanes_each} lanes train a second time: about {further:.2g} s of the time")
+        notes.append(
+            f"{told * setup.lanes_each} lanes train a second time, by programs of their own ({len(made.buckets)} or "
+            f"more): about {further:.2g} s of the time"
+        )
     if count := min(setup.request.confirm, setup.trials):
         # Nobody knows which will be the best: as many, spread over all of them, stand for these.
         some = [configs[i * len(configs) // count] for i in range(count)]
@@ -53,6 +56,9 @@ def plan(dataset: Dataset, request: Request) -> Plan:
         )
         further += again.predicted_seconds
         made = replace(made, confirming=again, predicted_bytes=max(made.predicted_bytes, again.predicted_bytes))
+    minutes = setup.request.minutes
+    if minutes is not None and made.predicted_seconds + further > 60 * minutes:
+        notes.append(f"the time limit of {minutes:g} minutes may end it before: what is said here is the whole search")
     return replace(made, predicted_seconds=made.predicted_seconds + further, notes=tuple(notes))
 
 
@@ -75,9 +81,13 @@ class _Drawn(NamedTuple):
 
 
 def _drawn(setup: Setup) -> _Drawn | None:
-    batch, space = setup.searcher.batch, setup.request.space
-    if space is None or batch is None or batch >= setup.trials:
+    batch, space = WAVE if setup.waves else setup.batch, setup.request.space
+    apart = bool(setup.request.initial) and setup.searcher.learns  # what is tried first is a batch of its own
+    if batch is None or (batch >= setup.trials and not apart and not setup.waves):
         return None
+    batch = min(batch, setup.trials)
+    if space is None:
+        return _Drawn(batch, list(setup.listed or ()), [])
     bits, count = bit_generator(setup.request.seed, "foreseen"), min(setup.trials, FORESEEN)
     drawn = space.from_unit(uniforms(bits, FORESEEN, space.dimensions))
     configs, largest = (

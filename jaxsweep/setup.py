@@ -33,6 +33,7 @@ from jaxsweep.spec.space import Distribution, Space
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
 SLAB = 50_000  # most configs that are asked for at once
+WAVE = 128  # under a time limit, where nothing else makes batches: so many, or what a small part of the time is for
 
 
 @dataclass
@@ -49,12 +50,22 @@ class Setup:
     trials: int
     listed: Sequence[Config] | None  # the configs of a request that lists them, resolved
     scheduler: schedulers.Scheduler | None = None
+    batch: int | None = None  # of the searcher, once the initial configs have been tried; None for all in one
     notes: list[str] = field(default_factory=list)
 
     @property
     def lanes_each(self) -> int:
         """Return the lanes of one trial."""
         return self.request.replicates * len(self.data.train)
+
+    @property
+    def waves(self) -> bool:
+        """Whether a search that knows all its configs has batches nevertheless.
+
+        A batch trains the networks of a program together, so that a time limit would end it with some kinds of them
+        untried. (A scheduler begins with all trials, in their order.)
+        """
+        return self.request.minutes is not None and self.batch is None and self.scheduler is None
 
     def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
         """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
@@ -87,7 +98,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     watched = [name for name in dict.fromkeys([objective, *aims.names]) if name.startswith("val_")]
     for name in watched:
         _check_rows(name, data)
-    listed, known = None, Earlier()
+    listed, known, batch = None, Earlier(), None
     if request.configs is not None:
         listed = _resolved(request, data)
         searcher: search.Searcher = search.Listed(request.configs, aims.directions)
@@ -101,6 +112,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         gradients = searcher.wants_gradients  # or there is nothing that it could follow
         known = earlier(request, objective, dataset.fingerprint, partial(resolve_for, data))
         searcher.tell(known.configs, *aims.told(known.scores, known.metrics))
+        batch = searcher.batch
         if request.initial:
             whole = all_completed(request.initial, request.space, partial(resolve_for, data))
             request = replace(request, initial=whole)
@@ -123,13 +135,18 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         notes.append("seconds are what the clock says: another run may have another front, or break other constraints")
     scheduler = _scheduler(request, searcher)
     notes += _without_effect(request, scheduler, listed, data)
-    return Setup(request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, notes)
+    return Setup(request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, batch, notes)
 
 
 def _searcher(request: Request, aims: Aims) -> search.Searcher:
     """Return the searcher of a request; RequestError if it follows one objective, and there are more."""
     make = partial(search.make, request.search, request.space, seed=request.seed, **request.options)
     if request.objective_weights:
+        if search.searcher_class(request.search).wants_gradients is not search.Searcher.wants_gradients:
+            raise RequestError(
+                f"search = {request.search!r} follows the derivatives of one objective, which objective_weights do not "
+                "weigh: give one objective, or use another searcher"
+            )
         return search.Weighted(make(direction="maximize"), aims.directions, request.objective_weights)
     if aims.several and not search.searcher_class(request.search).several:
         able = [name for name, kind in search.SEARCHERS.items() if kind.several]

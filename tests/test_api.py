@@ -24,6 +24,8 @@ IS_HYPERPARAMETER = "it belongs in the space, or in each config"
         ({"serach": "random"}, "'serach'; did you mean 'search'?"),
         ({"trails": 2}, "'trails'; did you mean 'trials'?"),
         ({"n_trials": 2}, "'n_trials'; here it is called 'trials'"),
+        ({"timeout": 60}, "'timeout'; here it is called 'minutes'"),
+        ({"population": 9}, "it is an option of evolution, de, bayes, cmaes, policy, optuna"),
         ({"cv": 5}, "'cv'; here it is called 'folds'"),
         ({"random_state": 5}, "'random_state'; here it is called 'seed'"),
         ({"direction": "minimize"}, "'direction', and needs none: the direction follows from the metric"),

@@ -87,7 +87,7 @@ def test_a_plan_has_the_second_trainings_that_a_search_then_asks_for(
     asked: dict[str, Any] = {"trials": 10, "folds": 2, "keep": 0}
     again, wanted = 0, set()
 
-    def none(engine: Engine, plan: Plan, configs: Sequence[Any], trials: Any, names: Any, *_: Any) -> Any:
+    def none(engine: Engine, plan: Plan, configs: Sequence[Any], trials: Any, names: Any, *_: Any, **__: Any) -> Any:
         nonlocal again
         again += plan.lanes
         wanted.add(names)
@@ -100,9 +100,25 @@ def test_a_plan_has_the_second_trainings_that_a_search_then_asks_for(
     assert (again, len(wanted)) == (16, 1)  # of three batches of 4, 4 and 2 trials on two folds, the last one's not
     planned = js.plan(iris, space, search="gradient", starts=4, **asked)
     note = planned.notes[-1]
-    assert note.startswith(f"{again} lanes train a second time: about ")
+    assert note.startswith(f"{again} lanes train a second time, by programs of their own (1 or more): about ")
     further = foreseen_seconds(planned, len(names), 8 / 10)
     assert float(note.split()[-5]) == pytest.approx(further, rel=0.05)
     alone = js.plan(iris, space, search="evolution", population=4, **asked)
     assert planned.predicted_seconds == pytest.approx(alone.predicted_seconds + further)
     assert js.plan(iris, space, search="gradient", starts=10, **asked).notes == planned.notes[:-1]  # one batch
+
+
+def test_a_config_that_is_tried_first_has_the_programs_of_the_search(iris: js.Dataset) -> None:
+    """Though the rest is one batch."""
+    space = js.Space(learning_rate=js.LogUniform(1e-3, 0.1), width=js.Choice([3, 5]), depth=1, batch_size=30, epochs=1)
+    asked: dict[str, Any] = {"trials": 6, "search": "evolution", "initial": [{"learning_rate": 0.01, "width": 3}]}
+    planned = js.plan(iris, space, **asked)
+    result = js.sweep(iris, space, keep=0, progress=False, **asked)
+    assert result.summary()["programs"] == len(planned.buckets) == 1
+
+
+def test_a_plan_says_that_a_time_limit_may_end_it_before(iris: js.Dataset) -> None:
+    space = js.Space(learning_rate=js.LogUniform(1e-3, 0.1), width=3, depth=1, epochs=1)
+    (note,) = js.plan(iris, space, trials=5, minutes=1e-6).notes
+    assert note == "the time limit of 1e-06 minutes may end it before: what is said here is the whole search"
+    assert js.plan(iris, space, trials=5, minutes=1000).notes == ()

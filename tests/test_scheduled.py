@@ -123,7 +123,8 @@ def test_a_plan_has_the_memory_of_lanes_that_stand_still(
     def take(self: director.Director, *arguments: Any) -> Any:
         nonlocal peak
         settled = original(self, *arguments)
-        parked = [lane.state.tree() for standing in self.trials.values() for lane in standing.parked.values()]
+        with self.changed:
+            parked = [lane.state.tree() for standing in self.trials.values() for lane in standing.parked.values()]
         peak = max(peak, sum(leaf.nbytes for leaf in jax.tree.leaves(parked)))
         return settled
 
@@ -318,6 +319,63 @@ def test_a_limit_that_is_not_reached_changes_nothing(iris: js.Dataset) -> None:
     with_limit, without = (swept(iris, "asha", minutes=minutes) for minutes in (1000, None))
     assert with_limit.to_pandas().equals(without.to_pandas())
     assert with_limit.summary()["time_limit_reached"] is False
+
+
+def test_a_limit_may_pass_before_a_lane_that_stood_still_goes_on(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the epochs that it had."""
+    fill, ended = tile.Tile._fill, 0
+
+    def filled(self: tile.Tile) -> None:
+        nonlocal ended
+        fill(self)
+        again = sum(before is not None for before in self.before)
+        if again:
+            self.deadline, ended = 0.0, ended + again
+
+    plain = swept(iris, "halving")
+    monkeypatch.setattr(tile.Tile, "_fill", filled)
+    result = swept(iris, "halving")
+    assert ended
+    assert len(result.trials) == 40
+    curves, whole = (each.curves("val_loss") for each in (result, plain))
+    for mine, theirs in zip(result.trials, plain.trials, strict=True):
+        epochs = min(mine.epochs_done, theirs.epochs_done)
+        assert epochs >= 1
+        np.testing.assert_array_equal(curves[mine.id, :epochs], whole[mine.id, :epochs])
+
+
+def test_under_a_limit_trials_begin_in_waves_of_all_kinds(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those of one optimizer, whose lanes share tiles, would have the time to themselves."""
+    plain = swept(iris, None)
+    waves: list[list[int]] = []
+    run = engines.Engine.run
+
+    def watched_run(self: engines.Engine, plan: Any, configs: Any, trials: Any, *rest: Any) -> Any:
+        waves.append(list(trials))
+        return run(self, plan, configs, trials, *rest)
+
+    monkeypatch.setattr("jaxsweep.loop.WAVE", 4)
+    monkeypatch.setattr(engines.Engine, "run", watched_run)
+    result = swept(iris, None, minutes=1000)
+    assert list(map(len, waves)) == [4, 8, 16, 12]
+    assert list(itertools.chain(*waves)) == list(range(40))
+    assert result.to_pandas().equals(plain.to_pandas())
+    assert result.summary()["programs"] == plain.summary()["programs"]
+    listed = [{**trial.params, "epochs": 1, "depth": 1, "width": 8, "batch_size": 30} for trial in plain.trials]
+    waves.clear()
+    assert js.sweep(iris, configs=listed, minutes=1000, progress=False).summary()["programs"] == 1
+    assert len(waves) == 4
+
+
+def test_copies_are_no_warm_start(iris: js.Dataset, tmp_path: Path) -> None:
+    """Their scores are not those of the configs that they have."""
+    run = swept(iris, "pbt", every=1, trials=12, out=tmp_path / "run")
+    copies = sum(bool(trial.lineage) for trial in run.trials)
+    assert copies
+    notes = js.plan(iris, SPACE, trials=5, objective="val_loss", search="evolution", warm_start=tmp_path / "run").notes
+    assert any(f"knows {12 - copies} of 12 trials" in note and note.endswith("of others, by pbt") for note in notes)
 
 
 def test_what_is_confirmed_has_no_limit(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

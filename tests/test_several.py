@@ -116,6 +116,8 @@ def test_other_searchers_refuse_or_weigh() -> None:
         "search = 'de' follows one objective, and there are 3 (val_accuracy, parameters, iterations): use one of "
         "random, grid, sobol, evolution, or say how much each counts, such as objective_weights = [1, 1, 1]"
     )
+    with pytest.raises(js.RequestError, match="'gradient' follows the derivatives of one objective"):
+        js.plan("iris", SPACE, search="gradient", objective=BOTH[:2], objective_weights=[1, 0.5])
     request = Request(space=SPACE, search="de", objective=BOTH[:2], objective_weights=(1, 0.5))  # type: ignore[arg-type]
     assert request.objective_weights == (1.0, 0.5)
     result = js.sweep(

@@ -9,6 +9,7 @@ room; values compile nothing.
 A call trains its tile from beginning to end, so that an interrupt waits for the calls under way.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ def hypergradients(
     replicates: int = 1,
     tick: Callable[[], object] = lambda: None,
     reverse: bool | None = None,
+    deadline: float = math.inf,
 ) -> list[Hypergradient]:
     """Return the hypergradient of each config; see `network.hypergradient` for what that is.
 
@@ -89,6 +91,7 @@ def hypergradients(
         replicates: trainings of each config on each split.
         tick: called, from this thread, a few times a second.
         reverse: whether derivatives go back from the end; by default if there are more than MOST_FORWARDS names.
+        deadline: the time, as `time.perf_counter` has it, after which no tile begins; what is left has NaN.
     """
     backwards = len(names) > MOST_FORWARDS if reverse is None else reverse
     works = engine.works
@@ -101,6 +104,8 @@ def hypergradients(
 
     def work(number: int, tile: _Tile) -> list[tuple[Job, float, list[float]]]:
         place = places[number % len(places)]
+        if time.perf_counter() > deadline:
+            return []
         with ambient.own(engine.wide), jax.default_device(place.device):
             return _train(engine, place, tile, names, measure)
 

@@ -204,7 +204,7 @@ def make_plan(
         predicted_seconds=max((running + compiling) / at_once, longest),
         predicted_bytes=max(memory + still, int(costs.reached)),
         compile_seconds=compiling,
-        padding_waste=sum(padded) / max(sum(useful), 1) - 1,
+        padding_waste=max(0.0, sum(padded) / max(sum(useful), 1) - 1),  # rounding makes less of none
         useful_flops=float(sum(useful)) * lanes_each,
         lane_steps=int(steps.sum()) * lanes_each,
         lanes=lanes,

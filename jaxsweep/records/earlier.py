@@ -49,6 +49,7 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
     assert request.space is not None
     found, aims = Earlier(), Aims.of(request, objective)
     for source in request.warm_start:
+        copies = 0  # trials that went on from others' weights, so that their scores are not those of their configs
         if is_study(source):
             if aims.names:
                 raise RequestError(
@@ -63,17 +64,20 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
             _check_known(run, aims)
             scores = (np.nan if trial.score is None else trial.score for trial in run.trials)
             metrics = [trial.metrics for trial in run.trials]
-            configs = (point(request.space, trial.config, resolve) for trial in run.trials)
+            configs = (None if trial.lineage else point(request.space, trial.config, resolve) for trial in run.trials)
+            copies = sum(bool(trial.lineage) for trial in run.trials)
             points, differs = list(zip(configs, scores, strict=True)), _differs(run, request, fingerprint)
         rows = zip(points, metrics, strict=True)
         told = [(config, score, known) for (config, score), known in rows if config is not None]
         found.configs += [config for config, _, _ in told]
         found.scores += [score for _, score, _ in told]
         found.metrics += [known for _, _, known in told]
-        left = len(points) - len(told)
+        left = len(points) - len(told) - copies
         note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {source}"
         if left:
             note += f"; {left} {'is no point' if left == 1 else 'are no points'} of this space"
+        if copies:
+            note += f"; {copies} {'is a copy of another one' if copies == 1 else 'are copies of others'}, by pbt"
         found.notes.append(note + (f"; {differs}, so that its scores may not compare" if differs else ""))
     return found
 

@@ -53,19 +53,21 @@ def written(
     optuna = extra("optuna", "an Optuna study")
     if name is not None:
         arguments.word("study_name", name, "cars")
-    entries = _entries(trials, request)
+    entries, space = _entries(trials, request), None if request.configs is not None else request.space
     with studies.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of names of metrics
         try:
             study = optuna.create_study(storage=storage, study_name=name, directions=list(aims.directions))
         except optuna.exceptions.DuplicatedStudyError:
-            raise RequestError(f"the storage has a study {name!r} already: give the new one another name") from None
+            raise RequestError(
+                f"the storage has a study {name!r} already: give the new one another name (--study NAME)"
+            ) from None
         except Exception as error:  # of whatever database
             raise studies.unreadable(shown(storage), error) from error
         study.set_user_attr(OBJECTIVE, str(aims.objectives[0]))
         study.set_metric_names(list(map(str, aims.objectives)))
         study.add_trials(
-            _frozen(optuna, trial, curve, aims, entries, None if request.configs is not None else request.space)
+            _frozen(optuna, trial, curve, aims, entries, space, request.scheduler is not None)
             for trial, curve in zip(trials, curves, strict=True)
         )
     return study  # type: ignore[no-any-return]
@@ -91,11 +93,12 @@ def _spanned(values: Sequence[Any]) -> Distribution:
 
 def _frozen(
     optuna: Any, trial: Trial, curve: NDArray[np.float64], aims: Aims, entries: Mapping[str, Distribution],
-    space: Space | None,
+    space: Space | None, stoppable: bool,
 ) -> Any:  # fmt: skip
-    """Return a trial as Optuna has it; one that lacks an objective has failed.
+    """Return a trial as Optuna has it; one that lacks an objective has failed, one that a scheduler stopped is pruned.
 
-    Optuna takes a constraint for broken where its number is above 0.
+    Optuna takes a constraint for broken where its number is above 0. A trial that stops by itself is complete; under a
+    scheduler nobody knows of one with patience which of them stopped it.
     """
     values = trial.params if space is None else active_part(space, _as_asked(trial.config, entries))
     known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
@@ -106,8 +109,9 @@ def _frozen(
     broken = {
         str(each): min(each.violation(trial.metrics.get(each.metric, math.nan)), most) for each in aims.constraints
     }
+    pruned = stoppable and trial.status == "stopped" and not trial.config["patience"]
     return optuna.trial.create_trial(
-        state=states.COMPLETE if whole else states.FAIL,
+        state=(states.PRUNED if pruned else states.COMPLETE) if whole else states.FAIL,
         values=objectives if whole else None,
         constraints=broken or None,
         params={name: studies.parameter(entries[name], value) for name, value in known.items()},
@@ -185,7 +189,10 @@ def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple
             config = trial.user_attrs.get(CONFIG)
             whole = isinstance(config, Mapping) and set(config) >= set(HYPERPARAMETERS)
             known = point(space, dict(config), resolve) if whole else _of_params(space, trial.params, resolve)
-            found.append((known, trial.value if trial.state.name == "COMPLETE" else math.nan))
+            # What a sweep of this project pruned has the score that it would have in its record.
+            states = ("COMPLETE", "PRUNED") if whole else ("COMPLETE",)
+            score = trial.value if trial.state.name in states else None
+            found.append((known, math.nan if score is None else score))
     return found, "" if metric is not None else "it does not say by which metric"
 
 

@@ -16,7 +16,8 @@ ELSEWHERE = {
     "executions_per_trial": "replicates", "repeats": "replicates", "directory": "out", "output": "out", "run": "out",
     "verbose": "progress", "quiet": "progress", "show_progress_bar": "progress", "test_size": "split",
     "validation_split": "split", "train_size": "split", "sample_weight": "weights", "sample_weights": "weights",
-    "weight": "weights", "points_to_evaluate": "initial", "enqueue_trial": "initial",
+    "weight": "weights", "timeout": "minutes", "time_budget_s": "minutes", "max_time": "minutes",
+    "points_to_evaluate": "initial", "enqueue_trial": "initial",
 }  # fmt: skip
 NO_NEED = {
     "direction": "the direction follows from the metric that objective names",
@@ -43,10 +44,12 @@ def refused(
         return RequestError(f"{said}, and needs none: {NO_NEED[name]}")
     if ELSEWHERE.get(name) in own:
         return RequestError(f"{said}; here it is called {ELSEWHERE[name]!r}")
-    owner = next((each for each, names in options.items() if name in names), None)
-    if owner is not None:
+    owners = [each for each, names in options.items() if name in names]
+    if owners:
         return RequestError(
-            f"{said} for search = {search!r}; it is an option of {owner}" if search else f"{said}{_known(own)}"
+            f"{said} for search = {search!r}; it is an option of {', '.join(owners)}"
+            if search
+            else f"{said}{_known(own)}"
         )
     near = HYPERPARAMETER.get(name) or nearest(name, [*own, *mine, *HYPERPARAMETERS])
     if near in HYPERPARAMETERS and near not in (*own, *mine):

@@ -64,6 +64,15 @@ def test_neither_padding_nor_neighbours_matter(several: list[Hypergradient]) -> 
     assert_close(alone, several[1])
 
 
+def test_after_the_deadline_nothing_begins(several: list[Hypergradient], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxsweep.engine.hypergradients._train", None)
+    full = [resolve(SMOOTH, DATA.task, len(DATA.train[0]))]
+    engine = Engine(DATA, scope.of_configs(full), "val_accuracy", SEED)
+    plan = make_plan(full, engine.supply.sizes, len(DATA.train), ONE_PROGRAM)
+    (found,) = hypergradients(engine, plan, full, range(1), NAMES, "log_loss", deadline=0.0)
+    assert np.isnan([found.value, *found.slopes.values()]).all()
+
+
 def test_backwards_they_are_the_same(several: list[Hypergradient]) -> None:
     configs = [SMOOTH, {**SMOOTH, "width": 3, "epochs": 2}, {**SMOOTH, "width": 5, "learning_rate": 0.03}]
     for one, other in zip(find(configs, tile=6, reverse=True), several, strict=True):

@@ -39,6 +39,7 @@ CONFIGS: list[dict[str, Any]] = [
 ]
 ACCURACY = Aims(("val_accuracy",))
 SCORES = (0.5, None, 0.75)
+SCORES_TOLD = [0.5, np.nan, 0.75]
 CURVES = np.array([[0.25, 0.5], [np.nan, np.nan], [0.75, np.nan]])
 
 
@@ -94,6 +95,17 @@ def test_a_study_has_all_objectives_and_constraints(tmp_path: Path) -> None:
         assert known.trials[2].constraints["parameters <= 200"] == 0.5
         assert known.trials[2].constraints["val_loss <= 0.5"] > 1e300
         assert [trial.number for trial in known.best_trials] == [0]  # the other one breaks constraints
+
+
+def test_what_a_scheduler_stopped_is_pruned_and_known_by_its_score() -> None:
+    request = Request(space=SPACE, scheduler="asha")
+    mine = trials(request)
+    mine[0].status = mine[2].status = "stopped"
+    mine[2].values = tuple(WHOLE({**CONFIGS[2], "patience": 3}).values())  # it may have stopped by itself
+    known = written(mine, CURVES, request, ACCURACY, None, None)
+    assert [trial.state.name for trial in known.trials] == ["PRUNED", "FAIL", "COMPLETE"]
+    (source,) = studies.sources("warm_start", known)
+    np.testing.assert_array_equal([score for _, score in points(source, SPACE, "val_accuracy", WHOLE)[0]], SCORES_TOLD)
 
 
 def test_listed_configs_span_their_distributions() -> None:
