@@ -12,8 +12,8 @@ The test score is the accuracy, or r2, of the network with the best validation s
 
 Command: python experiments/equal_time.py --tables ../shared/data --repetitions 5    (2.5 hours)
 Needs: optuna and scikit-learn
-Answer: not run in full yet. One repetition on a quiet machine, test score (trials finished): wine jaxsweep 0.9714 (3765),
-optuna 0.9714 (876), random 0.9429 (848); digits 0.9526 (33), 0.9833 (79), 0.9833 (88); vehicle 0.7456 (180), 0.8284
+Answer: not run in full yet. One repetition on a quiet machine, test score (trials finished), in the order above: wine
+0.9714 (3765), 0.9714 (876), 0.9429 (848); digits 0.9526 (33), 0.9833 (79), 0.9833 (88); vehicle 0.7456 (180), 0.8284
 (207), 0.8225 (220).
 """
 
