@@ -17,6 +17,7 @@ from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Constant, Space
 from jaxsweep.streams import bit_generator, uniforms
 
+TURNS = 4  # plans until one is for about what a time limit is for
 FORESEEN = 5_000  # most configs that stand for those of a whole search
 
 
@@ -100,10 +101,24 @@ def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share, parked = _scheduled(setup, drawn.configs[: drawn.batch], sizes)
     every = drawn.configs + drawn.largest
-    return make_plan(
-        every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / setup.trials,
-        weight=setup.trials / len(every), parked=parked,
-    )  # fmt: skip
+
+    def planned(trials: int, frame: Sequence[Shape] = ()) -> Plan:
+        return make_plan(
+            every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / trials, weight=trials / len(every),
+            parked=parked, frame=frame,
+        )  # fmt: skip
+
+    whole = made = planned(setup.trials)
+    if setup.request.minutes is None:
+        return whole
+    # Programs are worth their compilation to what there is time for, whatever was asked for.
+    limit, trials = 60 * setup.request.minutes, setup.trials
+    for _ in range(TURNS):
+        if made.predicted_seconds <= limit or trials == drawn.batch:
+            break
+        trials = max(drawn.batch, int(trials * limit / made.predicted_seconds))
+        made = planned(trials)
+    return whole if made is whole else planned(setup.trials, tuple(bucket.shape for bucket in made.buckets))
 
 
 def _largest(space: Space, drawn: Sequence[Config]) -> list[Config]:

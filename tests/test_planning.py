@@ -122,3 +122,18 @@ def test_a_plan_says_that_a_time_limit_may_end_it_before(iris: js.Dataset) -> No
     (note,) = js.plan(iris, space, trials=5, minutes=1e-6).notes
     assert note == "the time limit of 1e-06 minutes may end it before: what is said here is the whole search"
     assert js.plan(iris, space, trials=5, minutes=1000).notes == ()
+
+
+def test_under_a_time_limit_programs_are_as_many_as_pay_in_it(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many trials were asked for: nobody has the time to train them."""
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs(memory=float("inf")))
+    space = js.Space(learning_rate=js.LogUniform(1e-3, 0.1), width=js.Choice([8, 64, 256]), depth=1, epochs=20)
+    asked: dict[str, Any] = {"trials": 10**6, "search": "evolution", "population": 50}
+    without = js.plan(iris, space, **asked)
+    limited = js.plan(iris, space, minutes=0.1, **asked)
+    assert len(without.buckets) == 3
+    assert len(limited.buckets) == 1
+    assert limited.lanes == without.lanes  # what is said is the whole search
+    assert js.plan(iris, space, minutes=10**6, **asked).buckets == without.buckets
