@@ -28,6 +28,7 @@ import pytest
 from hypothesis import settings
 from jax_settings import setting
 
+import jaxsweep as js
 from jaxsweep.engine import calibrate, planner, programs
 
 # Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
@@ -49,6 +50,11 @@ def float64() -> Iterator[None]:
     """Everything in the module runs in float64."""
     with setting("jax_enable_x64", True):
         yield
+
+
+@pytest.fixture(scope="session")
+def iris() -> js.Dataset:
+    return js.load_dataset("iris")
 
 
 @pytest.fixture(scope="module")

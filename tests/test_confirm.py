@@ -28,11 +28,6 @@ SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), **SHAPE)
 
 
 @pytest.fixture(scope="module")
-def iris() -> js.Dataset:
-    return js.load_dataset("iris")
-
-
-@pytest.fixture(scope="module")
 def swept(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result:
     out = tmp_path_factory.mktemp("runs") / "one"
     return js.sweep(iris, SPACE, trials=12, keep=1, confirm=3, replicates=2, out=out, progress=False)

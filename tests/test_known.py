@@ -23,11 +23,6 @@ SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["
 FIRST: list[dict[str, Any]] = [{"learning_rate": 0.0625, "optimizer": "sgd"}, {"learning_rate": 0.03125}]
 
 
-@pytest.fixture(scope="module")
-def iris() -> js.Dataset:
-    return js.load_dataset("iris")
-
-
 def test_initial_configs_are_the_first_trials_and_are_told(iris: js.Dataset, tmp_path: Path) -> None:
     out = tmp_path / "a"
     asked: dict[str, Any] = {"search": "evolution", "population": 4, "trials": 6, "keep": 0, "progress": False}

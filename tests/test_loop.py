@@ -29,11 +29,6 @@ SPACE = Space(
 
 
 @pytest.fixture(scope="module")
-def iris() -> js.Dataset:
-    return js.load_dataset("iris")
-
-
-@pytest.fixture(scope="module")
 def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result:
     return js.sweep(iris, SPACE, trials=24, keep=3, out=tmp_path_factory.mktemp("runs") / "one", progress=False)
 

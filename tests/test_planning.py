@@ -20,11 +20,6 @@ from jaxsweep.spec.hyperparameters import layer_widths
 from jaxsweep.spec.request import Request
 
 
-@pytest.fixture(scope="module")
-def iris() -> js.Dataset:
-    return js.load_dataset("iris")
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(space=spaces())
 def test_every_config_of_a_space_fits_into_a_shape_of_its_frame(iris: js.Dataset, space: js.Space) -> None:

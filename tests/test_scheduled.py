@@ -32,11 +32,6 @@ SPACE = js.Space(
 
 
 @pytest.fixture(scope="module")
-def iris() -> js.Dataset:
-    return js.load_dataset("iris")
-
-
-@pytest.fixture(scope="module")
 def run(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> js.Result:
     out = tmp_path_factory.mktemp("runs") / "asha"
     return js.sweep(
