@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_training import load
 from scipy import stats
 
 import jaxsweep as js
@@ -69,10 +70,6 @@ SPACE = Space(
     epochs=10,
 )
 LANES = 64
-TABLES: dict[str, dict[str, Any]] = {
-    "vehicle.csv": {"target": "Class"},
-    "winequality_white.csv": {"target": "quality", "task": "regression"},
-}
 
 
 def costs(repeats: int) -> None:
@@ -155,7 +152,7 @@ def main() -> None:
     )
     print("seconds of gradient and of random; trainings")
     for name in arguments.data:
-        data = load_dataset(name) if name == "digits" else js.read_table(arguments.tables / name, **TABLES[name])
+        data = load(name, arguments.tables)
         print(f"\n{name}")
         found = [search(data, seed, arguments.starts, arguments.rounds) for seed in range(arguments.seeds)]
         last = np.array([shares[-1] for shares, _, _ in found])

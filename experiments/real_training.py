@@ -57,6 +57,11 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 
+def load(name: str, tables: Path) -> js.Dataset:
+    """Return digits, or the data set of a file in a folder."""
+    return js.load_dataset(name) if name == "digits" else js.read_table(tables / name, **TABLES[name])
+
+
 @functools.cache
 def trials_for(scheduler: str, epochs: float) -> int:
     """Return about how many trials a scheduler can afford with so many lane-epochs: with more it costs more."""
@@ -104,7 +109,7 @@ def main() -> None:
         f"space of {sum(isinstance(v, (js.Choice, js.Uniform, js.LogUniform)) for v in SPACE.values())} hyperparameters"
     )
     for name in arguments.only or ("digits", *TABLES):
-        data = js.load_dataset(name) if name == "digits" else js.read_table(arguments.tables / name, **TABLES[name])
+        data = load(name, arguments.tables)
         began = time.time()
         _race(name, data, arguments.repetitions)
         print(f"{time.time() - began:.0f} s\n", flush=True)

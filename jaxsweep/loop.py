@@ -1,8 +1,9 @@
 """The loop: ask a searcher, plan, train, record, tell."""
 
+import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ class _Loop:
         self.trials: list[Trial] = []
         self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
-        self.most = self.longest = SLAB  # configs of the next batch, and of any
+        self.sizes: Iterator[int] = itertools.repeat(SLAB)  # most configs of each batch
         self.frame: tuple[Shape, ...] = ()  # of programs, for whatever the search asks for
         self.pending: dict[int, list[LaneResult]] = {}
         self.unsaved: list[tuple[Trial, list[LaneResult]]] = []
@@ -174,12 +175,11 @@ class _Loop:
         first = len(self.trials)
         if first == 0 and (whole := foreseen(self.setup, self.costs)) is not None:  # before anything is asked for
             self.frame = tuple(bucket.shape for bucket in whole.buckets)
-            self.longest = self._wave(whole)
-            self.most = min(WAVE, self.longest) if self.setup.waves else SLAB
-        configs, resolved = self.setup.ask(first, self.setup.trials - first, self.most)
+            if self.setup.waves:
+                self.sizes = self._waves(whole)
+        configs, resolved = self.setup.ask(first, self.setup.trials - first, next(self.sizes))
         if not configs:
             return False
-        self.most = min(2 * self.most, self.longest)
         resolved = list(resolved)  # to which a scheduler may add
         plan = plan_of(self.setup, resolved, self.costs, frame=self.frame, ready=self._ready())
         self.plans.append(plan)
@@ -201,10 +201,9 @@ class _Loop:
         finally:
             lanes.close()
         ended = {trial.id: trial for trial in self.trials[first:]}
-        over = time.perf_counter() > self.deadline
         if len(ended) < len(configs):  # the time is up, and nobody asks any more
             return False
-        if self.later and not over and (names := self.setup.searcher.wants_gradients):
+        if self.later and not self._over and (names := self.setup.searcher.wants_gradients):
             measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
             found = hypergradients(
                 self.engine, plan, resolved, ids, names, measure, replicates, self._tick, deadline=self.deadline
@@ -212,21 +211,28 @@ class _Loop:
             self.setup.searcher.tell_gradients(configs, *zip(*found, strict=True))
         scores, metrics = [ended[i].score for i in ids], [ended[i].metrics for i in ids]
         self.setup.searcher.tell(configs, *self.setup.aims.told(scores, metrics))
-        return time.perf_counter() <= self.deadline
+        return not self._over
 
-    def _wave(self, whole: Plan) -> int:
-        """Return the most configs of a batch: under a time limit, what a small part of the time is for.
+    @property
+    def _over(self) -> bool:
+        """Whether the time limit has passed."""
+        return time.perf_counter() > self.deadline
+
+    def _waves(self, whole: Plan) -> Iterator[int]:
+        """Yield the most configs of each batch: under a time limit, what a small part of the time is for.
 
         The first ones are smaller, so that all kinds of networks have been tried soon.
         """
-        if not self.setup.waves:
-            return SLAB
         each = sum(bucket.seconds for bucket in whole.buckets) / whole.at_once / self.setup.trials
-        return int(np.clip(WAVE_SHARE * 60 * (self.setup.request.minutes or 0.0) / each, LEAST_WAVE, SLAB))
+        longest = int(np.clip(WAVE_SHARE * 60 * (self.setup.request.minutes or 0.0) / each, LEAST_WAVE, SLAB))
+        size = min(WAVE, longest)
+        while True:
+            yield size
+            size = min(2 * size, longest)
 
     def _note_limit(self) -> None:
         """See whether the time limit, if there is one, ended the search, and say so."""
-        late, given_up = time.perf_counter() > self.deadline, self.engine.usage.given_up
+        late, given_up = self._over, self.engine.usage.given_up
         if not late or (len(self.trials) == self.setup.trials and not given_up):
             return
         self.late = True

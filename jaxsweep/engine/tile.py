@@ -70,7 +70,6 @@ class Tile:
         self.first = np.zeros(self.size, np.int64)  # number of the first call that trained each lane
         self.curves: deque[NDArray[Any]] = deque()  # [epochs, tile, columns] of each call since `oldest`
         self.oldest = 0
-        self.none = np.empty((0, self.size, group.program.columns), np.dtype(compiled.state.best.dtype))
         self.seconds = np.zeros(self.size)
         self.steps = np.zeros(self.size, np.int64)  # that each lane has taken
         self.before: list[Parked | None] = [None] * self.size  # what each lane was when it entered, if not new
@@ -259,7 +258,7 @@ class Tile:
             alike = slots[(self.first[slots] == first) & (folds == fold)]
             # None of lanes that stood still before, and that the time limit ends before a call has trained them.
             blocks = [self.curves[number][:, alike] for number in range(first - self.oldest, len(self.curves))]
-            history = np.concatenate(blocks) if blocks else self.none[:, alike]
+            history = np.concatenate(blocks) if blocks else np.empty((0, len(alike), self.group.program.columns))
             curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(history, fold), 1, 0))
             tests = None if test is None else self.supply.test_metrics(test[alike], fold)
             for place, slot in enumerate(alike.tolist()):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Searcher, whole
-from jaxsweep.search.cube import best_first, choices, reflected, values
+from jaxsweep.search.cube import best_first, choices, one_hot, reflected, values
 from jaxsweep.search.seen import Seen, strangers
 from jaxsweep.search.sobol import SobolPoints
 from jaxsweep.spec.distributions import FloatArray
@@ -169,8 +169,7 @@ class Bayes(Searcher):
             if count == 0:
                 parts.append(np.nan_to_num(column, nan=0.5)[:, None])
                 continue
-            codes = np.nan_to_num(np.minimum(column * count, count - 1), nan=-1.0).astype(np.int64)
-            parts.append((codes[:, None] == np.arange(count)) / np.sqrt(2))
+            parts.append(one_hot(column, count) / np.sqrt(2))
         return parts
 
     def _squares(self, points: FloatArray) -> FloatArray:

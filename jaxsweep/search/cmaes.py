@@ -73,7 +73,7 @@ class CMAES(Searcher):
         self._first = SobolPoints(self.space.dimensions, self.seed, "cmaes")
         self._columns = _Columns(self.space)
         self._seen = Seen()
-        self._told = Told()  # points and merits that nothing has been made of yet
+        self._told = Told(self.space)  # points and merits that nothing has been made of yet
         self._points = np.empty((0, self.space.dimensions))  # of every config told; NaN where inactive
         self._merits = np.empty(0)
         self._scores: dict[bytes, tuple[float, int]] = {}  # the mean merit of each point told, and how often
@@ -102,9 +102,7 @@ class CMAES(Searcher):
         return self.space.from_unit(points)
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        points = self.space.to_unit(configs)
-        self._seen.add(points)
-        self._told.add(points, merits)
+        self._seen.add(self._told.add(configs, merits))
 
     def _take_in(self) -> None:
         """Take in what was told since the last `ask`, and adapt the distribution if a generation of it is known."""

@@ -1,5 +1,8 @@
 """What searchers do with points of the unit cube, where a config is one row and an inactive entry is NaN."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +21,13 @@ def values(space: Space) -> list[int]:
     return [len(entry.values) if isinstance(entry, Choice) else 0 for entry in entries]
 
 
+def one_hot(column: FloatArray, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` values a column [n] of choices stands for, bool [n, count]; where inactive, for none."""
+    codes = np.nan_to_num(np.minimum(column * count, count - 1), nan=-1.0).astype(np.int64)
+    found: NDArray[np.bool_] = codes[:, None] == np.arange(count)
+    return found
+
+
 def best_first(genes: FloatArray, merits: FloatArray) -> NDArray[np.intp]:
     """Return the positions of points [n, dimensions] by merit, the best first, and equals by their coordinates.
 
@@ -29,12 +39,15 @@ def best_first(genes: FloatArray, merits: FloatArray) -> NDArray[np.intp]:
 class Told:
     """What a searcher was told since its last `ask`: in which order has no effect on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: Space) -> None:
+        self._space = space
         self._parts: list[tuple[FloatArray, FloatArray]] = []
 
-    def add(self, points: FloatArray, merits: FloatArray) -> None:
-        """Keep points [n, dimensions] and their merits [n]."""
+    def add(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> FloatArray:
+        """Keep configs and their merits [n]; return the points of the configs, [n, dimensions]."""
+        points = self._space.to_unit(configs)
         self._parts.append((points, merits))
+        return points
 
     def __len__(self) -> int:
         return sum(len(merits) for _, merits in self._parts)

@@ -73,10 +73,10 @@ class DE(Searcher):
         self._choice = choices(self.space)
         self._genes = np.empty((0, self.space.dimensions))  # of the members; NaN where inactive
         self._merits = np.empty(0)
-        self._told = Told()  # genes and merits that no generation has taken in yet
+        self._seen = Seen()
+        self._told = Told(self.space)  # genes and merits that no generation has taken in yet
         self._targets: dict[bytes, int] = {}  # of the trials that are out
         self._next = 0  # the member that is the next target
-        self._seen = Seen()
 
     @property
     def batch(self) -> int:
@@ -94,9 +94,7 @@ class DE(Searcher):
         return self.space.from_unit(genes)
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        genes = self.space.to_unit(configs)
-        self._seen.add(genes)
-        self._told.add(genes, merits)
+        self._seen.add(self._told.add(configs, merits))
 
     def _select(self) -> None:
         """Let what was told since the last generation replace members; which was told first has no effect."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.search.base import Directions, Searcher, whole
-from jaxsweep.search.cube import best_first, choices, reflected, values
+from jaxsweep.search.cube import best_first, choices, one_hot, reflected, values
 from jaxsweep.search.nsga import NSGA2
 from jaxsweep.search.seen import keys
 from jaxsweep.search.sobol import SobolPoints
@@ -182,7 +182,5 @@ class Evolution(Searcher):
         places = np.where(active, genes, 0.0)
         parts = [places[:, ~self._choice]]
         for column in np.flatnonzero(self._choice):
-            count = self._values[column]
-            codes = np.minimum(places[:, column] * count, count - 1).astype(np.int64)
-            parts.append(np.sqrt(1 / 8) * ((codes[:, None] == np.arange(count)) & active[:, [column]]))
+            parts.append(np.sqrt(1 / 8) * one_hot(genes[:, column], self._values[column]))
         return active.astype(np.float64), np.where(self._choice, active / 8, places**2), np.concatenate(parts, axis=1)

@@ -102,12 +102,12 @@ class Gradient(Searcher):
         entries = [self.space.entries[name] for name in self.space.columns]
         self._moves = np.array([isinstance(entry, (Uniform, LogUniform)) for entry in entries], dtype=np.bool_)
         self._members: list[_Start] = []
-        self._told = Told()  # genes and merits that are not taken in yet
+        self._seen = Seen()
+        self._told = Told(self.space)  # genes and merits that are not taken in yet
         self._gradients: dict[bytes, tuple[float, FloatArray]] = {}  # of these, values and slopes in the unit cube
         self._out: dict[bytes, tuple[_Start, FloatArray | None, float]] = {}  # trials: of whom, along what, how far
         self._asked: dict[bytes, int] = {}  # when each new point was
         self._next = 0
-        self._seen = Seen()
 
     @property
     def batch(self) -> int:
@@ -150,9 +150,7 @@ class Gradient(Searcher):
         return self.space.from_unit(genes)
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        genes = self.space.to_unit(configs)
-        self._seen.add(genes)
-        self._told.add(genes, merits)
+        self._seen.add(self._told.add(configs, merits))
 
     def _fresh(self, n: int) -> FloatArray:
         genes = self.space.snap(self._first.draw(n))

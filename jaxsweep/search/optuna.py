@@ -91,7 +91,7 @@ class Optuna(Searcher):
                 direction="maximize", sampler=_made(self._library, sampler, sampler_options, number, self.population)
             )
         self._open: dict[bytes, list[Any]] = {}  # trials that are not told yet, by their point
-        self._told = Told()  # points and merits that the study does not know yet
+        self._told = Told(self.space)  # points and merits that the study does not know yet
 
     @property
     def batch(self) -> int:
@@ -126,7 +126,7 @@ class Optuna(Searcher):
         return config
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        self._told.add(self.space.to_unit(configs), merits)
+        self._told.add(configs, merits)
 
     def _take_in(self) -> None:
         """Let the study know what was told since the last `ask`; which was told first has no effect."""

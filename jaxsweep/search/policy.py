@@ -76,8 +76,8 @@ class Policy(Searcher):
         self._means = np.full(self.space.dimensions, 0.5)
         self._spreads = np.full(self.space.dimensions, SPREAD)
         self._actions: dict[bytes, FloatArray] = {}  # behind the points that are out
-        self._told = Told()  # points and merits since the last step
         self._seen = Seen()
+        self._told = Told(self.space)  # points and merits since the last step
         self._steps = 0
 
     @property
@@ -104,9 +104,7 @@ class Policy(Searcher):
         return self.space.from_unit(np.concatenate([found, others]))
 
     def _learn(self, configs: Sequence[Mapping[str, Any]], merits: FloatArray) -> None:
-        points = self.space.to_unit(configs)
-        self._seen.add(points)
-        self._told.add(points, merits)
+        self._seen.add(self._told.add(configs, merits))
 
     def _drawn(self, n: int) -> FloatArray:
         """Return the actions of `n` configs, [n, dimensions]: of a choice a coordinate of the cube, of a number any."""
