@@ -31,25 +31,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_tables import BUILT_IN, TABLES, load
+from scipy import stats
 
-BUILT_IN = ("digits", "wine", "breast_cancer", "diabetes")
-TABLES: dict[str, dict[str, Any]] = {
-    "vehicle": {"target": "Class"},
-    "vowel": {"target": "Class"},
-    "mushroom": {"target": 0, "header": False},
-    "letter": {"target": 16, "header": False},
-    "winequality_white": {"target": "quality", "task": "regression"},
-    "dresses": {"target": "Class"},
-}
 WIDTHS, BATCHES, EPOCHS = (32, 64, 128), (16, 32, 64, 128), 40
 RATES, PENALTIES = (1e-4, 1e-1), (1e-7, 1e-1)  # learning rate; scikit-learn's alpha over the batch size is our L2
-
-
-def load(name: str, tables: Path) -> Any:
-    """Return a data set."""
-    import jaxsweep as js
-
-    return js.load_dataset(name) if name in BUILT_IN else js.read_table(tables / f"{name}.csv", **TABLES[name])
 
 
 def parts(name: str, tables: Path, seed: int) -> tuple[str, dict[str, tuple[Any, Any]]]:
@@ -212,7 +198,9 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, default=Path("../shared/data"))
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", nargs="*", default=[*BUILT_IN, *TABLES])
+    parser.add_argument("--only", nargs="*", default=[*BUILT_IN, *TABLES], help="data sets (default: all)")
+    parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser.add_argument("--answers", type=Path, help="a file of runs: those in it are not run again, others are added")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
@@ -228,26 +216,46 @@ def main() -> None:
 
 
 def _race(asked: Any) -> None:
-    wins = dict.fromkeys(CONTENDERS, 0)
+    known = [json.loads(line) for line in asked.answers.open()] if asked.answers and asked.answers.exists() else []
+    found = {(each["data"], each["seed"], each["name"]): each for each in known if each["seconds"] == asked.seconds}
+    for seed in range(asked.repetitions):
+        for data in asked.only:
+            for name in asked.contenders:
+                if (data, seed, name) in found:
+                    continue
+                run = {"data": data, "seed": seed, "name": name, "seconds": asked.seconds}
+                found[data, seed, name] = answer = {**run, **_alone(name, data, asked, seed)}
+                print(json.dumps(answer), file=sys.stderr, flush=True)
+                if asked.answers:
+                    with asked.answers.open("a") as file:
+                        file.write(json.dumps(answer) + "\n")
+    _table(asked, found)
+
+
+def _table(asked: Any, found: dict[tuple[str, int, str], dict[str, Any]]) -> None:
+    """Print each contender's mean test score, and the first one's lead over each other with a 95 % interval."""
+    first, *others = asked.contenders
+    print("| data | " + " | ".join(asked.contenders) + " | " + " | ".join(f"ahead of {name}" for name in others) + " |")
+    print("| --- |" + " --- |" * (len(asked.contenders) + len(others)))
+    best, level = 0, 0
     for data in asked.only:
-        tests: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-        trials: dict[str, list[int]] = {name: [] for name in CONTENDERS}
-        for seed in range(asked.repetitions):
-            for name in CONTENDERS:
-                found = _alone(name, data, asked, seed)
-                tests[name].append(found["test"])
-                trials[name].append(found["trials"])
-        means = {name: float(np.mean(scores)) for name, scores in tests.items()}
-        wins[max(means, key=lambda name: means[name])] += 1
-        print(f"{data:18}" + "   ".join(
-            f"{name} {means[name]:.4f} ± {_error(tests[name]):.4f} ({np.mean(trials[name]):.0f} trials)"
-            for name in CONTENDERS
-        ), flush=True)  # fmt: skip
-    print("ahead on: " + ", ".join(f"{name} {count}" for name, count in wins.items()))
+        runs = {name: [found[data, seed, name] for seed in range(asked.repetitions)] for name in asked.contenders}
+        tests = {name: np.array([run["test"] for run in each]) for name, each in runs.items()}
+        trials = {name: np.mean([run["trials"] for run in each]) for name, each in runs.items()}
+        cells = [f"{tests[name].mean():.4f} ({trials[name]:.0f} trials)" for name in asked.contenders]
+        leads = [tests[first] - tests[name] for name in others]
+        cells += [f"{lead.mean():+.4f} ± {_half(lead):.4f}" for lead in leads]
+        best += all(lead.mean() > 0 for lead in leads)
+        level += all(lead.mean() + np.nan_to_num(_half(lead)) >= 0 for lead in leads)
+        print(f"| {data} | " + " | ".join(cells) + " |", flush=True)
+    print(f"{first} is ahead of all others on {best} of {len(asked.only)}, and ahead or level with each on {level}")
 
 
-def _error(scores: list[float]) -> float:
-    return float(np.std(scores, ddof=1) / math.sqrt(len(scores))) if len(scores) > 1 else math.nan
+def _half(values: np.ndarray) -> float:
+    """Return half of the 95 % interval of a mean, by Student's t."""
+    if len(values) < 2:
+        return math.nan
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _alone(name: str, data: str, asked: Any, seed: int) -> dict[str, Any]:

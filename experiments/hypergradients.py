@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from real_training import load
+from real_tables import load
 from scipy import stats
 
 import jaxsweep as js
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--data", nargs="+", default=["digits"], help="digits, vehicle.csv, winequality_white.csv")
+    parser.add_argument("--data", nargs="+", default=["digits"], help="digits, vehicle, winequality_white")
     parser.add_argument("--tables", type=Path, default=Path("../shared/data"), help="where the files are")
     arguments = parser.parse_args()
     if arguments.repeats:

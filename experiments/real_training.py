@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_tables import load
 from scipy import stats
 
 import jaxsweep as js
@@ -51,15 +52,7 @@ SPACE: dict[str, Any] = {
 }  # fmt: skip
 
 
-TABLES: dict[str, dict[str, Any]] = {
-    "vehicle.csv": {"target": "Class"},
-    "winequality_white.csv": {"target": "quality", "task": "regression"},
-}
-
-
-def load(name: str, tables: Path) -> js.Dataset:
-    """Return digits, or the data set of a file in a folder."""
-    return js.load_dataset(name) if name == "digits" else js.read_table(tables / name, **TABLES[name])
+DATA = ("digits", "vehicle", "winequality_white")
 
 
 @functools.cache
@@ -101,14 +94,14 @@ def contenders() -> dict[str, Mapping[str, Any]]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=Path, default=Path("../shared/data"), help="where vehicle.csv and others are")
+    parser.add_argument("--tables", type=Path, default=Path("../shared/data"), help="where the files are")
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--only", nargs="*", help="data sets (default: all)")
     arguments = parser.parse_args()
     print(
         f"space of {sum(isinstance(v, (js.Choice, js.Uniform, js.LogUniform)) for v in SPACE.values())} hyperparameters"
     )
-    for name in arguments.only or ("digits", *TABLES):
+    for name in arguments.only or DATA:
         data = load(name, arguments.tables)
         began = time.time()
         _race(name, data, arguments.repetitions)

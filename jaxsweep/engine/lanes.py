@@ -4,6 +4,7 @@
 from its config and its identity, and how what a device measures becomes metrics.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from jaxsweep.spec.scope import Scope
 
 _IDENTITY = ("trial", "replicate", "fold")
 LONG = 2**31 - 1  # epochs: more than anyone trains
+SEEN = 256  # lanes at the head of a queue among which a tile looks for like ones
 
 
 class Group:
@@ -43,10 +45,28 @@ class Group:
         self.workers = 0  # how many are at it; the pool's to change
         self._lock = threading.Lock()
 
-    def pop(self, count: int) -> list[Job]:
-        """Take up to `count` lanes from the queue."""
+    def pop(self, count: int, beside: int | None = None) -> list[Job]:
+        """Take up to `count` lanes from the queue.
+
+        An epoch of a tile takes as many steps as that of its smallest batch, and lanes with fewer wait: so those are
+        taken first, of the ones at the head of the queue, whose batches are most like `beside`, the batch size of lanes
+        that train there already, or like that of the first one.
+        """
         with self._lock:
-            return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+            seen = [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+            sizes = [self._batch(job) for job in seen]
+            if not seen or {*sizes} == {beside or sizes[0]}:
+                return seen
+            seen += [self.jobs.popleft() for _ in range(min(SEEN, len(self.jobs)))]
+            distances = [abs(math.log(self._batch(job) / (beside or sizes[0]))) for job in seen]
+            nearest = sorted(range(len(seen)), key=distances.__getitem__)  # of equals the first in the queue
+            taken = {*nearest[:count]}
+            self.jobs.extendleft(reversed([job for i, job in enumerate(seen) if i not in taken]))
+            return [seen[i] for i in nearest[:count]]
+
+    def _batch(self, job: Job) -> int:
+        size: int = self.configs[job.position]["batch_size"]
+        return size
 
     def push(self, jobs: Sequence[Job]) -> None:
         """Put lanes that are urgent before the others, in their order."""

@@ -108,7 +108,8 @@ class Tile:
 
     def _fill(self) -> None:
         free = np.flatnonzero(self.entries == 0)
-        jobs = self.group.pop(len(free))
+        training = self.lanes.batch_size[self.entries > 0]
+        jobs = self.group.pop(len(free), int(np.median(training)) if len(training) else None)
         if not jobs:
             return
         slots = free[: len(jobs)]

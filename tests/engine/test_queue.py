@@ -2,6 +2,8 @@
 
 import sys
 import threading
+from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 from parity import ONE_PROGRAM, SEED, three_classes
 
 from jaxsweep.engine import programs
+from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.engine import SWITCH_SECONDS, Engine, _Switching
-from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.lanes import Group
+from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.engine.planner import Plan, make_plan
 from jaxsweep.network.train import Lane
 from jaxsweep.spec import scope
@@ -53,6 +57,28 @@ def test_lanes_with_as_many_steps_an_epoch_stand_together() -> None:
     assert {lane.job.trial: lane.steps for lane in lanes} == {100: 5, 101: 60, 102: 15, 103: 30}
     pairs = [[lane.job.trial for lane in lanes[:2]], [lane.job.trial for lane in lanes[2:]]]
     assert sorted(pairs) == [[101, 103], [102, 100]]  # 15 and 5 steps an epoch
+
+
+def test_slots_go_to_lanes_whose_batches_are_like_those_beside_them() -> None:
+    """Whoever steps less often in an epoch waits for the others of its tile."""
+    sizes = [16, 128, 16, 64, 128, 128, 32]
+    group: Any = Group(None, SimpleNamespace(bucket=SimpleNamespace(tile=2)), None, deque(), [], Bank())  # type: ignore[arg-type]
+    group.configs = [{"batch_size": size} for size in sizes]
+
+    def popped(count: int, beside: int | None = None) -> list[int]:
+        group.jobs = deque(Job(i, i, 0, 0) for i in range(len(sizes)))
+        chosen = [job.trial for job in group.pop(count, beside)]
+        left = [job.trial for job in group.jobs]
+        assert sorted(chosen + left) == list(range(len(sizes)))
+        assert left == sorted(left)  # as they stood
+        return chosen
+
+    assert popped(2) == [0, 2]  # like the first
+    assert popped(3, 128) == [1, 4, 5]
+    assert popped(2, 50) == [3, 6]
+    assert popped(4, 128) == [1, 4, 5, 3]
+    assert sorted(popped(9)) == [*range(7)]
+    assert popped(0) == []
 
 
 def test_replicates_of_a_trial_follow_each_other() -> None:

@@ -1,0 +1,21 @@
+"""The data sets of the experiments on real training: four that come with scikit-learn, and six files."""
+
+from pathlib import Path
+from typing import Any
+
+import jaxsweep as js
+
+BUILT_IN = ("digits", "wine", "breast_cancer", "diabetes")
+TABLES: dict[str, dict[str, Any]] = {
+    "vehicle": {"target": "Class"},
+    "vowel": {"target": "Class"},
+    "mushroom": {"target": 0, "header": False},
+    "letter": {"target": 16, "header": False},
+    "winequality_white": {"target": "quality", "task": "regression"},
+    "dresses": {"target": "Class"},
+}
+
+
+def load(name: str, tables: Path) -> js.Dataset:
+    """Return a built-in data set, or that of a file in the folder `tables`."""
+    return js.load_dataset(name) if name in BUILT_IN else js.read_table(tables / f"{name}.csv", **TABLES[name])
