@@ -105,7 +105,7 @@ def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     def planned(trials: int, frame: Sequence[Shape] = ()) -> Plan:
         return make_plan(
             every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / trials, weight=trials / len(every),
-            parked=parked, frame=frame,
+            parked=parked, frame=frame, apart=setup.scope.apart,
         )  # fmt: skip
 
     whole = made = planned(setup.trials)
@@ -156,7 +156,15 @@ def plan_of(
     # What is confirmed trains to its end.
     share, parked = _scheduled(setup, configs, sizes) if lanes_each is None else (1.0, 0.0)
     return make_plan(
-        configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready, parked=parked
+        configs,
+        sizes,
+        lanes_each or setup.lanes_each,
+        costs,
+        share=share,
+        frame=frame,
+        ready=ready,
+        parked=parked,
+        apart=setup.scope.apart,
     )
 
 

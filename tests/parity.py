@@ -58,6 +58,7 @@ def run_lanes(
     what: scope.Scope | None = None,
     workers: int | None = None,
     devices: Sequence[jax.Device] | None = None,
+    chunk: int | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
@@ -66,7 +67,7 @@ def run_lanes(
         data, what or scope.of_configs(full), objective, SEED, keep_best, workers=workers, devices=devices
     )
     lanes_each = replicates * len(data.train)
-    made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile)
+    made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile, apart=trainer.scope.apart, chunk=chunk)
     lanes = list(
         trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda lanes: [True] * len(lanes))
     )

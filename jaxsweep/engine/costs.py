@@ -71,6 +71,9 @@ class Costs:
     apart: float = 10.0  # operations of an epoch that the lanes of a tile do one after another
     weights_held: float = 13.0  # copies of the weights that a tile holds at its most
     weights_parked: float = 3.0  # and that a lane holds in this memory while it stands still: its own, and Adam's two
+    # In chunks of how many rows batches may be trained on, where lanes have different ones: fewer are no faster.
+    chunks: tuple[int, ...] = (32, 64, 128, 256)
+    chunk_rows: float = 8.0  # rows that a chunk costs beside its own
     layers_held: bool = True  # whether it holds what all layers of a batch gave, or of two at a time
     compilation: float = 1.8  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 0.8  # ... for each layer
@@ -123,21 +126,33 @@ def _kernel_sizes(widths: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.f
     return products[..., 0], products[..., 1:].sum(axis=-1)
 
 
+def chunked_rows(batch: NDArray[np.int64], chunk: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """Return the rows that are computed of batches, which are trained on in chunks of so many rows."""
+    rows: NDArray[np.int64] = -(-batch // chunk) * chunk
+    return rows
+
+
 def step_seconds(
-    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs
+    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs, chunk: int | None = None
 ) -> NDArray[np.float64]:
     """Return the predicted seconds of one training step of a full tile on one worker.
 
     Four parts: the fixed cost of every operation, arithmetic, the traffic of weights, gradients and optimizer state,
-    which is cheap as long as a tile's state stays in cache, and that of activations.
+    which is cheap as long as a tile's state stays in cache, and that of activations. With `chunk`, a batch is trained
+    on in chunks of so many rows, each of which adds its gradients to those before.
     """
     depth = widths.shape[-1]
-    calls = costs.call * (30 + 14 * (depth + 1))
-    flops = kernel_flops(widths, sizes) * batch
+    calls = np.full(batch.shape, costs.call * (30 + 14 * (depth + 1)))
+    passes, arithmetic = np.full(batch.shape, 7.0), batch.astype(np.float64)
+    if chunk is not None:
+        count = -(-batch // chunk)
+        calls, passes, batch = calls + count * costs.call * 9 * (depth + 1), passes + 3 * count, count * chunk
+        arithmetic = batch + count * costs.chunk_rows
+    flops = kernel_flops(widths, sizes) * arithmetic
     size = parameters(widths, sizes) * costs.item_bytes
     state = tile * 4 * size
     share = np.clip((costs.cache_to - state) / (costs.cache_to - costs.cache_from), 0, 1)  # that the cache serves
-    traffic = 7 * size * (share / costs.cached + (1 - share) / costs.bandwidth)
+    traffic = passes * size * (share / costs.cached + (1 - share) / costs.bandwidth)
     elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
     total: NDArray[np.float64] = calls + tile * (flops / costs.rate + traffic + elements / costs.cached)
     return total

@@ -90,9 +90,9 @@ class Engine:
             values("activation"), values("norm"), values("init"), self.platform,
         )  # fmt: skip
         return Program(
-            self.supply.prepared.task, net, bucket.batch_size, values("optimizer"), values("schedule"), values("loss"),
-            values("monitor"), self.objective, self.keep_best, self.train_metrics, self.supply.few_rows,
-            self.supply.prepared.image_shape, self.code, *self._own(),
+            self.supply.prepared.task, net, bucket.batch_size, bucket.chunk if self.scope.apart else bucket.batch_size,
+            values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
+            self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, *self._own(),
         )  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:

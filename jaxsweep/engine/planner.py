@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from jaxsweep.engine.costs import (
     Costs,
     Sizes,
+    chunked_rows,
     data_bytes,
     epoch_seconds,
     kernel_flops,
@@ -31,6 +32,15 @@ from jaxsweep.spec.scope import CATEGORICAL
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
 LONE = 0.85  # of the seconds of one core, those that a compilation takes when no other is under way
 TILES = tuple(2**power for power in range(15))
+MOST_SHAPES, MOST_CHUNKED = 300, 100  # shapes that are merged pair by pair, and where batches come in chunks
+MOST_BATCHES = 8  # batch sizes that are told apart when shapes are merged
+
+
+class Chunks(NamedTuple):
+    """In chunks of how many rows batches may be trained on."""
+
+    legal: Sequence[int]
+    fixed: int | None  # what is to be taken, whatever it costs
 
 
 class Shape(NamedTuple):
@@ -40,6 +50,7 @@ class Shape(NamedTuple):
     batch_size: int
     tile: int
     padded: bool  # whether narrower networks than these train in it
+    chunk: int  # rows of a batch that are trained on at a time
 
     def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
         """Return whether lanes of a network can train in it."""
@@ -54,7 +65,7 @@ class Bucket:
     """Lanes that share one compiled program.
 
     `members` are positions in the planned configs, each of which stands for `lanes_each` lanes; `widths` and
-    `batch_size` are the padded shapes.
+    `batch_size` are the padded shapes. A batch is trained on in chunks of `chunk` rows, as many as it needs.
     """
 
     widths: tuple[int, ...]
@@ -67,12 +78,19 @@ class Bucket:
     seconds: float  # of one worker, for all its lanes ...
     tile_seconds: float  # ... for one tile ...
     compile_seconds: float  # ... and for compiling
+    chunk: int
+    padded_flops: float = 0.0  # of the training steps of one of its members' lanes each
     padded: bool = True  # whether any of its networks is narrower
 
     @property
     def shape(self) -> Shape:
         """What its program is compiled for."""
-        return Shape(self.widths, self.batch_size, self.tile, self.padded)
+        return Shape(self.widths, self.batch_size, self.tile, self.padded, self.chunk)
+
+    @property
+    def batches(self) -> str:
+        """The largest batch size, and in chunks of how many rows batches are trained on."""
+        return f"{self.batch_size}" + f" by {self.chunk}" * (self.chunk < self.batch_size)
 
     @property
     def depth(self) -> int:
@@ -122,6 +140,7 @@ class Plan:
                     "depth": bucket.depth,
                     "width": list(bucket.widths),
                     "batch_size": bucket.batch_size,
+                    "chunk": bucket.chunk,
                     "lanes": bucket.lanes,
                     "tile": bucket.tile,
                     "padding_waste": round(bucket.padding_waste, 4),
@@ -135,7 +154,7 @@ class Plan:
     def _repr_html_(self) -> str:
         head = "<tr><th>depth</th><th>widths</th><th>batch</th><th>lanes</th><th>tile</th><th>padding</th></tr>"
         rows = "".join(
-            f"<tr><td>{b.depth}</td><td>{list(b.widths)}</td><td>{b.batch_size}</td><td>{b.lanes}</td>"
+            f"<tr><td>{b.depth}</td><td>{list(b.widths)}</td><td>{b.batches}</td><td>{b.lanes}</td>"
             f"<td>{b.tile}</td><td>{b.padding_waste:.0%}</td></tr>"
             for b in self.buckets
         )
@@ -145,7 +164,8 @@ class Plan:
 def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
     share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
-    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0,
+    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, apart: bool | None = None,
+    chunk: int | None = None,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
@@ -164,8 +184,14 @@ def make_plan(
         weight: how many configs each of these stands for.
         parked: of the lanes that are there at a time those that may stand still together, each with its weights and
             the optimizer's, while a scheduler decides. That they fit into memory is not asked for.
+        apart: whether the rows of a batch know nothing of each other in whatever the programs hold; by default whether
+            it is so in these configs.
+        chunk: rows of a batch that are trained on at a time, where they are apart; by default the planner's choice.
     """
     costs = costs or Costs()
+    if apart is None:
+        apart = not any(config["norm"] == "batch" or config["mixup_alpha"] for config in configs)
+    chunks = Chunks(costs.chunks if apart else (), chunk if apart else None)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
     steps *= share * weight
@@ -174,16 +200,20 @@ def make_plan(
     if frame:
         framed, rest = _framed(shapes, frame, sizes)
         for shape, chosen in framed.items():
-            bucket = _bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share, part, shape, weight)
+            bucket = _bucket(
+                configs, shapes, steps, chosen, lanes_each, sizes, costs, chunks, tile, share, part, shape, weight
+            )
             buckets.append(replace(bucket, compile_seconds=0.0) if shape in ready else bucket)
     for depth in sorted({len(shapes[i][0]) for i in rest}):
         members = [i for i in rest if len(shapes[i][0]) == depth]
         widths = np.array([shapes[i][0] for i in members], dtype=np.int64).reshape(len(members), depth)
         batch = np.array([shapes[i][1] for i in members], dtype=np.int64)
-        for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs):
+        for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs, chunks):
             chosen = [members[i] for i in group]
             buckets.append(
-                _bucket(configs, shapes, steps, chosen, lanes_each, sizes, costs, tile, share, part, None, weight)
+                _bucket(
+                    configs, shapes, steps, chosen, lanes_each, sizes, costs, chunks, tile, share, part, None, weight
+                )
             )
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = round(len(configs) * lanes_each * weight)
@@ -194,10 +224,7 @@ def make_plan(
     # Workers share everything but the last tiles; a lone compilation has the help of all, for what XLA can share out.
     at_once = min(workers, max(1, costs.workers // costs.turns))
     longest = max(LONE * b.compile_seconds + max(b.tile_seconds, b.seconds / at_once) for b in buckets)
-    padded = [
-        steps[b.members].sum() * b.batch_size * float(kernel_flops(np.array(b.widths, np.int64), sizes))
-        for b in buckets
-    ]
+    padded = [bucket.padded_flops for bucket in buckets]
     useful = [flops / (1 + bucket.padding_waste) for flops, bucket in zip(padded, buckets, strict=True)]
     return Plan(
         buckets=buckets,
@@ -244,6 +271,7 @@ def _bucket(
     lanes_each: int,
     sizes: Sizes,
     costs: Costs,
+    chunks: Chunks,
     tile: int | None,
     share: float,
     part: float = 1.0,
@@ -254,19 +282,26 @@ def _bucket(
         widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
         batch, padded_widths = max(shapes[i][1] for i in members), any(shapes[i][0] != widths for i in members)
     else:
-        widths, batch, tile, padded_widths = shape
+        widths, batch, tile, padded_widths, chunk = shape
     groups = Counter(uniform_key(configs[i]) for i in members)
     counts = np.array(list(groups.values())) * lanes_each * share * weight
-    wide, batches = np.array([widths], np.int64).reshape(1, -1), np.array([batch], np.int64)
-    mean_steps = float(np.mean(steps[members])) / (share * weight)  # of a lane that trains to its end
+    wide = np.array([widths], np.int64).reshape(1, -1)
+    own = np.array([shapes[i][1] for i in members], np.int64)
+    batches, which = np.unique(own, return_inverse=True)
+    of_batches = np.bincount(which.ravel(), weights=steps[members]).astype(
+        np.float64
+    )  # steps of all lanes with a batch size
+    if shape is None:
+        chunk = _chunk(wide, batches, of_batches, sizes, costs, chunks)
+    mean_steps = of_batches / (len(members) * share * weight)  # of a lane that trains to its end
     mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
     switches = costs.switch * _switches(configs, members, len(widths))
     beginning = costs.lane + costs.draw * float(parameters(wide, sizes)[0])
 
     def tile_seconds(tile: int) -> float:
-        step = step_seconds(wide, batches, tile, sizes, costs)[0] + switches
-        training = mean_steps * step + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
+        step = _of_batches(wide, batches, batch, chunk, tile, sizes, costs)[0] + switches
+        training = float(mean_steps @ step) + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
         return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
     def tiles(tile: int) -> float:
@@ -276,20 +311,20 @@ def _bucket(
         return float(np.ceil(part * tiles(tile) / costs.nominal_workers)) / part * tile_seconds(tile)
 
     room = costs.memory / (2 * costs.nominal_workers)
-    fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, batch, t, sizes, costs) <= room] or [1]
+    fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, chunk, t, sizes, costs) <= room] or [1]
     took = {t: elapsed(t) for t in fitting}
     best = tile or min(t for t in fitting if took[t] <= (1 + costs.slack) * min(took.values()))
     if tile is None and share < 1:  # slots are filled again and again, at the host's expense, once for all of a tile
         best = min(2 * best, max(fitting))
     true = np.array([shapes[i][0] for i in members], np.int64).reshape(len(members), -1)
-    useful = kernel_flops(true, sizes) * np.array([shapes[i][1] for i in members])
-    padded = float(kernel_flops(wide, sizes)[0]) * batch
-    waste = padded * steps[members].sum() / float((useful * steps[members]).sum()) - 1
+    useful = float((kernel_flops(true, sizes) * own * steps[members]).sum())
+    padded = float(kernel_flops(wide, sizes)[0]) * float(chunked_rows(batches, chunk) @ of_batches)
     return Bucket(
-        widths, batch, members, round(len(members) * lanes_each * weight), best, waste,
-        tile_bytes(widths, batch, best, sizes, costs),
+        widths, batch, members, round(len(members) * lanes_each * weight), best, padded / useful - 1,
+        tile_bytes(widths, chunk, best, sizes, costs),
         costs.slower * tiles(best) * tile_seconds(best), costs.slower * tile_seconds(best),
-        costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)), padded_widths,
+        costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)), chunk,
+        padded, padded_widths,
     )  # fmt: skip
 
 
@@ -311,7 +346,7 @@ def _framed(
 
 
 def _flops(shape: Shape, sizes: Sizes) -> float:
-    return float(kernel_flops(np.array([shape.widths], np.int64).reshape(1, -1), sizes)[0]) * shape.batch_size
+    return float(kernel_flops(np.array([shape.widths], np.int64).reshape(1, -1), sizes)[0]) * shape.chunk
 
 
 def _choices(configs: Sequence[Config], members: Sequence[int]) -> int:
@@ -330,24 +365,67 @@ def uniform_key(config: Config) -> tuple[str, str, str]:
     return config["optimizer"], config["activation"], config["norm"]
 
 
+def _of_batches(
+    widths: NDArray[np.int64], batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None, tile: int,
+    sizes: Sizes, costs: Costs,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the seconds of a tile's step for widths [shapes, depth] and batch sizes [batches], [shapes, batches].
+
+    Each batch is trained on in chunks of `chunk` rows, or, where there is none or it holds it all, is `padded` rows.
+    """
+    wide = widths[:, None, :]
+    whole = np.broadcast_to(np.asarray(padded, np.int64).reshape(-1, 1), (len(widths), len(batches)))
+    if chunk is None or np.all(whole <= chunk):
+        return step_seconds(wide, whole, tile, sizes, costs)
+    return step_seconds(wide, np.broadcast_to(batches, whole.shape), tile, sizes, costs, chunk)
+
+
+def _chunk(
+    widths: NDArray[np.int64], batches: NDArray[np.int64], steps: NDArray[np.float64], sizes: Sizes, costs: Costs,
+    chunks: Chunks,
+) -> int:  # fmt: skip
+    """Return in chunks of how many rows batches of these sizes, [batches], with so many steps, are best trained on."""
+    largest = int(batches.max())
+    if chunks.fixed is not None:
+        return min(chunks.fixed, largest)
+    cost = {
+        chunk: float((_fastest(widths, batches, largest, chunk, sizes, costs) @ steps)[0])
+        for chunk in (largest, *(chunk for chunk in chunks.legal if chunk < largest))
+    }
+    return min(cost, key=cost.__getitem__)
+
+
 def _merge(
-    widths: NDArray[np.int64], batch: NDArray[np.int64], steps: NDArray[np.float64], sizes: Sizes, costs: Costs
-) -> list[list[int]]:
+    widths: NDArray[np.int64], batch: NDArray[np.int64], steps: NDArray[np.float64], sizes: Sizes, costs: Costs,
+    chunks: Chunks,
+) -> list[list[int]]:  # fmt: skip
     """Return groups of members, merged pair by pair as long as that saves more compilation than it costs to pad.
 
     Both are counted in seconds of one worker, since workers share both.
     """
     keys = np.concatenate([widths, batch[:, None]], axis=1)
-    if len(np.unique(keys, axis=0)) > 300:  # the pairs of very many shapes: begin with a fine geometric grid
+    most = MOST_CHUNKED if chunks.legal else MOST_SHAPES
+    if chunks.legal and len(np.unique(keys, axis=0)) > most:
+        keys = widths
+    if len(np.unique(keys, axis=0)) > most:  # the pairs of very many shapes: begin with a fine geometric grid
         keys = np.ceil(2 ** (np.ceil(np.log2(keys) * 8) / 8) - 1e-9).astype(np.int64)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     inverse = inverse.ravel()
     groups = [np.flatnonzero(inverse == k).tolist() for k in range(len(unique))]
     tops = np.array([np.concatenate([widths[g].max(axis=0), [batch[g].max()]]) for g in groups])
-    load = np.array([steps[g].sum() for g in groups])
+    batches, kinds = _kinds(batch)
+    load = np.array([np.bincount(kinds[g], weights=steps[g], minlength=len(batches)) for g in groups])
 
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
-        return load * _lane_step(tops[:, :-1], tops[:, -1], sizes, costs)
+        """Return the seconds of groups with these largest shapes, and steps [groups, batches]."""
+        wide, largest = tops[:, :-1], tops[:, -1]
+        one = np.array([1], np.int64)  # of batches that are all padded to the largest, it does not matter how many
+        whole = _fastest(wide, one, largest, None, sizes, costs)[:, 0] * load.sum(axis=1)
+        in_chunks = [
+            (_fastest(wide, batches, largest, chunk, sizes, costs) * load).sum(axis=1) for chunk in chunks.legal
+        ]
+        found: NDArray[np.float64] = np.min([whole, *in_chunks], axis=0)
+        return found
 
     compilation = costs.compiling(widths.shape[1], 0)
     own = cost(tops, load)
@@ -378,9 +456,20 @@ def _merge(
     return [groups[i] for i in alive]
 
 
-def _lane_step(widths: NDArray[np.int64], batch: NDArray[np.int64], sizes: Sizes, costs: Costs) -> NDArray[np.float64]:
-    """Return the seconds of one lane's step in the best of a few tile sizes."""
+def _kinds(batch: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return a few batch sizes that stand for all, smallest first, and for each the one that does: none is smaller."""
+    sizes = np.unique(batch)
+    if len(sizes) > MOST_BATCHES:
+        sizes = np.unique(np.quantile(sizes, np.linspace(0, 1, MOST_BATCHES), method="higher"))
+    return sizes, np.searchsorted(sizes, batch)
+
+
+def _fastest(
+    widths: NDArray[np.int64], batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None, sizes: Sizes,
+    costs: Costs,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the seconds of one lane's step, [shapes, batches], in the best of a few tile sizes; see `_of_batches`."""
     best: NDArray[np.float64] = np.min(
-        [step_seconds(widths, batch, tile, sizes, costs) / tile for tile in (1, 4, 16, 64)], axis=0
+        [_of_batches(widths, batches, padded, chunk, tile, sizes, costs) / tile for tile in (1, 4, 16, 64)], axis=0
     )
     return best

@@ -94,12 +94,17 @@ def advance(
     """
     length = data.x.shape[1]
     tile = lanes.rows.shape[0]
-    step = jax.vmap(
-        lambda lane, order, number, state: train.train_step(program, data, choices, lane, order, number, state),
-        in_axes=(0, 0, None, 0),
+    one = lambda lane, order, number, state, chunks: train.train_step(  # noqa: E731
+        program, data, choices, lane, order, number, state, chunks
     )
+    steps_of_lanes = jax.vmap(one, in_axes=(0, 0, None, 0, None))
     shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
     finish = jax.vmap(lambda lane, state: train.finish_epoch(program, data, choices, lane, state))
+
+    def step(order: Array, number: Array, state: State) -> State:
+        trains = (state.status == RUNNING) & (number < lanes.epoch_steps)
+        largest = jnp.max(jnp.where(trains, lanes.batch_size, 0))  # of the tile: the loop over chunks is one for all
+        return steps_of_lanes(lanes, order, number, state, -(-largest // program.chunk))
 
     def goes_on(carry: tuple[Array, State, Array]) -> Array:
         number, state, _ = carry
@@ -108,7 +113,7 @@ def advance(
     def epoch(carry: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
         number, state, history = carry
         order = shuffle(lanes, state)
-        state = jax.lax.fori_loop(0, steps, lambda i, state: step(lanes, order, i, state), state)
+        state = jax.lax.fori_loop(0, steps, lambda i, state: step(order, i, state), state)
         state, row = finish(lanes, state)
         return number + 1, state, history.at[number].set(row)
 

@@ -78,7 +78,8 @@ def hypergradient(
 
 def differentiated(program: Program) -> Program:
     """Return a program whose whole trainings can be differentiated: the same numbers, to rounding."""
-    return program._replace(net=program.net._replace(differentiated=True), train_metrics=False)
+    net = program.net._replace(differentiated=True)
+    return program._replace(net=net, train_metrics=False, chunk=program.batch)  # a loop over chunks has no way back
 
 
 class _Run:

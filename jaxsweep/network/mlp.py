@@ -83,6 +83,7 @@ def forward(
     x: Array,
     rows: Array | None = None,
     dropout_key: Array | None = None,
+    first: ArrayLike = 0,
 ) -> tuple[Array, Params]:
     """Return the outputs [batch, outputs] for inputs [batch, features], and the new running statistics.
 
@@ -94,6 +95,7 @@ def forward(
         x: inputs, [batch, features].
         rows: bool [batch], which rows are examples; None in evaluation, where each row stands for itself.
         dropout_key: uint32 [2], the stream of this step's dropout masks; None outside training.
+        first: the number of the first row in its batch.
     """
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
@@ -110,7 +112,7 @@ def forward(
         if units is not None:
             x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
         if mode.dropout is not None and dropout_key is not None:
-            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
+            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout, first)
             x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
     return _dense(net, net.outputs, params["output"], x), new_stats
 

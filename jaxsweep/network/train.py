@@ -34,7 +34,8 @@ class Program(NamedTuple):
 
     task: str
     net: Architecture
-    batch: int  # padded batch size
+    batch: int  # padded batch size ...
+    chunk: int  # ... and how many of its rows are trained on at a time; `batch`: all of them
     optimizers: tuple[str, ...]
     schedules: tuple[str, ...]
     losses: tuple[str, ...]
@@ -156,45 +157,113 @@ def shuffle(program: Program, lane: Lane, state: State, length: int) -> Array:
 
 
 def train_step(
-    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
-) -> State:
-    """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits."""
-    x, targets, rows, weights = _batch(program, data, lane, order, number)
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
+    chunks: ArrayLike = 1,
+) -> State:  # fmt: skip
+    """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits.
+
+    `chunks` is how many chunks of rows are trained on, if the program does so in chunks: as many as hold the batch.
+    """
     active = (state.status == RUNNING) & (number < lane.epoch_steps)
-    x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights)
-    if weights is None:
-        count = divisor = rows.sum().astype(x.dtype)
-    else:
-        count = jnp.sum(jnp.where(rows, weights, 0))
-        divisor = jnp.where(count > 0, count, 1)  # a batch that weighs nothing has no loss
-
-    def loss_of(params: Params) -> tuple[Array, Params]:
-        dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
-        outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
-        losses = _losses(program, lane, outputs, targets, rows)
-        losses = losses if weights is None else weights * losses
-        return jnp.sum(jnp.where(rows, losses, 0)) / divisor + _penalty(program, lane, params), stats
-
-    (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    finite = jnp.isfinite(loss)
+    gradient = _whole_gradient if program.chunk == program.batch else _chunked_gradient
+    found = gradient(program, data, choices, lane, order, number, state, chunks)
+    finite = jnp.isfinite(found.loss)
     moves = active & finite
     rate = schedules.learning_rate(
         program.schedules, lane.schedule, lane.h, state.step, lane.epoch_steps, lane.epoch_steps * lane.epochs
     )
     params, slots = optimizers.apply(
         program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
-        gradients, state.slots, state.params, program.net.platform, _least(program),
+        found.gradients, state.slots, state.params, program.net.platform, _least(program),
     )  # fmt: skip
-    loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, loss * count)
+    loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, found.loss * found.weight)
     return state._replace(
         params=params,
         slots=slots,
-        stats=jax.tree.map(lambda new, old: jnp.where(moves, new, old), stats, state.stats),
+        stats=jax.tree.map(lambda new, old: jnp.where(moves, new, old), found.stats, state.stats),
         step=state.step + moves,
         status=jnp.where(active & ~finite, DIVERGED, state.status),
         loss_sum=jnp.where(active, loss_sum, state.loss_sum),
         loss_rest=jnp.where(active, loss_rest, state.loss_rest),
     )
+
+
+class _Found(NamedTuple):
+    """What a step finds out about its batch."""
+
+    loss: Array  # float [], with penalties
+    gradients: Params
+    stats: Params  # running statistics
+    weight: Array  # float [], examples of the batch, or what they weigh
+
+
+def _whole_gradient(
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
+    chunks: ArrayLike,
+) -> _Found:  # fmt: skip
+    x, targets, rows, weights = _batch(program, data, lane, order, number)
+    x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights)
+    count, divisor = _weighed(rows, weights, x.dtype)
+
+    def loss_of(params: Params) -> tuple[Array, Params]:
+        total, stats = _total_loss(program, choices, lane, params, state, x, targets, rows, weights)
+        return total / divisor + _penalty(program, lane, params), stats
+
+    (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    return _Found(loss, gradients, stats, count)
+
+
+def _chunked_gradient(
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
+    chunks: ArrayLike,
+) -> _Found:  # fmt: skip
+    """Return what `_whole_gradient` does, to rounding, without arithmetic on rows that most lanes do not have.
+
+    The rows of a batch must not know of each other. A chunk that none of a lane's rows are in adds zeros.
+    """
+    start = number * lane.batch_size
+    inside = jnp.minimum(lane.batch_size, lane.rows - start)
+    if _weighs(data, lane):
+        _, _, rows, weights = _batch(program, data, lane, order, number)
+        count, divisor = _weighed(rows, weights, data.x.dtype)
+    else:
+        count = divisor = inside.astype(data.x.dtype)
+
+    def chunk(which: Array, carry: tuple[Array, Params]) -> tuple[Array, Params]:
+        first = which * program.chunk
+        x, targets, rows, weights = _batch(program, data, lane, order, number, first)
+        x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights, first)
+
+        def loss_of(params: Params) -> Array:
+            return _total_loss(program, choices, lane, params, state, x, targets, rows, weights, first)[0] / divisor
+
+        loss, gradients = jax.value_and_grad(loss_of)(state.params)
+        return carry[0] + loss, jax.tree.map(jnp.add, carry[1], gradients)
+
+    penalized = jax.value_and_grad(lambda params: jnp.asarray(_penalty(program, lane, params), data.x.dtype))
+    loss, gradients = jax.lax.fori_loop(0, chunks, chunk, penalized(state.params))
+    return _Found(loss, gradients, state.stats, count)
+
+
+def _weighed(rows: Array, weights: Array | None, dtype: Any) -> tuple[Array, Array]:
+    """Return what the rows of a batch weigh in all, or their number, and by what the sum of their losses is divided."""
+    if weights is None:
+        count = rows.sum().astype(dtype)
+        return count, count
+    count = jnp.sum(jnp.where(rows, weights, 0))
+    return count, jnp.where(count > 0, count, 1)  # a batch that weighs nothing has no loss
+
+
+def _total_loss(
+    program: Program, choices: Choices, lane: Lane, params: Params, state: State, x: Array, targets: Array,
+    rows: Array, weights: Array | None, first: ArrayLike = 0,
+) -> tuple[Array, Params]:  # fmt: skip
+    """Return the sum of the losses of some rows of a batch, from its row `first` on, and the running statistics."""
+    dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
+    outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout, first)
+    losses = _losses(program, lane, outputs, targets, rows)
+    losses = losses if weights is None else weights * losses
+    return jnp.sum(jnp.where(rows, losses, 0)), stats
 
 
 def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
@@ -205,17 +274,19 @@ def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
 
 
 def _batch(
-    program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike
+    program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike, first: ArrayLike | None = None
 ) -> tuple[Array, Array, Array, Array | None]:
     """Return inputs [batch, features], targets [batch, outputs], which rows are examples, bool [batch], and weights.
 
-    These are [batch], the row's own times that of its class; None where all rows of all lanes weigh the same.
+    These are [batch], the row's own times that of its class; None where all rows of all lanes weigh the same. With
+    `first` all of it is of the chunk of rows that begins there.
     """
     start = number * lane.batch_size
+    inside = jnp.arange(program.batch) if first is None else jnp.arange(program.chunk) + first
     # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
-    places = jnp.minimum(start + jnp.arange(program.batch), order.shape[0] - 1)
+    places = jnp.minimum(start + inside, order.shape[0] - 1)
     picked = order.at[places].get(mode="promise_in_bounds")
-    rows = jnp.arange(program.batch) < jnp.minimum(lane.batch_size, lane.rows - start)
+    rows = jnp.less(inside, jnp.minimum(lane.batch_size, lane.rows - start))
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
     weights = None if data.w is None else data.w[split].at[picked].get(mode="promise_in_bounds")
@@ -227,22 +298,29 @@ def _batch(
     return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows, weights
 
 
+def _weighs(data: Data, lane: Lane) -> bool:
+    """Return whether rows weigh differently in some lanes."""
+    return data.w is not None or "class_weight" in lane.h
+
+
 def _by_output(y: Array) -> Array:
     """Return targets [rows] or [rows, targets] as [rows, outputs]."""
     return y[:, None] if y.ndim == 1 else y
 
 
 def _disturb(
-    program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array, weights: Array | None
-) -> tuple[Array, Array, Array | None]:
+    program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array, weights: Array | None,
+    first: ArrayLike = 0,
+) -> tuple[Array, Array, Array | None]:  # fmt: skip
     """Return inputs, targets and weights after augmentation, mixup, noise and input dropout, in this order.
 
-    A mixture weighs what its parts do, in their shares. A lane that has none of one selects what it had: 0 times a
-    neighbour's disturbance need not be 0.
+    They are of the rows of a batch from `first` on; of all of them where lanes may have mixup. A mixture weighs what
+    its parts do, in their shares. A lane that has none of one selects what it had: 0 times a neighbour's disturbance
+    need not be 0.
     """
     h = lane.h
     if program.image_shape is not None and (used := [h[name] for name in augment.NAMES if name in h]):
-        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x)
+        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x, first)
         x = jnp.where(jnp.any(jnp.stack(used) > 0), changed, x)
     if "mixup_alpha" in h:
         share = mixup_share(randomness.stream(lane.key, Stream.MIXUP, step), h["mixup_alpha"])
@@ -254,11 +332,11 @@ def _disturb(
         if weights is not None:
             weights = jnp.where(mixes, share * weights + (1 - share) * weights[partner], weights)
     if "input_noise" in h:
-        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
+        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape, first)
         x = jnp.where(h["input_noise"] > 0, x + h["input_noise"] * noise, x)
     if "input_dropout" in h:
         rate = h["input_dropout"]
-        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
+        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate, first)
         x = jnp.where(rate > 0, jnp.where(mask, x * (1 / (1 - rate)), 0), x)
     return x, targets, weights
 
