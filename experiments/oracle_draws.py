@@ -44,7 +44,7 @@ class Drawing(NamedTuple):
 def every_word(low: int = 0) -> Any:
     """Return a patch that makes `randomness.bits` give all values of the upper 23 bits in turn, over lower bits."""
     words = jnp.asarray((np.arange(WORDS, dtype=np.uint32) << 9) | np.uint32(low))
-    return mock.patch.object(randomness, "bits", lambda state, shape: words.reshape(shape))
+    return mock.patch.object(randomness, "bits", lambda state, shape, first=0: words.reshape(shape))
 
 
 def drawn(draw: Callable[..., jax.Array], *more: Any, low: int = 0) -> NDArray[Any]:

@@ -140,7 +140,6 @@ class Plan:
                     "depth": bucket.depth,
                     "width": list(bucket.widths),
                     "batch_size": bucket.batch_size,
-                    "chunk": bucket.chunk,
                     "lanes": bucket.lanes,
                     "tile": bucket.tile,
                     "padding_waste": round(bucket.padding_waste, 4),

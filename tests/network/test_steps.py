@@ -50,7 +50,7 @@ def test_a_lane_without_something_is_untouched_by_neighbours_that_have_it(image:
 
 def test_extreme_draws_of_a_neighbour_reach_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a draw infinite, 0 times it would be NaN in the lanes that have no noise."""
-    monkeypatch.setattr(randomness, "normal", lambda state, shape, first: jnp.full(shape, jnp.inf, jnp.float32))
+    monkeypatch.setattr(randomness, "normal", lambda state, shape, first=0: jnp.full(shape, jnp.inf, jnp.float32))
     lanes = run_lanes(three_classes(), [{**BASE, "input_noise": noise} for noise in (0.0, 0.1, 0.0)], tile=4)
     assert [lane.status for lane in lanes] == ["completed", "diverged", "completed"]
 
