@@ -1,5 +1,6 @@
 """Trials of earlier sweeps, as a searcher is told of them before it is asked for anything: a warm start."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.metrics import direction
 from jaxsweep.spec.own import ROLES, Own
-from jaxsweep.spec.points import Resolve, point
+from jaxsweep.spec.points import Resolve, point_or_reason
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.studies import is_study
@@ -49,6 +50,7 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
     assert request.space is not None
     found, aims = Earlier(), Aims.of(request, objective)
     for source in request.warm_start:
+        reasons: Counter[str] = Counter()  # hyperparameters by which trials are no points
         copies = 0  # trials that went on from others' weights, so that their scores are not those of their configs
         if is_study(source):
             if aims.names:
@@ -64,8 +66,11 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
             _check_known(run, aims)
             scores = (np.nan if trial.score is None else trial.score for trial in run.trials)
             metrics = [trial.metrics for trial in run.trials]
-            configs = (None if trial.lineage else point(request.space, trial.config, resolve) for trial in run.trials)
-            copies = sum(bool(trial.lineage) for trial in run.trials)
+            own = [None if trial.lineage else trial.config for trial in run.trials]
+            copies = own.count(None)
+            found_of = [None if config is None else point_or_reason(request.space, config, resolve) for config in own]
+            reasons = Counter(reason for reason in found_of if isinstance(reason, str))
+            configs = [None if isinstance(each, str) else each for each in found_of]
             points, differs = list(zip(configs, scores, strict=True)), _differs(run, request, fingerprint)
         rows = zip(points, metrics, strict=True)
         told = [(config, score, known) for (config, score), known in rows if config is not None]
@@ -76,10 +81,18 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
         note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {source}"
         if left:
             note += f"; {left} {'is no point' if left == 1 else 'are no points'} of this space"
+            note += _by(reasons)
         if copies:
             note += f"; {copies} {'is a copy of another one' if copies == 1 else 'are copies of others'}, by pbt"
         found.notes.append(note + (f"; {differs}, so that its scores may not compare" if differs else ""))
     return found
+
+
+def _by(reasons: Counter[str]) -> str:
+    """Return why trials are no points of a space, in words; "" if nobody knows."""
+    if len(reasons) < 2:
+        return f" (by {next(iter(reasons))})" if reasons else ""
+    return f" ({', '.join(f'{count} by {name}' for name, count in reasons.most_common())})"
 
 
 def _read(path: str, request: Request, space: Space) -> StoredRun:

@@ -84,12 +84,21 @@ def holds(space: Space, name: str, value: Any) -> bool:
 
 def point(space: Space, config: Config, resolve: Resolve) -> Config | None:
     """Return the point of the space that a resolved config is, or None if it is none."""
+    found = point_or_reason(space, config, resolve)
+    return None if isinstance(found, str) else found
+
+
+def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | str:
+    """Return the point of the space that a resolved config is, or the first hyperparameter that makes it none.
+
+    That one has a value that the space has not, or is not in the space and has an effect that its default has not.
+    """
     part = active_part(space, _unresolved(space, config, resolve))
-    if not all(holds(space, name, value) for name, value in part.items()):
-        return None
+    if (outside := next((name for name, value in part.items() if not holds(space, name, value)), None)) is not None:
+        return outside
     full = resolve(part)
-    same = (name in part or full[name] == config[name] or not acts(name, full) for name in HYPERPARAMETERS)
-    return part if all(same) else None
+    differs = (name for name in HYPERPARAMETERS if name not in part and full[name] != config[name] and acts(name, full))
+    return next(differs, part)
 
 
 def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:

@@ -62,19 +62,22 @@ def test_points_come_as_the_space_writes_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "told", "by"),
     [
-        ({"learning_rate": LogUniform(1e-2, 1e-1)}, [0, 1]),
-        ({"optimizer": "adam", "momentum": None}, [0, 2]),
-        ({"epochs": 3}, []),
-        ({"epochs": None}, []),  # 20 by default
-        ({"learning_rate": None}, []),  # 0.001 by default
-        ({"dropout": Choice([0.0, 0.5])}, [0, 1, 2]),
-        ({"dropout": Choice([0.25, 0.5])}, []),
-        ({"momentum": None}, [0, 2]),  # 0 by default; under adam it has no effect
+        ({"learning_rate": LogUniform(1e-2, 1e-1)}, [0, 1], " (by learning_rate)"),
+        ({"optimizer": "adam", "momentum": None}, [0, 2], " (by optimizer)"),
+        ({"epochs": 3}, [], " (by epochs)"),
+        ({"epochs": None}, [], " (by epochs)"),  # 20 by default
+        ({"learning_rate": None}, [], " (by learning_rate)"),  # 0.001 by default
+        ({"dropout": Choice([0.0, 0.5])}, [0, 1, 2], ""),
+        ({"dropout": Choice([0.25, 0.5])}, [], " (by dropout)"),
+        ({"momentum": None}, [0, 2], " (by momentum)"),  # 0 by default; under adam it has no effect
+        ({"batch_size": 30, "momentum": None}, [0], " (1 by momentum, 1 by batch_size)"),
     ],
 )
-def test_what_is_no_point_is_left_out_and_counted(tmp_path: Path, changed: dict[str, Any], told: list[int]) -> None:
+def test_what_is_no_point_is_left_out_and_counted(
+    tmp_path: Path, changed: dict[str, Any], told: list[int], by: str
+) -> None:
     path = _run(tmp_path / "a", CONFIGS, [0.0, 0.25, 0.5])
     entries = {name: entry for name, entry in {**SPACE.entries, **changed}.items() if entry is not None}
     known = _told(path, Space(**entries))
@@ -83,7 +86,7 @@ def test_what_is_no_point_is_left_out_and_counted(tmp_path: Path, changed: dict[
         Space(**entries).check(config)
     left = 3 - len(told)
     rest = {0: "", 1: "; 1 is no point of this space"}.get(left, f"; {left} are no points of this space")
-    assert known.notes == [f"warm start: the searcher knows {len(told)} of 3 trials of {path}{rest}"]
+    assert known.notes == [f"warm start: the searcher knows {len(told)} of 3 trials of {path}{rest}{by}"]
 
 
 def test_another_objective_or_direction_is_refused(tmp_path: Path) -> None:
