@@ -72,7 +72,9 @@ def test_functions_in_initial_configs_go_by_the_names_of_the_space(iris: js.Data
     with pytest.raises(js.RequestError, match="sin is not the function that"):
         set_up(iris, replace(warm, space=js.Space(activation=js.Choice(["relu", sin]), **SHAPE)))
     without = js.Space(activation=js.Choice(["relu", "tanh"]), **SHAPE)
-    assert set_up(iris, replace(warm, space=without)).notes[-1].endswith("; 1 is no point of this space (by activation)")
+    assert (
+        set_up(iris, replace(warm, space=without)).notes[-1].endswith("; 1 is no point of this space (by activation)")
+    )
 
 
 def test_a_plan_has_all_batches_of_the_searcher(iris: js.Dataset) -> None:

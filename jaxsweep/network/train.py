@@ -283,10 +283,11 @@ def _batch(
     """
     start = number * lane.batch_size
     inside = jnp.arange(program.batch) if first is None else jnp.arange(program.chunk) + first
-    # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
-    places = jnp.minimum(start + inside, order.shape[0] - 1)
-    picked = order.at[places].get(mode="promise_in_bounds")
     rows = jnp.less(inside, jnp.minimum(lane.batch_size, lane.rows - start))
+    # Places beyond the batch hold its first row: what that gives is finite if the batch's loss is, and 0 times it is 0.
+    # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
+    places = jnp.minimum(start + jnp.where(rows, inside, 0), order.shape[0] - 1)
+    picked = order.at[places].get(mode="promise_in_bounds")
     split: Any = 0 if data.x.shape[0] == 1 else lane.fold
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
     weights = None if data.w is None else data.w[split].at[picked].get(mode="promise_in_bounds")
