@@ -35,7 +35,7 @@ from jaxsweep.schedulers.base import Entrant
 from jaxsweep.spec.metrics import sign
 
 EPOCHS, TRIALS = 27, 96
-ASHA_MORE = 1.22
+ASHA_MORE = 1.26
 SPACE: dict[str, Any] = {
     "width": 64, "depth": 2, "epochs": EPOCHS, "batch_size": 64,
     "activation": js.Choice(["relu", "tanh"]),
@@ -83,7 +83,7 @@ def contenders() -> dict[str, Mapping[str, Any]]:
             f"{name} / 4": {"trials": trials_for(name, whole / 4), "scheduler": name}
             for name in ("halving", "hyperband")
         },
-        # It promotes who may turn out not to be among the best, and trains for up to a fifth more than is foreseen.
+        # It promotes who may turn out not to be among the best, and trains for up to a quarter more than is foreseen.
         "asha / 4": {"trials": trials_for("asha", whole / 4 / ASHA_MORE), "scheduler": "asha"},
         "asha": {"trials": trials_for("asha", whole / ASHA_MORE), "scheduler": "asha"},
         "pbt": {"trials": TRIALS, "scheduler": "pbt", "every": 3},
