@@ -105,7 +105,7 @@ def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     def planned(trials: int, frame: Sequence[Shape] = ()) -> Plan:
         return make_plan(
             every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / trials, weight=trials / len(every),
-            parked=parked, frame=frame, apart=setup.scope.apart,
+            parked=parked, frame=frame, independent=setup.scope.independent_rows,
         )  # fmt: skip
 
     whole = made = planned(setup.trials)
@@ -164,7 +164,7 @@ def plan_of(
         frame=frame,
         ready=ready,
         parked=parked,
-        apart=setup.scope.apart,
+        independent=setup.scope.independent_rows,
     )
 
 

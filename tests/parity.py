@@ -67,7 +67,9 @@ def run_lanes(
         data, what or scope.of_configs(full), objective, SEED, keep_best, workers=workers, devices=devices
     )
     lanes_each = replicates * len(data.train)
-    made = make_plan(full, trainer.supply.sizes, lanes_each, costs, tile, apart=trainer.scope.apart, chunk=chunk)
+    made = make_plan(
+        full, trainer.supply.sizes, lanes_each, costs, tile, independent=trainer.scope.independent_rows, chunk=chunk
+    )
     lanes = list(
         trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda lanes: [True] * len(lanes))
     )

@@ -89,8 +89,9 @@ class Engine:
             self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, bucket.padded,
             values("activation"), values("norm"), values("init"), self.platform,
         )  # fmt: skip
+        chunk = bucket.chunk if self.scope.independent_rows else bucket.batch_size
         return Program(
-            self.supply.prepared.task, net, bucket.batch_size, bucket.chunk if self.scope.apart else bucket.batch_size,
+            self.supply.prepared.task, net, bucket.batch_size, chunk,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, *self._own(),
         )  # fmt: skip

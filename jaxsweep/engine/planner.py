@@ -79,7 +79,7 @@ class Bucket:
     tile_seconds: float  # ... for one tile ...
     compile_seconds: float  # ... and for compiling
     chunk: int
-    padded_flops: float = 0.0  # of the training steps of one of its members' lanes each
+    padded_flops: float  # of the training steps of one lane of each of its members
     padded: bool = True  # whether any of its networks is narrower
 
     @property
@@ -163,7 +163,7 @@ class Plan:
 def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
     share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
-    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, apart: bool | None = None,
+    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, independent: bool | None = None,
     chunk: int | None = None,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
@@ -183,14 +183,15 @@ def make_plan(
         weight: how many configs each of these stands for.
         parked: of the lanes that are there at a time those that may stand still together, each with its weights and
             the optimizer's, while a scheduler decides. That they fit into memory is not asked for.
-        apart: whether the rows of a batch know nothing of each other in whatever the programs hold; by default whether
-            it is so in these configs.
-        chunk: rows of a batch that are trained on at a time, where they are apart; by default the planner's choice.
+        independent: whether the rows of a batch know nothing of each other in whatever the programs hold; by default
+            whether it is so in these configs.
+        chunk: rows of a batch that are trained on at a time, where they are independent; by default the planner's
+            choice.
     """
     costs = costs or Costs()
-    if apart is None:
-        apart = not any(config["norm"] == "batch" or config["mixup_alpha"] for config in configs)
-    chunks = Chunks(costs.chunks if apart else (), chunk if apart else None)
+    if independent is None:
+        independent = not any(config["norm"] == "batch" or config["mixup_alpha"] for config in configs)
+    chunks = Chunks(costs.chunks if independent else (), chunk if independent else None)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
     steps *= share * weight
@@ -287,9 +288,8 @@ def _bucket(
     wide = np.array([widths], np.int64).reshape(1, -1)
     own = np.array([shapes[i][1] for i in members], np.int64)
     batches, which = np.unique(own, return_inverse=True)
-    of_batches = np.bincount(which.ravel(), weights=steps[members]).astype(
-        np.float64
-    )  # steps of all lanes with a batch size
+    # Steps of all members with each batch size.
+    of_batches = np.bincount(which.ravel(), weights=steps[members]).astype(np.float64)
     if shape is None:
         chunk = _chunk(wide, batches, of_batches, sizes, costs, chunks)
     mean_steps = of_batches / (len(members) * share * weight)  # of a lane that trains to its end
@@ -405,7 +405,7 @@ def _merge(
     keys = np.concatenate([widths, batch[:, None]], axis=1)
     most = MOST_CHUNKED if chunks.legal else MOST_SHAPES
     if chunks.legal and len(np.unique(keys, axis=0)) > most:
-        keys = widths
+        keys = np.pad(widths, ((0, 0), (0, 1)), constant_values=1)
     if len(np.unique(keys, axis=0)) > most:  # the pairs of very many shapes: begin with a fine geometric grid
         keys = np.ceil(2 ** (np.ceil(np.log2(keys) * 8) / 8) - 1e-9).astype(np.int64)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)

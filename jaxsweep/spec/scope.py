@@ -29,7 +29,7 @@ class Scope:
         return tuple(value for _, values in self.categories for value in values if isinstance(value, Own))
 
     @property
-    def apart(self) -> bool:
+    def independent_rows(self) -> bool:
         """Whether the rows of a batch know nothing of each other, so that they can be trained on a few at a time."""
         return "batch" not in self.values("norm") and "mixup_alpha" not in self.traced
 

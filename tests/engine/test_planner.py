@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,15 @@ def test_the_grid_of_a_tabular_benchmark_is_planned_quickly_into_few_programs() 
     )
     plan = make_plan(configs, SIZES)
     assert 3 <= plan.programs < 150
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("costs", [Costs(), Costs(chunks=())])
+def test_no_config_is_lost_among_very_many_shapes(depth: int, costs: Costs) -> None:
+    full = _resolved([{"depth": depth, "batch_size": batch, "width": 1 + batch % 7} for batch in range(1, 400)])
+    plan = make_plan(full, SIZES, costs=costs)
+    assert sorted(i for bucket in plan.buckets for i in bucket.members) == list(range(len(full)))
+    assert all(full[i]["batch_size"] <= bucket.batch_size for bucket in plan.buckets for i in bucket.members)
 
 
 def test_a_plan_says_of_itself_what_counts() -> None:

@@ -94,7 +94,7 @@ def test_batches_whose_rows_know_of_each_other_are_whole(more: dict[str, Any]) -
     configs = _resolved([16, 32, 64, 128] * 50, **more)
     assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(configs, SIZES).buckets)
     plain = _resolved([16, 32, 64, 128] * 50)
-    assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(plain, SIZES, apart=False).buckets)
+    assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(plain, SIZES, independent=False).buckets)
 
 
 def test_a_chunk_costs_more_than_its_rows() -> None:
