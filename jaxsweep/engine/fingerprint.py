@@ -228,7 +228,7 @@ class _Walk:
             if name:
                 held.append((name, _read(value, name)))
             else:
-                held += getattr(value, "__dict__", {}).items()
+                held += _dict_of(value).items()
         if not held and self._names.know(kind):
             self._note(os.urandom(16).hex())  # nothing tells it from others of its type
         return self._named(held)
@@ -249,6 +249,15 @@ def _read(value: Any, name: str) -> Any:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001 - such as an import of what is not installed; what lies there says as much
         return inspect.getattr_static(value, name, None)
+
+
+def _dict_of(value: Any) -> dict[str, Any]:
+    """Return the attributes that an object itself has; its `__getattr__` is not asked, and may say anything."""
+    try:
+        found: dict[str, Any] = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found
 
 
 def _slots_of(kind: type) -> list[str]:

@@ -328,3 +328,24 @@ class _Lazy:
 def test_what_an_object_makes_when_asked_may_fail() -> None:
     lazy = _Lazy()
     assert fingerprint.of(lambda: lazy) != fingerprint.of(lambda: None)
+
+
+def test_an_object_without_attributes_of_its_own_is_not_asked_for_them() -> None:
+    class Registry:
+        """Like sqlalchemy's: whatever it is asked for, it looks up, and complains in its own words."""
+
+        __slots__ = ("names",)
+
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        def __getattr__(self, name: str) -> Any:
+            raise NameError(f"nothing is registered as {name}")
+
+    one, same, other = Registry("a"), Registry("a"), Registry("b")
+
+    def reads(registry: Registry) -> Any:
+        return lambda: registry
+
+    assert fingerprint.of(reads(one)) == fingerprint.of(reads(same))
+    assert fingerprint.of(reads(one)) != fingerprint.of(reads(other))
