@@ -19,8 +19,8 @@ Answer 1: each derivative that goes along costs one to two trainings; coming bac
        8       9.3        5.5
 
 Answer 2: on three data sets, ten seeds of 32 starts each (--alone --seeds 10 --data digits vehicle winequality_white),
-93.4% ± 1.6%, 97.5% ± 1.8% and 90.3% ± 2.5% of the starts are better after four steps (95 % intervals). Answer 3 (digits, three seeds): about the same in validation loss, better
-in two of three, and no better on test rows.
+93.4% ± 1.6%, 97.5% ± 1.8% and 90.3% ± 2.5% of the starts are better after four steps (95 % intervals). Answer 3, digits
+and three seeds: about the same in validation loss, better in two of three, and no better on test rows.
 
     share better than its start after    median of    best start, in the    best on        seconds of
     1, 2, 3 and 4 steps                  the starts   end, of random        test rows      each
