@@ -74,7 +74,7 @@ def jaxsweep(name: str, tables: Path, seed: int, seconds: float, began: float) -
     left = seconds - (time.time() - began)
     result = js.sweep(
         data, space, trials=100_000, search="evolution", scheduler="asha", seed=seed, keep=1, minutes=left / 60,
-        folds=FOLDS if few else None, progress=False, objective=None if classes else "val_r2",
+        folds=FOLDS if few else 0, progress=False, objective=None if classes else "val_r2",
     )  # fmt: skip
     test = result.best.metrics["test_accuracy" if classes else "test_r2"]
     return {"test": test, "trials": len(result.trials), "programs": result.summary()["programs"]}
