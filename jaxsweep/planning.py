@@ -156,16 +156,9 @@ def plan_of(
     # What is confirmed trains to its end.
     share, parked = _scheduled(setup, configs, sizes) if lanes_each is None else (1.0, 0.0)
     return make_plan(
-        configs,
-        sizes,
-        lanes_each or setup.lanes_each,
-        costs,
-        share=share,
-        frame=frame,
-        ready=ready,
-        parked=parked,
+        configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready, parked=parked,
         independent=setup.scope.independent_rows,
-    )
+    )  # fmt: skip
 
 
 def plan_again(setup: Setup, configs: Sequence[Config], costs: Costs, frame: Sequence[Shape] = ()) -> Plan:

@@ -27,7 +27,7 @@ from jaxsweep.engine.costs import (
 )
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import Config, layer_widths
-from jaxsweep.spec.scope import CATEGORICAL
+from jaxsweep.spec.scope import CATEGORICAL, of_configs
 
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
 LONE = 0.85  # of the seconds of one core, those that a compilation takes when no other is under way
@@ -190,7 +190,7 @@ def make_plan(
     """
     costs = costs or Costs()
     if independent is None:
-        independent = not any(config["norm"] == "batch" or config["mixup_alpha"] for config in configs)
+        independent = of_configs(configs).independent_rows
     chunks = Chunks(costs.chunks if independent else (), chunk if independent else None)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)

@@ -165,8 +165,8 @@ def train_step(
     `chunks` is how many chunks of rows are trained on, if the program does so in chunks: as many as hold the batch.
     """
     active = (state.status == RUNNING) & (number < lane.epoch_steps)
-    gradient = _whole_gradient if program.chunk == program.batch else _chunked_gradient
-    found = gradient(program, data, choices, lane, order, number, state, chunks)
+    network = (program, data, choices, lane, order, number, state)
+    found = _whole_gradient(*network) if program.chunk == program.batch else _chunked_gradient(*network, chunks)
     finite = jnp.isfinite(found.loss)
     moves = active & finite
     rate = schedules.learning_rate(
@@ -198,9 +198,9 @@ class _Found(NamedTuple):
 
 
 def _whole_gradient(
-    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
-    chunks: ArrayLike,
-) -> _Found:  # fmt: skip
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
+) -> _Found:
+    """Return the loss of a batch and its gradients, of all its rows at once."""
     x, targets, rows, weights = _batch(program, data, lane, order, number)
     x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights)
     count, divisor = _weighed(rows, weights, x.dtype)
@@ -221,13 +221,8 @@ def _chunked_gradient(
 
     The rows of a batch must not know of each other. A chunk that none of a lane's rows are in adds zeros.
     """
-    start = number * lane.batch_size
-    inside = jnp.minimum(lane.batch_size, lane.rows - start)
-    if _weighs(data, lane):
-        _, _, rows, weights = _batch(program, data, lane, order, number)
-        count, divisor = _weighed(rows, weights, data.x.dtype)
-    else:
-        count = divisor = inside.astype(data.x.dtype)
+    _, _, rows, weights = _batch(program, data, lane, order, number)  # of the whole batch these alone are computed
+    count, divisor = _weighed(rows, weights, data.x.dtype)
 
     def chunk(which: Array, carry: tuple[Array, Params]) -> tuple[Array, Params]:
         first = which * program.chunk
@@ -297,11 +292,6 @@ def _batch(
         of_rows = lane.h["class_weight"].at[y].get(mode="promise_in_bounds")
         weights = of_rows if weights is None else of_rows * weights
     return x, jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype), rows, weights
-
-
-def _weighs(data: Data, lane: Lane) -> bool:
-    """Return whether rows weigh differently in some lanes."""
-    return data.w is not None or "class_weight" in lane.h
 
 
 def _by_output(y: Array) -> Array:
