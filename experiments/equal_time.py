@@ -91,7 +91,9 @@ def _estimator(task: str, seed: int, **params: Any) -> Any:
 
     kind = MLPClassifier if task == "classification" else MLPRegressor
     hidden = (params.pop("width"),) * params.pop("depth")
-    return kind(hidden, max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=seed, **params)
+    return kind(
+        hidden_layer_sizes=hidden, max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=seed, **params
+    )  # fmt: skip
 
 
 def optuna(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
@@ -138,20 +140,30 @@ def optuna_worker(name: str, tables: Path, seed: int, seconds: float, began: flo
         }
         score, test = _fitted(_estimator(task, trial.number, **params), rows)
         if time.time() - began > seconds:
-            raise RuntimeError("too late")
+            raise TimeoutError
         trial.set_user_attr("test", test)
         return score
 
     while time.time() - began < seconds:
-        study.optimize(objective, n_trials=1, catch=(RuntimeError, ValueError))
+        study.optimize(objective, n_trials=1, catch=(TimeoutError,))
 
 
 def _fitted(model: Any, rows: dict[str, tuple[Any, Any]]) -> tuple[float, float]:
-    """Train, and return the validation and the test score."""
+    """Train, and return the validation and the test score, NaN of a network that has diverged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(*rows["train"])
-        return float(model.score(*rows["val"])), float(model.score(*rows["test"]))
+        try:
+            model.fit(*rows["train"])
+            return float(model.score(*rows["val"])), float(model.score(*rows["test"]))
+        except ValueError as error:
+            if not _diverged(error):
+                raise
+            return math.nan, math.nan
+
+
+def _diverged(error: ValueError) -> bool:
+    """Return whether scikit-learn says that numbers are not finite, and nothing else."""
+    return any(word in str(error) for word in ("NaN", "infinity", "non-finite"))
 
 
 def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
@@ -171,7 +183,7 @@ def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> 
     best, chosen, trials, number = -math.inf, None, 0, 0
     cores = os.cpu_count() or 1
     while time.time() - began < seconds:
-        model = _estimator(task, seed, width=32, depth=1)
+        model, number = _estimator(task, seed, width=32, depth=1), number + 1
         found = RandomizedSearchCV(
             model, space, n_iter=2 * cores, cv=fold, refit=False, n_jobs=cores, random_state=seed * 10_000 + number,
             error_score=math.nan,
@@ -179,11 +191,16 @@ def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             os.environ["PYTHONWARNINGS"] = "ignore"
-            found.fit(x, y)
+            try:
+                found.fit(x, y)
+            except ValueError as error:
+                if not _diverged(error):
+                    raise
+                continue  # all of them have diverged
         if time.time() - began > seconds:
             break
         scores = found.cv_results_["mean_test_score"]
-        number, trials = number + 1, trials + len(scores)
+        trials += len(scores)
         if np.isfinite(scores).any() and np.nanmax(scores) > best:
             best, chosen = float(np.nanmax(scores)), found.cv_results_["params"][int(np.nanargmax(scores))]
     if chosen is None:

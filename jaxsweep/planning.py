@@ -105,7 +105,7 @@ def _foreseen(setup: Setup, drawn: _Drawn, costs: Costs) -> Plan:
     def planned(trials: int, frame: Sequence[Shape] = ()) -> Plan:
         return make_plan(
             every, sizes, setup.lanes_each, costs, share=share, part=drawn.batch / trials, weight=trials / len(every),
-            parked=parked, frame=frame, independent=setup.scope.independent_rows,
+            parked=parked, frame=frame, scope=setup.scope,
         )  # fmt: skip
 
     whole = made = planned(setup.trials)
@@ -157,7 +157,7 @@ def plan_of(
     share, parked = _scheduled(setup, configs, sizes) if lanes_each is None else (1.0, 0.0)
     return make_plan(
         configs, sizes, lanes_each or setup.lanes_each, costs, share=share, frame=frame, ready=ready, parked=parked,
-        independent=setup.scope.independent_rows,
+        scope=setup.scope,
     )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ def run_lanes(
     workers: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     chunk: int | None = None,
+    by_lane: tuple[str, ...] | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
     rows = min(len(part) for part in data.train)
@@ -68,7 +69,7 @@ def run_lanes(
     )
     lanes_each = replicates * len(data.train)
     made = make_plan(
-        full, trainer.supply.sizes, lanes_each, costs, tile, independent=trainer.scope.independent_rows, chunk=chunk
+        full, trainer.supply.sizes, lanes_each, costs, tile, scope=trainer.scope, chunk=chunk, by_lane=by_lane
     )
     lanes = list(
         trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda lanes: [True] * len(lanes))

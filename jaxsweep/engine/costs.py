@@ -65,6 +65,8 @@ class Costs:
     cache_to: float = 20e6  # ... and has left it at this many
     call: float = 0.2e-6  # one operation, however small
     switch: float = 12e-6  # one choice of code that a step makes
+    activation: float = 0.4e-9  # one unit's activation and its derivative, beside another one ...
+    optimizer: float = 0.4e-9  # ... and one weight's update, where lanes of a tile differ in these
     draw: float = 50e-9  # one initial weight
     shuffle: float = 20e-9  # one row in one epoch
     lane: float = 150e-6  # what the host does for one lane

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, programs
@@ -27,14 +26,14 @@ from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import Job, LaneResult, Wanted
 from jaxsweep.engine.placement import Place
-from jaxsweep.engine.planner import Bucket, Plan, uniform_key
+from jaxsweep.engine.planner import Alike, Bucket, Plan, alike
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
-from jaxsweep.network.train import Choices, Program
+from jaxsweep.network.train import Program
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
@@ -93,7 +92,8 @@ class Engine:
         return Program(
             self.supply.prepared.task, net, bucket.batch_size, chunk,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
-            self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, *self._own(),
+            self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
+            *self._own(),
         )  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:
@@ -184,10 +184,10 @@ class Engine:
             work = Work(bucket, steps * replicates * sizes.splits)
             self.works.append(work)
             bank = Bank()
-            by_key: dict[tuple[str, str, str], list[int]] = {}
+            together: dict[Alike, list[int]] = {}
             for i in bucket.members:
-                by_key.setdefault(uniform_key(configs[i]), []).append(i)
-            for key, members in by_key.items():
+                together.setdefault(alike(configs[i], bucket.by_lane), []).append(i)
+            for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
                 members.sort(key=lambda i: (-configs[i]["batch_size"], -configs[i]["epochs"], i))
                 jobs = deque(
@@ -196,7 +196,7 @@ class Engine:
                     for replicate in range(first, first + replicates)
                     for fold in range(sizes.splits)
                 )
-                groups.append(Group(program, work, self._choices(key), jobs, configs, bank))
+                groups.append(Group(program, work, shared, jobs, configs, bank))
         return groups
 
     def _direct(
@@ -212,23 +212,16 @@ class Engine:
                     standing[job.trial] = Standing(job.position, group, replicates * sizes.splits)
 
         def group_of(group: Group, config: Config) -> Group:
-            key = uniform_key(config)
-            choices = self._choices(key)
-            alike = [other for other in groups if other.bucket is group.bucket and other.choices == choices]
-            if not alike:
-                alike = [Group(group.program, group.work, choices, deque(), group.configs, group.bank)]
-                groups.append(alike[0])
-            return alike[0]
+            shared = alike(config, group.bucket.by_lane)
+            like = [other for other in groups if other.bucket is group.bucket and other.alike == shared]
+            if not like:
+                like = [Group(group.program, group.work, shared, deque(), group.configs, group.bank)]
+                groups.append(like[0])
+            return like[0]
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
         entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
         director.begin(standing, entering, group_of, lanes)
-
-    def _choices(self, key: tuple[str, str, str]) -> Choices:
-        names = ("optimizer", "activation", "norm")
-        return Choices(
-            *(np.int32(self.scope.values(name).index(value)) for name, value in zip(names, key, strict=True))  # type: ignore[arg-type]
-        )
 
     def _work(
         self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any],
@@ -258,7 +251,8 @@ class Engine:
         return compiled
 
     def _compiled(self, group: Group, place: Place, tile: int) -> Compiled:
-        shapes = (group.program, place.data, place.test, group.choices, self.supply.lanes([], group, tile))
+        empty = (self.supply.choices([], group, tile), self.supply.lanes([], group, tile))
+        shapes = (group.program, place.data, place.test, *empty)
         began = time.perf_counter()
         key = programs.key_of(*shapes)
         with group.work.preparing(group.work.compiled is None and programs.kept(key)):

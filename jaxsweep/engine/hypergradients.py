@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -95,7 +96,8 @@ def hypergradients(
     """
     backwards = len(names) > MOST_FORWARDS if reverse is None else reverse
     works = engine.works
-    groups = engine._groups(plan, configs, trials, replicates)
+    apart = replace(plan, buckets=[replace(bucket, by_lane=()) for bucket in plan.buckets])
+    groups = engine._groups(apart, configs, trials, replicates)
     engine.works = works  # what the views show is the training
     found: dict[int, list[tuple[float, list[float]]]] = {}
     tiles = [tile for group in groups for tile in _tiles(engine, group, names, backwards, plan.room / plan.workers)]
@@ -141,7 +143,8 @@ def _tiles(engine: Engine, group: Group, names: tuple[str, ...], reverse: bool, 
     """Return the lanes of a group in tiles, smaller by what goes along with them, so that each takes `most` bytes."""
     with ambient.own(engine.wide):
         lane = jax.tree.map(lambda leaf: leaf[0], engine.supply.lanes([], group, 1))
-        state = jax.eval_shape(lambda lane: train.init(group.program, group.choices, lane), lane)
+        choices = engine.supply.choices([], group, 1)
+        state = jax.eval_shape(lambda lane: train.init(group.program, choices, lane), lane)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         whole = engine.supply.lanes(list(group.jobs), group, len(group.jobs))
         room: Room | None = Room(_power(int(np.max(whole.epochs))), _power(int(np.max(whole.epoch_steps))))
@@ -162,12 +165,13 @@ def _train(
 ) -> list[tuple[Job, float, list[float]]]:
     """Train a tile; return the value and slopes of each lane."""
     group, lanes, bounds = tile.group, tile.lanes, tile.bounds
+    arguments = (place.data, engine.supply.choices([], group, len(lanes.rows)), lanes, bounds)
     how = (differentiated(group.program), names, measure, tile.room)
     began = time.perf_counter()
-    call, key, seconds = _compiled(how, place, (place.data, group.choices, lanes, bounds))
+    call, key, seconds = _compiled(how, place, arguments)
     ready = time.perf_counter()
     engine.usage.compiled(key, (began, ready) if seconds else None)
-    values, slopes = jax.device_get(call(place.data, group.choices, lanes, bounds))
+    values, slopes = jax.device_get(call(*arguments))
     engine.usage.trained((ready, time.perf_counter()))
     rows = np.stack([slopes[name] for name in names], axis=1).astype(np.float64)
     return [(job, float(values[slot]), rows[slot].tolist()) for slot, job in enumerate(tile.jobs)]

@@ -20,6 +20,7 @@ from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
+from jaxsweep.engine.planner import Alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
@@ -33,12 +34,12 @@ SEEN = 256  # lanes at the head of a queue among which a tile looks for like one
 
 
 class Group:
-    """Lanes of one bucket that share the choices of a tile, waiting in a queue."""
+    """Lanes of one bucket that share the choices of a tile, waiting in a queue; `alike` is what they share."""
 
     def __init__(
-        self, program: Program, work: Work, choices: Choices, jobs: deque[Job], configs: Sequence[Config], bank: Bank
+        self, program: Program, work: Work, alike: Alike, jobs: deque[Job], configs: Sequence[Config], bank: Bank
     ) -> None:
-        self.program, self.work, self.choices, self.jobs, self.configs = program, work, choices, jobs, configs
+        self.program, self.work, self.alike, self.jobs, self.configs = program, work, alike, jobs, configs
         self.bank = bank  # of the bucket, for lanes that stand still
         self.bucket = bucket = work.bucket
         self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
@@ -156,6 +157,18 @@ class Supply:
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
+
+    def choices(self, jobs: Sequence[Job], group: Group, tile: int) -> Choices:
+        """Return the choices of a tile with `jobs`, each [], or [tile] where lanes have their own."""
+        configs = [group.configs[job.position] for job in jobs]
+        found: list[Any] = []
+        for name, shared in zip(Choices._fields, group.alike, strict=True):
+            values = self.scope.values(name)
+            if shared is None:
+                found.append(_padded(np.array([values.index(config[name]) for config in configs], np.int32), tile))
+            else:
+                found.append(np.int32(values.index(shared)))
+        return Choices(*found)
 
     def _weighed(self, fold: int, class_weight: str) -> tuple[NDArray[np.float64], float]:
         """Return the weight of each class, [classes], and what the training rows of a split weigh in all."""

@@ -5,6 +5,7 @@ saves compilations; which is dearer is computed here. No device array is touched
 """
 
 import html
+import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,13 +28,17 @@ from jaxsweep.engine.costs import (
 )
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import Config, layer_widths
-from jaxsweep.spec.scope import CATEGORICAL, of_configs
+from jaxsweep.spec.own import Own
+from jaxsweep.spec.scope import CATEGORICAL, Scope, of_configs
 
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
 LONE = 0.85  # of the seconds of one core, those that a compilation takes when no other is under way
 TILES = tuple(2**power for power in range(15))
 MOST_SHAPES, MOST_CHUNKED = 300, 100  # shapes that are merged pair by pair, and where batches come in chunks
 MOST_BATCHES = 8  # batch sizes that are told apart when shapes are merged
+BY_LANE = ("optimizer", "activation")  # what lanes of a tile may have each for itself
+
+Alike = tuple[str | None, str | None, str | None]  # optimizer, activation, norm; None for what lanes have by themselves
 
 
 class Chunks(NamedTuple):
@@ -51,6 +56,7 @@ class Shape(NamedTuple):
     tile: int
     padded: bool  # whether narrower networks than these train in it
     chunk: int  # rows of a batch that are trained on at a time
+    by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself
 
     def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
         """Return whether lanes of a network can train in it."""
@@ -81,11 +87,12 @@ class Bucket:
     chunk: int
     padded_flops: float  # of the training steps of one lane of each of its members
     padded: bool = True  # whether any of its networks is narrower
+    by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself, of optimizer and activation
 
     @property
     def shape(self) -> Shape:
         """What its program is compiled for."""
-        return Shape(self.widths, self.batch_size, self.tile, self.padded, self.chunk)
+        return Shape(self.widths, self.batch_size, self.tile, self.padded, self.chunk, self.by_lane)
 
     @property
     def batches(self) -> str:
@@ -163,8 +170,8 @@ class Plan:
 def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
     share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
-    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, independent: bool | None = None,
-    chunk: int | None = None,
+    ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, scope: Scope | None = None,
+    chunk: int | None = None, by_lane: tuple[str, ...] | None = None,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
@@ -183,38 +190,32 @@ def make_plan(
         weight: how many configs each of these stands for.
         parked: of the lanes that are there at a time those that may stand still together, each with its weights and
             the optimizer's, while a scheduler decides. That they fit into memory is not asked for.
-        independent: whether the rows of a batch know nothing of each other in whatever the programs hold; by default
-            whether it is so in these configs.
+        scope: what the programs hold; by default what these configs use.
         chunk: rows of a batch that are trained on at a time, where they are independent; by default the planner's
+            choice.
+        by_lane: which of optimizer and activation lanes of a tile have each for itself; by default the planner's
             choice.
     """
     costs = costs or Costs()
-    if independent is None:
-        independent = of_configs(configs).independent_rows
-    chunks = Chunks(costs.chunks if independent else (), chunk if independent else None)
+    scope = scope or of_configs(configs)
+    chunks = Chunks(costs.chunks if scope.independent_rows else (), chunk if scope.independent_rows else None)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
     steps *= share * weight
+    asked = _Asked(configs, shapes, steps, lanes_each, sizes, costs, scope, chunks, tile, by_lane, share, part, weight)
     buckets: list[Bucket] = []
     rest = list(range(len(shapes)))
     if frame:
         framed, rest = _framed(shapes, frame, sizes)
         for shape, chosen in framed.items():
-            bucket = _bucket(
-                configs, shapes, steps, chosen, lanes_each, sizes, costs, chunks, tile, share, part, shape, weight
-            )
+            bucket = _bucket(asked, chosen, shape)
             buckets.append(replace(bucket, compile_seconds=0.0) if shape in ready else bucket)
     for depth in sorted({len(shapes[i][0]) for i in rest}):
         members = [i for i in rest if len(shapes[i][0]) == depth]
         widths = np.array([shapes[i][0] for i in members], dtype=np.int64).reshape(len(members), depth)
         batch = np.array([shapes[i][1] for i in members], dtype=np.int64)
         for group in _merge(widths, batch, steps[members] * lanes_each, sizes, costs, chunks):
-            chosen = [members[i] for i in group]
-            buckets.append(
-                _bucket(
-                    configs, shapes, steps, chosen, lanes_each, sizes, costs, chunks, tile, share, part, None, weight
-                )
-            )
+            buckets.append(_bucket(asked, [members[i] for i in group]))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = round(len(configs) * lanes_each * weight)
     running = sum(bucket.seconds for bucket in buckets)
@@ -263,68 +264,98 @@ def _fitting(buckets: Sequence[Bucket], sizes: Sizes, costs: Costs) -> tuple[int
     )
 
 
-def _bucket(
-    configs: Sequence[Config],
-    shapes: Sequence[tuple[tuple[int, ...], int]],
-    steps: NDArray[np.float64],
-    members: list[int],
-    lanes_each: int,
-    sizes: Sizes,
-    costs: Costs,
-    chunks: Chunks,
-    tile: int | None,
-    share: float,
-    part: float = 1.0,
-    shape: Shape | None = None,
-    weight: float = 1.0,
-) -> Bucket:
-    if shape is None:
-        widths = tuple(int(w) for w in np.max([shapes[i][0] for i in members], axis=0)) if shapes[members[0]][0] else ()
-        batch, padded_widths = max(shapes[i][1] for i in members), any(shapes[i][0] != widths for i in members)
-    else:
-        widths, batch, tile, padded_widths, chunk = shape
-    groups = Counter(uniform_key(configs[i]) for i in members)
-    counts = np.array(list(groups.values())) * lanes_each * share * weight
-    wide = np.array([widths], np.int64).reshape(1, -1)
-    own = np.array([shapes[i][1] for i in members], np.int64)
+class _Asked(NamedTuple):
+    """What a plan is asked for; see `make_plan`."""
+
+    configs: Sequence[Config]
+    shapes: Sequence[tuple[tuple[int, ...], int]]  # of each config, widths and batch size
+    steps: NDArray[np.float64]  # [configs], of the lanes of each
+    lanes_each: int
+    sizes: Sizes
+    costs: Costs
+    scope: Scope
+    chunks: Chunks
+    tile: int | None
+    by_lane: tuple[str, ...] | None
+    share: float
+    part: float
+    weight: float
+
+
+def _bucket(asked: _Asked, members: list[int], shape: Shape | None = None) -> Bucket:
+    """Return the bucket of some configs, of the shape that they need or of the one given."""
+    configs, sizes, costs = asked.configs, asked.sizes, asked.costs
+    shapes = [asked.shapes[i] for i in members]
+    own = np.array([batch for _, batch in shapes], np.int64)
     batches, which = np.unique(own, return_inverse=True)
     # Steps of all members with each batch size.
-    of_batches = np.bincount(which.ravel(), weights=steps[members]).astype(np.float64)
+    of_batches = np.bincount(which.ravel(), weights=asked.steps[members]).astype(np.float64)
     if shape is None:
-        chunk = _chunk(wide, batches, of_batches, sizes, costs, chunks)
-    mean_steps = of_batches / (len(members) * share * weight)  # of a lane that trains to its end
+        widths = tuple(np.max([widths for widths, _ in shapes], axis=0).astype(int).tolist())
+        batch, padded_widths = int(own.max()), any(each != widths for each, _ in shapes)
+        tile, ways = asked.tile, _ways(asked, members)
+    else:
+        widths, batch, tile, padded_widths, chunk, by_lane = shape
+        ways = [by_lane]
+    wide = np.array([widths], np.int64).reshape(1, -1)
+    if shape is None:
+        chunk = _chunk(wide, batches, of_batches, sizes, costs, asked.chunks)
+    mean_steps = of_batches / (len(members) * asked.share * asked.weight)  # of a lane that trains to its end
     mean_epochs = float(np.mean([configs[i]["epochs"] for i in members]))
     stops = any(configs[i]["patience"] for i in members)
-    switches = costs.switch * _switches(configs, members, len(widths))
     beginning = costs.lane + costs.draw * float(parameters(wide, sizes)[0])
+    room = costs.memory / (2 * costs.nominal_workers)
+    fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, chunk, t, sizes, costs) <= room] or [1]
+    if tile is not None:
+        fitting = [tile]
 
-    def tile_seconds(tile: int) -> float:
-        step = _of_batches(wide, batches, batch, chunk, tile, sizes, costs)[0] + switches
+    def tile_seconds(tile: int, by_lane: tuple[str, ...]) -> float:
+        step = _of_batches(wide, batches, batch, chunk, tile, sizes, costs)[0]
+        step = step + costs.switch * _switches(asked, members, len(widths), by_lane)
+        step = step + tile * _further(asked, wide, chunked_rows(batches, chunk), by_lane)
         training = float(mean_steps @ step) + mean_epochs * epoch_seconds(wide, tile, sizes, costs)[0]
         return float(training * (1 + stops * IDLE * np.log2(tile)) + tile * beginning)
 
-    def tiles(tile: int) -> float:
-        return float(np.ceil(counts * part / tile).sum() / part)
+    def tiles(tile: int, by_lane: tuple[str, ...]) -> float:
+        groups = Counter(alike(configs[i], by_lane) for i in members)
+        counts = np.array(list(groups.values())) * asked.lanes_each * asked.share * asked.weight
+        return float(np.ceil(counts * asked.part / tile).sum() / asked.part)
 
-    def elapsed(tile: int) -> float:
-        return float(np.ceil(part * tiles(tile) / costs.nominal_workers)) / part * tile_seconds(tile)
+    def elapsed(tile: int, by_lane: tuple[str, ...]) -> float:
+        rounds = np.ceil(asked.part * tiles(tile, by_lane) / costs.nominal_workers) / asked.part
+        return float(rounds) * tile_seconds(tile, by_lane)
 
-    room = costs.memory / (2 * costs.nominal_workers)
-    fitting = [t for t in TILES if t <= costs.widest and tile_bytes(widths, chunk, t, sizes, costs) <= room] or [1]
-    took = {t: elapsed(t) for t in fitting}
-    best = tile or min(t for t in fitting if took[t] <= (1 + costs.slack) * min(took.values()))
-    if tile is None and share < 1:  # slots are filled again and again, at the host's expense, once for all of a tile
+    took = {by_lane: {tile: elapsed(tile, by_lane) for tile in fitting} for by_lane in ways}
+    by_lane = min(took, key=lambda by_lane: min(took[by_lane].values()))
+    most = (1 + costs.slack) * min(took[by_lane].values())
+    best = min(tile for tile in fitting if took[by_lane][tile] <= most)
+    if (
+        tile is None and asked.share < 1
+    ):  # slots are filled again and again, at the host's expense, once for all of a tile
         best = min(2 * best, max(fitting))
-    true = np.array([shapes[i][0] for i in members], np.int64).reshape(len(members), -1)
-    useful = float((kernel_flops(true, sizes) * own * steps[members]).sum())
+    true = np.array([widths for widths, _ in shapes], np.int64).reshape(len(members), -1)
+    useful = float((kernel_flops(true, sizes) * own * asked.steps[members]).sum())
     padded = float(kernel_flops(wide, sizes)[0]) * float(chunked_rows(batches, chunk) @ of_batches)
+    seconds = costs.slower * tile_seconds(best, by_lane)
     return Bucket(
-        widths, batch, members, round(len(members) * lanes_each * weight), best, padded / useful - 1,
-        tile_bytes(widths, chunk, best, sizes, costs),
-        costs.slower * tiles(best) * tile_seconds(best), costs.slower * tile_seconds(best),
+        widths, batch, members, round(len(members) * asked.lanes_each * asked.weight), best, padded / useful - 1,
+        tile_bytes(widths, chunk, best, sizes, costs), tiles(best, by_lane) * seconds, seconds,
         costs.slower_compiling * costs.compiling(len(widths), _choices(configs, members)), chunk,
-        padded, padded_widths,
+        padded, padded_widths, by_lane,
     )  # fmt: skip
+
+
+def _ways(asked: _Asked, members: Sequence[int]) -> list[tuple[str, ...]]:
+    """Return what lanes of some configs could have each for itself: all sets of choices in which they differ."""
+    if asked.by_lane is not None:
+        return [asked.by_lane]
+    differ = [
+        name
+        for name in BY_LANE
+        if len({asked.configs[i][name] for i in members}) > 1
+        and not any(isinstance(value, Own) for value in asked.scope.values(name))  # whose cost nobody knows
+    ]
+    return [some for count in range(len(differ) + 1) for some in itertools.combinations(differ, count)]
 
 
 def _framed(
@@ -353,15 +384,31 @@ def _choices(configs: Sequence[Config], members: Sequence[int]) -> int:
     return sum(len({configs[i][name] for i in members}) - 1 for name in CATEGORICAL)
 
 
-def _switches(configs: Sequence[Config], members: Sequence[int], depth: int) -> int:
+def _switches(asked: _Asked, members: Sequence[int], depth: int, by_lane: tuple[str, ...]) -> int:
     """Return how often a step chooses between pieces of code: forth and back in each layer, and once to update."""
-    mixed = {name: len({configs[i][name] for i in members}) > 1 for name in ("activation", "norm", "optimizer")}
+    mixed = {
+        name: name not in by_lane and len({asked.configs[i][name] for i in members}) > 1
+        for name in ("activation", "norm", "optimizer")
+    }
     return 2 * depth * (mixed["activation"] + mixed["norm"]) + mixed["optimizer"]
 
 
-def uniform_key(config: Config) -> tuple[str, str, str]:
+def _further(
+    asked: _Asked, wide: NDArray[np.int64], rows: NDArray[np.int64], by_lane: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """Return the seconds of a lane's step for what others have by themselves, [batches], with so many rows."""
+    count = {name: len(asked.scope.values(name)) - 1 if name in by_lane else 0 for name in BY_LANE}
+    of_units = count["activation"] * asked.costs.activation * float(wide.sum())
+    of_weights = count["optimizer"] * asked.costs.optimizer * float(parameters(wide, asked.sizes)[0])
+    return np.asarray(of_units * rows + of_weights, np.float64)
+
+
+def alike(config: Config, by_lane: tuple[str, ...] = ()) -> Alike:
     """Return what the lanes of one tile share beside its shape, so that a branch stays a branch."""
-    return config["optimizer"], config["activation"], config["norm"]
+    optimizer, activation, norm = (
+        None if name in by_lane else config[name] for name in ("optimizer", "activation", "norm")
+    )
+    return optimizer, activation, norm
 
 
 def _of_batches(

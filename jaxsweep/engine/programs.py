@@ -2,7 +2,7 @@
 
 Each is compiled ahead of time for a `Program`, a tile size and the data's shapes, once in a process; values never
 compile anything. The choices of optimizer, activation and normalization are shared by a tile (`in_axes=None`), so
-that a `switch` on them stays a branch.
+that a `switch` on them stays a branch, unless a program has them by lane.
 """
 
 import functools
@@ -81,7 +81,7 @@ for _kind in (Choices, Data, TestData, Lane, State, Advanced):
 
 def start(program: Program, choices: Choices, lanes: Lane, fresh: Array, old: State) -> State:
     """Return a tile's state with new networks in the lanes where `fresh`, bool [tile]."""
-    new = jax.vmap(lambda lane: train.init(program, choices, lane))(lanes)
+    new = _fresh(program, choices, lanes)
     return jax.tree.map(lambda a, b: jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), new, old)
 
 
@@ -94,17 +94,20 @@ def advance(
     """
     length = data.x.shape[1]
     tile = lanes.rows.shape[0]
-    one = lambda lane, order, number, state, chunks: train.train_step(  # noqa: E731
+    one = lambda choices, lane, order, number, state, chunks: train.train_step(  # noqa: E731
         program, data, choices, lane, order, number, state, chunks
     )
-    steps_of_lanes = jax.vmap(one, in_axes=(0, 0, None, 0, None))
+    steps_of_lanes = jax.vmap(one, in_axes=(_axes(program), 0, 0, None, 0, None))
     shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
-    finish = jax.vmap(lambda lane, state: train.finish_epoch(program, data, choices, lane, state))
+    finish = jax.vmap(
+        lambda choices, lane, state: train.finish_epoch(program, data, choices, lane, state),
+        in_axes=(_axes(program), 0, 0),
+    )
 
     def step(order: Array, number: Array, state: State) -> State:
         trains = (state.status == RUNNING) & (number < lanes.epoch_steps)
         largest = jnp.max(jnp.where(trains, lanes.batch_size, 0))  # of the tile: the loop over chunks is one for all
-        return steps_of_lanes(lanes, order, number, state, -(-largest // program.chunk))
+        return steps_of_lanes(choices, lanes, order, number, state, -(-largest // program.chunk))
 
     def goes_on(carry: tuple[Array, State, Array]) -> Array:
         number, state, _ = carry
@@ -114,7 +117,7 @@ def advance(
         number, state, history = carry
         order = shuffle(lanes, state)
         state = jax.lax.fori_loop(0, steps, lambda i, state: step(order, i, state), state)
-        state, row = finish(lanes, state)
+        state, row = finish(choices, lanes, state)
         return number + 1, state, history.at[number].set(row)
 
     history = jnp.full((LENGTH, tile, program.columns), jnp.nan, jnp.result_type(float))
@@ -125,7 +128,7 @@ def advance(
 def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, state: State) -> Array:
     """Return the measures of the test rows by a tile's networks, float [tile, measures]."""
 
-    def score(lane: Lane, state: State) -> Array:
+    def score(choices: Choices, lane: Lane, state: State) -> Array:
         params, stats = train.final_weights(program, state)
         split: Any = 0 if test.x.shape[0] == 1 else lane.fold
         rows = jnp.asarray(test.x.shape[1], jnp.int32)
@@ -134,7 +137,20 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         measures = train.evaluate(*network, test.x[split], test.y[split], rows, test.w, sizes)
         return train.in_a_row([measures[name] for name in program.measures])
 
-    return jax.vmap(score)(lanes, state)
+    return jax.vmap(score, in_axes=(_axes(program), 0, 0))(choices, lanes, state)
+
+
+def _fresh(program: Program, choices: Choices, lanes: Lane) -> State:
+    """Return the state of a tile of new networks."""
+    one = lambda choices, lane: train.init(program, choices, lane)  # noqa: E731
+    new: State = jax.vmap(one, in_axes=(_axes(program), 0))(choices, lanes)
+    return new
+
+
+def _axes(program: Program) -> Choices:
+    """Return along which axis of each choice lanes stand; None where a tile shares it."""
+    axes: Any = [0 if name in program.by_lane else None for name in Choices._fields]
+    return Choices(*axes)
 
 
 class Compiled(NamedTuple):
@@ -240,9 +256,7 @@ def _compile(
         return kept[function] or exported.trace(names[function], functools.partial(function, program), *arguments)
 
     if (known := kept[start]) is None:
-        shape = jax.eval_shape(
-            lambda choices, lanes: jax.vmap(lambda lane: train.init(program, choices, lane))(lanes), choices, lanes
-        )
+        shape = jax.eval_shape(functools.partial(_fresh, program), choices, lanes)
     else:  # what `start` returns tells it without tracing
         shape = jax.tree.unflatten(known.out_tree, known.out_avals)
     options = known_options(program.net.platform)

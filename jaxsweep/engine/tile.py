@@ -73,7 +73,7 @@ class Tile:
         self.seconds = np.zeros(self.size)
         self.steps = np.zeros(self.size, np.int64)  # that each lane has taken
         self.before: list[Parked | None] = [None] * self.size  # what each lane was when it entered, if not new
-        self.lanes = supply.lanes([], group, self.size)
+        self.lanes, self.choices = supply.lanes([], group, self.size), supply.choices([], group, self.size)
         self.state = _empty(compiled.state)
         self.asked = np.zeros(self.size, np.int64)  # epochs that calls so far were made for
         self.epoch_seconds = 0.0  # of the last call's
@@ -113,16 +113,18 @@ class Tile:
         if not jobs:
             return
         slots = free[: len(jobs)]
-        new = self.supply.lanes(jobs, self.group, self.size)
+        new = self.supply.lanes(jobs, self.group, self.size), self.supply.choices(jobs, self.group, self.size)
         fresh = np.zeros(self.size, bool)
         fresh[[slot for slot, job in zip(slots, jobs, strict=True) if job.parked is None]] = True
 
         def place(old: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+            if not old.ndim:  # the tile shares it
+                return old
             old = np.array(old)
             old[slots] = values[: len(slots)]
             return old
 
-        self.lanes = jax.tree.map(place, self.lanes, new)
+        self.lanes, self.choices = jax.tree.map(place, (self.lanes, self.choices), new)
         for slot, job in zip(slots.tolist(), jobs, strict=True):
             self.jobs[slot], self.before[slot] = job, job.parked
         self.entries[slots] = self.entered + 1 + np.arange(len(jobs))
@@ -131,7 +133,7 @@ class Tile:
         self.group.work.enter(len(slots))
         began = time.perf_counter()
         if fresh.any():
-            self.state = self.compiled.start(self.group.choices, self.lanes, fresh, self.state)
+            self.state = self.compiled.start(self.choices, self.lanes, fresh, self.state)
         self._resume(slots)
         if not self.ahead:
             jax.block_until_ready(self.state.status)
@@ -168,7 +170,7 @@ class Tile:
         chunk = self._epochs()
         began = time.perf_counter()
         result = self.compiled.advance(
-            self.place.data, self.group.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
+            self.place.data, self.choices, self.lanes, self.state, np.int32(chunk), np.int32(steps)
         )
         self.state = result.state
         self.asked += chunk
@@ -252,7 +254,7 @@ class Tile:
         """Return what the lanes of some slots have come to."""
         test = None
         if self.compiled.score_test is not None:
-            test = np.asarray(self.compiled.score_test(self.place.test, self.group.choices, self.lanes, self.state))
+            test = np.asarray(self.compiled.score_test(self.place.test, self.choices, self.lanes, self.state))
         folds = self.lanes.fold[slots]
         results: dict[int, LaneResult] = {}
         for first, fold in sorted({*zip(self.first[slots].tolist(), folds.tolist(), strict=True)}):

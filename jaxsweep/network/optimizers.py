@@ -6,7 +6,8 @@ trees shaped like the parameters as the hungriest optimizer of the program needs
 have the same state type, and a switch picks the code.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -141,13 +142,14 @@ class Update(NamedTuple):
 
 def apply(
     names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params,
-    platform: str = "cpu", least: float | None = None,
+    platform: str = "cpu", least: float | None = None, by_lane: bool = False,
 ) -> tuple[Params, Slots]:  # fmt: skip
     """Return the parameters and slots after one step of optimizer names[index], written as is fast on a platform.
 
     With `least`, the smallest normal number, the step can itself be differentiated: it is added below roots that may be
     of 0, where they have no derivative, as of parameters that have never had a gradient. (A power of it, whose square
-    has a reciprocal, is added to lamb's norm of a direction.)
+    has a reciprocal, is added to lamb's norm of a direction.) `by_lane` says that lanes of a tile have different ones:
+    of each array what all of them would make is computed in one pass, and one is picked.
     """
     if least is not None:
         h, platform = {**h, _ROOT: jnp.asarray(least)}, ""
@@ -157,50 +159,80 @@ def apply(
         clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
         grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
 
-    def branch(name: str) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
-        transformation = OPTIMIZERS[name].traced(h)
+    def stepping(some: tuple[str, ...]) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
+        return lambda grads, slots, params: _step(some, index, h, now, grads, slots, params, platform)
 
-        def step(grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
-            own, skeleton = _pack(jax.eval_shape(transformation.init, params))
-            old, structure = jax.tree.flatten(slots[: len(own)])
-
-            def update(old: list[Array]) -> tuple[list[Array], list[Array]]:
-                state = _unpack(jax.tree.unflatten(structure, old), skeleton, now.step)
-                direction, state = transformation.update(grads, state, params)
-                return jax.tree.leaves(direction), jax.tree.leaves(_pack(state)[0])
-
-            decay: Hypers = {} if OPTIMIZERS[name].decays else h
-
-            def move(params: Params, directions: list[Array], where: Array) -> Params:
-                moved: Params = jax.tree_util.tree_map_with_path(
-                    lambda path, p, d: jnp.where(where, p - now.learning_rate * _decayed(path, p, d, decay), p),
-                    params,
-                    jax.tree.unflatten(jax.tree.structure(params), directions),
-                )
-                return moved
-
-            if platform != "cpu":  # fuses all of it, and an order of its writes would only keep it from that
-                directions, new = update(old)
-                kept = [jnp.where(now.active, after, before) for after, before in zip(new, old, strict=True)]
-                return move(params, directions, now.active), (*jax.tree.unflatten(structure, kept), *slots[len(own) :])
-
-            # Parameters change once the whole backward pass has read them, and slots that parameters do not read back
-            # once the new parameters have read the old ones. Only with this order made explicit does XLA write every
-            # array in place; without it, it copies all of them in every step.
-            ready = now.active & _after(grads[_first(grads)]["kernel"])
-            directions, new, early = inplace.staged(update, old, lambda new, old: jnp.where(ready, new, old))
-            moved = move(params, directions, ready)
-            waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
-            kept = [
-                after if first else jnp.where(waits[i % len(waits)], after, before)
-                for i, (after, before, first) in enumerate(zip(new, old, early, strict=True))
-            ]
-            return moved, (*jax.tree.unflatten(structure, kept), *slots[len(own) :])
-
-        return step
-
-    result: tuple[Params, Slots] = select(index, [branch(name) for name in names], grads, slots, params)
+    if by_lane:
+        return stepping(names)(grads, slots, params)
+    result: tuple[Params, Slots] = select(index, [stepping((name,)) for name in names], grads, slots, params)
     return result
+
+
+def _step(
+    names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params,
+    platform: str,
+) -> tuple[Params, Slots]:  # fmt: skip
+    """Return the parameters and slots after one step of optimizer names[index]; of a single name whatever the index."""
+    transformations = [OPTIMIZERS[name].traced(h) for name in names]
+    packed = [_pack(jax.eval_shape(each.init, params)) for each in transformations]
+    used = max(len(own) for own, _ in packed)
+    old, structure = jax.tree.flatten(slots[:used])
+
+    def updating(number: int) -> inplace.Slotwise:
+        own, skeleton = packed[number]
+
+        def update(old: list[Array]) -> tuple[list[Array], list[Array]]:
+            state = _unpack(jax.tree.unflatten(structure, old)[: len(own)], skeleton, now.step)
+            direction, state = transformations[number].update(grads, state, params)
+            return jax.tree.leaves(direction), jax.tree.leaves(_pack(state)[0])
+
+        return update
+
+    def pick(values: Sequence[Array]) -> Array:
+        chosen = values[0]
+        for number, value in enumerate(values[1:], 1):
+            chosen = jnp.where(index == number, value, chosen)
+        return chosen
+
+    def move(params: Params, directions: Sequence[list[Array]], where: Array) -> Params:
+        leaves, tree = jax.tree.flatten(params)
+        decayed = [
+            jax.tree.leaves(
+                jax.tree_util.tree_map_with_path(
+                    lambda path, p, d, name=name: _decayed(path, p, d, {} if OPTIMIZERS[name].decays else h),
+                    params,
+                    jax.tree.unflatten(tree, direction),
+                )
+            )
+            for name, direction in zip(names, directions, strict=True)
+        ]
+        moved = [
+            jnp.where(where, p - now.learning_rate * pick(several), p)
+            for p, *several in zip(leaves, *decayed, strict=True)
+        ]
+        result: Params = jax.tree.unflatten(tree, moved)
+        return result
+
+    updates = [updating(number) for number in range(len(names))]
+    if platform != "cpu":  # fuses all of it, and an order of its writes would only keep it from that
+        directions, news = zip(*(update(old) for update in updates), strict=True)
+        several = itertools.zip_longest(*news)
+        found = [pick([old[i] if new is None else new for new in each]) for i, each in enumerate(several)]
+        kept = [jnp.where(now.active, after, before) for after, before in zip(found, old, strict=True)]
+        return move(params, directions, now.active), (*jax.tree.unflatten(structure, kept), *slots[used:])
+
+    # Parameters change once the whole backward pass has read them, and slots that parameters do not read back once the
+    # new parameters have read the old ones. Only with this order made explicit does XLA write every array in place;
+    # without it, it copies all of them in every step.
+    ready = now.active & _after(grads[_first(grads)]["kernel"])
+    staged = inplace.staged(updates, old, lambda new, old: jnp.where(ready, new, old), pick)
+    moved = move(params, staged.directions, ready)
+    waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
+    kept = [
+        after if first else jnp.where(waits[i % len(waits)], after, before)
+        for i, (after, before, first) in enumerate(zip(staged.slots, old, staged.early, strict=True))
+    ]
+    return moved, (*jax.tree.unflatten(structure, kept), *slots[used:])
 
 
 def _first(params: Params) -> str:

@@ -46,6 +46,7 @@ class Program(NamedTuple):
     few_rows: bool  # whether a split has so few training rows that they are shuffled in another way
     image_shape: tuple[int, int] | None
     code: str  # a hash of the code that it is traced from, so that no program outlives a change of that
+    by_lane: tuple[str, ...] = ()  # which of `Choices` each lane of a tile has for itself
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own, which see exactly the rows that there are ...
     train_sizes: tuple[int, ...] = ()  # ... of each split, so that a program knows the sizes, each once, smallest first
     val_sizes: tuple[int, ...] = ()
@@ -67,7 +68,10 @@ class Program(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Which optimizer, activation and normalization: shared by a tile, so that a branch stays a branch."""
+    """Which optimizer, activation and normalization.
+
+    They are shared by a tile, so that a branch stays a branch, but for those that are `Program.by_lane`.
+    """
 
     optimizer: Array  # int32 [], index into Program.optimizers
     activation: Array  # int32 [], index into Architecture.activations
@@ -175,6 +179,7 @@ def train_step(
     params, slots = optimizers.apply(
         program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
         found.gradients, state.slots, state.params, program.net.platform, _least(program),
+        "optimizer" in program.by_lane,
     )  # fmt: skip
     loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, found.loss * found.weight)
     return state._replace(

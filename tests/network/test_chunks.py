@@ -93,8 +93,8 @@ def test_different_batches_share_a_program_in_chunks_and_equal_ones_are_whole() 
 def test_batches_whose_rows_know_of_each_other_are_whole(more: dict[str, Any]) -> None:
     configs = _resolved([16, 32, 64, 128] * 50, **more)
     assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(configs, SIZES).buckets)
-    plain = _resolved([16, 32, 64, 128] * 50)
-    assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(plain, SIZES, independent=False).buckets)
+    plain, held = _resolved([16, 32, 64, 128] * 50), scope.of_configs(configs)
+    assert all(bucket.chunk == bucket.batch_size for bucket in make_plan(plain, SIZES, scope=held).buckets)
 
 
 def test_a_chunk_costs_more_than_its_rows() -> None:

@@ -90,7 +90,7 @@ def test_compiled_products_sum_over_the_last_axis_on_the_left(shape: tuple[int, 
 def test_slots_that_directions_read_back_are_written_first(name: str) -> None:
     """A barrier stands between each of them and its readers, so that no reader computes it anew from the old one."""
     update, slots = updates(name)
-    jaxpr = jax.make_jaxpr(lambda old: inplace.staged(update, old, lambda new, _: new)[:2])(slots).jaxpr
+    jaxpr = jax.make_jaxpr(lambda old: inplace.staged([update], old, lambda new, _: new)[:2])(slots).jaxpr
     barriers = equations(jaxpr, "optimization_barrier")
     assert len(barriers) == sum(EARLY[name])
     new = jaxpr.outvars[len(jaxpr.outvars) - len(slots) :]

@@ -44,7 +44,7 @@ def find(data: Prepared, configs: list[dict[str, Any]], measure: str = "loss", *
     full = [resolve({**BASE, **config}, data.task, rows, data.image_shape is not None) for config in configs]
     what = scope.of_configs(full)
     engine = Engine(data, what, "val_loss", SEED, **how)
-    plan = make_plan(full, engine.supply.sizes, len(data.train), ONE_PROGRAM)
+    plan = make_plan(full, engine.supply.sizes, len(data.train), ONE_PROGRAM, by_lane=())
     names = tuple(name for name in HYPERGRADIENTS if name in what.traced)
     place = engine.supply.places[0].data
     found: dict[int, Found] = {}
@@ -56,13 +56,14 @@ def find(data: Prepared, configs: list[dict[str, Any]], measure: str = "loss", *
         both, values = functions[program]
         for job in group.jobs:
             lane = jax.tree.map(lambda leaf: leaf[0], engine.supply.lanes([job], group, 1))
+            choices = engine.supply.choices([job], group, 1)
             config, bounds = full[job.position], Bounds(lane.epochs, lane.epoch_steps)
-            (value, forwards), (again, backwards) = both(place, group.choices, lane, bounds)
+            (value, forwards), (again, backwards) = both(place, choices, lane, bounds)
             np.testing.assert_allclose(again, value, rtol=1e-12)
             point = np.array([lane.h[name] for name in names])
             sizes = STEP * np.where(point == 0, 1, np.abs(point))
             moved = np.concatenate([point + np.diag(sizes), point - np.diag(sizes)])
-            up, down = np.split(np.asarray(values(place, group.choices, lane, bounds, moved)), 2)
+            up, down = np.split(np.asarray(values(place, choices, lane, bounds, moved)), 2)
             slopes = dict(zip(names, ((up - down) / (2 * sizes)).tolist(), strict=True))
             forth, back = ({name: float(slope) for name, slope in each.items()} for each in (forwards, backwards))
             found.setdefault(job.position, Found(config, float(value), forth, back, slopes))

@@ -12,7 +12,7 @@ from jaxsweep.network.optimizers import OPTIMIZERS
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimizer_gives_what_it_gives_in_one_go(name: str) -> None:
     update, slots = updates(name)
-    directions, new, early = jax.jit(lambda old: inplace.staged(update, old, lambda new, _: new))(slots)
+    (directions,), new, early = jax.jit(lambda old: inplace.staged([update], old, lambda new, _: new))(slots)
     expected_directions, expected_new = jax.jit(update)(slots)
     for got, expected in zip([*directions, *new], [*expected_directions, *expected_new], strict=True):
         assert jnp.allclose(got, expected, rtol=1e-6, atol=0)
@@ -22,15 +22,16 @@ def test_each_optimizer_gives_what_it_gives_in_one_go(name: str) -> None:
 
 def test_directions_follow_from_the_slots_that_are_kept() -> None:
     update, slots = updates("adam")
-    directions, new, _ = inplace.staged(update, slots, lambda _, old: old)
+    (directions,), new, _ = inplace.staged([update], slots, lambda _, old: old)
     assert all(jnp.array_equal(kept, old) for kept, old in zip(new, slots, strict=True))
-    moved, _, _ = inplace.staged(update, slots, lambda new, _: new)
+    (moved,), _, _ = inplace.staged([update], slots, lambda new, _: new)
     assert not jnp.allclose(directions[0], moved[0])
 
 
 def test_a_slot_that_the_update_hands_back_or_sets_anew_is_not_early() -> None:
     old = [jnp.ones(2), jnp.ones(2)]
-    directions, new, early = inplace.staged(lambda old: ([old[0] * 2], [old[0], jnp.zeros(2)]), old, lambda new, _: new)
+    update = lambda old: ([old[0] * 2], [old[0], jnp.zeros(2)])  # noqa: E731
+    (directions,), new, early = inplace.staged([update], old, lambda new, _: new)
     assert early[0] is False
     assert jnp.array_equal(directions[0], jnp.full(2, 2.0))
     assert jnp.array_equal(new[0], old[0])
