@@ -60,11 +60,14 @@ class Costs:
     slack: float = 0.0  # share of the nominal workers' time that is given up for smaller tiles, which more can share
     rate: float = 75e9  # FLOP/s of one worker in small matrix products
     cached: float = 35e9  # bytes/s of one worker from its caches ...
-    bandwidth: float = 12e9  # ... and from memory
-    cache_from: float = 1e6  # a tile's state begins to leave the cache at this many bytes ...
-    cache_to: float = 20e6  # ... and has left it at this many
-    call: float = 0.2e-6  # one operation, however small
+    bandwidth: float = 8e9  # ... and from memory
+    cache_from: float = 5e6  # a tile's state begins to leave the cache at this many bytes ...
+    cache_to: float = 14e6  # ... and has left it at this many
+    call: float = 0.6e-6  # one operation, however small
     switch: float = 12e-6  # one choice of code that a step makes
+    condition: float = 5e-6  # one question whether any network of a tile has a layer
+    idle: float = 3.0  # times that a step goes over weights that no network of a tile has
+    passes_by: bool = True  # whether networks may train in programs with more layers than they have
     activation: float = 0.4e-9  # one unit's activation and its derivative, beside another one ...
     optimizer: float = 0.4e-9  # ... and one weight's update, where lanes of a tile differ in these
     draw: float = 50e-9  # one initial weight
@@ -77,8 +80,8 @@ class Costs:
     chunks: tuple[int, ...] = (32, 64, 128, 256)
     chunk_rows: float = 8.0  # rows that a chunk costs beside its own
     layers_held: bool = True  # whether it holds what all layers of a batch gave, or of two at a time
-    compilation: float = 1.8  # a program without layers, in seconds of one worker ...
-    compilation_layer: float = 0.8  # ... for each layer
+    compilation: float = 2.6  # a program without layers, in seconds of one worker ...
+    compilation_layer: float = 1.0  # ... for each layer
     compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
     item_bytes: int = 4
     process_bytes: float = 600e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program: at least that
@@ -135,13 +138,15 @@ def chunked_rows(batch: NDArray[np.int64], chunk: NDArray[np.int64] | int) -> ND
 
 
 def step_seconds(
-    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs, chunk: int | None = None
-) -> NDArray[np.float64]:
+    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs,
+    chunk: int | None = None, held: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:  # fmt: skip
     """Return the predicted seconds of one training step of a full tile on one worker.
 
     Four parts: the fixed cost of every operation, arithmetic, the traffic of weights, gradients and optimizer state,
     which is cheap as long as a tile's state stays in cache, and that of activations. With `chunk`, a batch is trained
-    on in chunks of so many rows, each of which adds its gradients to those before.
+    on in chunks of so many rows, each of which adds its gradients to those before. `held` is how many weights each lane
+    has, where the program has more layers.
     """
     depth = widths.shape[-1]
     calls = np.full(batch.shape, costs.call * (30 + 14 * (depth + 1)))
@@ -152,9 +157,11 @@ def step_seconds(
         arithmetic = batch + count * costs.chunk_rows
     flops = kernel_flops(widths, sizes) * arithmetic
     size = parameters(widths, sizes) * costs.item_bytes
-    state = tile * 4 * size
-    share = np.clip((costs.cache_to - state) / (costs.cache_to - costs.cache_from), 0, 1)  # that the cache serves
-    traffic = passes * size * (share / costs.cached + (1 - share) / costs.bandwidth)
+    whole = size if held is None else held * costs.item_bytes
+    state = tile * 4 * whole
+    doublings = np.log2(costs.cache_to / state) / math.log2(costs.cache_to / costs.cache_from)
+    share = np.clip(doublings, 0, 1)  # that the cache serves
+    traffic = (passes * size + costs.idle * (whole - size)) * (share / costs.cached + (1 - share) / costs.bandwidth)
     elements = batch * (widths.sum(axis=-1) + 2 * sizes.features) * costs.item_bytes * 8
     total: NDArray[np.float64] = calls + tile * (flops / costs.rate + traffic + elements / costs.cached)
     return total

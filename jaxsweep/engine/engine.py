@@ -26,15 +26,16 @@ from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import Job, LaneResult, Wanted
 from jaxsweep.engine.placement import Place
-from jaxsweep.engine.planner import Alike, Bucket, Plan, alike
+from jaxsweep.engine.planner import Bucket, Plan
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
+from jaxsweep.engine.tiling import Alike, alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Program
-from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import Config, depth_of
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
 
@@ -86,7 +87,7 @@ class Engine:
         values = self.scope.values
         net = Architecture(
             self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, bucket.padded,
-            values("activation"), values("norm"), values("init"), self.platform,
+            values("activation"), values("norm"), values("init"), self.platform, shallower=bucket.shallower,
         )  # fmt: skip
         chunk = bucket.chunk if self.scope.independent_rows else bucket.batch_size
         return Program(
@@ -189,7 +190,7 @@ class Engine:
                 together.setdefault(alike(configs[i], bucket.by_lane), []).append(i)
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
-                members.sort(key=lambda i: (-configs[i]["batch_size"], -configs[i]["epochs"], i))
+                members.sort(key=lambda i: (-depth_of(configs[i]), -configs[i]["batch_size"], -configs[i]["epochs"], i))
                 jobs = deque(
                     Job(i, trials[i], replicate, fold)
                     for i in members

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from jaxsweep.data import Prepared
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import sizes_of
+from jaxsweep.engine.merging import continued
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
-from jaxsweep.engine.planner import Alike
+from jaxsweep.engine.tiling import Alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
-from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.hyperparameters import Config, depth_of, layer_widths
 from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
 from jaxsweep.spec.scope import Scope
 
@@ -46,33 +47,42 @@ class Group:
         self.workers = 0  # how many are at it; the pool's to change
         self._lock = threading.Lock()
 
-    def pop(self, count: int, beside: int | None = None) -> list[Job]:
+    def pop(self, count: int, beside: Sequence[Job] = ()) -> list[Job]:
         """Take up to `count` lanes from the queue.
 
-        An epoch of a tile takes as many steps as that of its smallest batch, and lanes with fewer wait: so those are
-        taken first, of the ones at the head of the queue, whose batches are most like `beside`, the batch size of lanes
-        that train there already, or like that of the first one.
+        An epoch of a tile takes as many steps as that of its smallest batch, a step as many layers as its deepest
+        network has, and lanes that have fewer wait: so those are taken first, of the ones at the head of the queue,
+        that are most like the lanes `beside` them, which train there already, or like the first one.
         """
         with self._lock:
             seen = [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
-            sizes = [self._batch(job) for job in seen]
-            if not seen or {*sizes} == {beside or sizes[0]}:
+            if not seen:
+                return []
+            training = sorted(self._kind(job) for job in beside)
+            middle = training[len(training) // 2] if training else self._kind(seen[0])
+            if {self._kind(job) for job in seen} == {middle}:
                 return seen
             seen += [self.jobs.popleft() for _ in range(min(SEEN, len(self.jobs)))]
-            distances = [abs(math.log(self._batch(job) / (beside or sizes[0]))) for job in seen]
+            distances = [_distance(self._kind(job), middle) for job in seen]
             nearest = sorted(range(len(seen)), key=distances.__getitem__)  # of equals the first in the queue
             taken = {*nearest[:count]}
             self.jobs.extendleft(reversed([job for i, job in enumerate(seen) if i not in taken]))
             return [seen[i] for i in nearest[:count]]
 
-    def _batch(self, job: Job) -> int:
-        size: int = self.configs[job.position]["batch_size"]
-        return size
+    def _kind(self, job: Job) -> tuple[int, int]:
+        """Return the number of layers of a lane, and its batch size."""
+        config = self.configs[job.position]
+        return 1 + depth_of(config), config["batch_size"]
 
     def push(self, jobs: Sequence[Job]) -> None:
         """Put lanes that are urgent before the others, in their order."""
         with self._lock:
             self.jobs.extendleft(reversed(jobs))
+
+
+def _distance(kind: tuple[int, int], other: tuple[int, int]) -> float:
+    """Return how unlike the work of two lanes is."""
+    return sum(abs(math.log(a / b)) for a, b in zip(kind, other, strict=True))
 
 
 class Supply:
@@ -134,10 +144,13 @@ class Supply:
         if self.prepared.target_scale.ndim == 2:
             targets = self.prepared.target_scale.shape[1]
             shares = np.array([self._shares(job.fold)[0] for job in jobs], dtype).reshape(-1, targets)
-        widths = None
-        if group.program.net.padded:
-            true = [layer_widths(config, self.sizes.outputs) for config in configs]
-            widths = np.array(true, np.int32).reshape(len(jobs), len(group.bucket.widths))
+        widths, depth, net = None, None, group.program.net
+        true = [layer_widths(config, self.sizes.outputs) for config in configs]
+        if net.padded:
+            full = [continued(each, len(net.widths)) for each in true]
+            widths = np.array(full, np.int32).reshape(len(jobs), len(net.widths))
+        if net.shallower:
+            depth = np.array([len(each) for each in true], np.int32)
         fields: dict[str, Any] = {
             "key": randomness.lane_keys(self.seed, *ids),
             "fold": np.array([job.fold for job in jobs], np.int32),
@@ -154,6 +167,7 @@ class Supply:
             "h": h,
             "weight": weight,
             "shares": shares,
+            "depth": depth,
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
@@ -162,7 +176,7 @@ class Supply:
         """Return the choices of a tile with `jobs`, each [], or [tile] where lanes have their own."""
         configs = [group.configs[job.position] for job in jobs]
         found: list[Any] = []
-        for name, shared in zip(Choices._fields, group.alike, strict=True):
+        for name, shared in zip(("optimizer", "activation", "norm"), group.alike, strict=True):
             values = self.scope.values(name)
             if shared is None:
                 found.append(_padded(np.array([values.index(config[name]) for config in configs], np.int32), tile))

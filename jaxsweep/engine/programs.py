@@ -104,10 +104,13 @@ def advance(
         in_axes=(_axes(program), 0, 0),
     )
 
+    def deepest(trains: Array) -> Choices:
+        return _with_deepest(choices, lanes, trains)
+
     def step(order: Array, number: Array, state: State) -> State:
         trains = (state.status == RUNNING) & (number < lanes.epoch_steps)
         largest = jnp.max(jnp.where(trains, lanes.batch_size, 0))  # of the tile: the loop over chunks is one for all
-        return steps_of_lanes(choices, lanes, order, number, state, -(-largest // program.chunk))
+        return steps_of_lanes(deepest(trains), lanes, order, number, state, -(-largest // program.chunk))
 
     def goes_on(carry: tuple[Array, State, Array]) -> Array:
         number, state, _ = carry
@@ -117,7 +120,7 @@ def advance(
         number, state, history = carry
         order = shuffle(lanes, state)
         state = jax.lax.fori_loop(0, steps, lambda i, state: step(order, i, state), state)
-        state, row = finish(choices, lanes, state)
+        state, row = finish(deepest(state.status == RUNNING), lanes, state)
         return number + 1, state, history.at[number].set(row)
 
     history = jnp.full((LENGTH, tile, program.columns), jnp.nan, jnp.result_type(float))
@@ -137,7 +140,8 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
         measures = train.evaluate(*network, test.x[split], test.y[split], rows, test.w, sizes)
         return train.in_a_row([measures[name] for name in program.measures])
 
-    return jax.vmap(score, in_axes=(_axes(program), 0, 0))(choices, lanes, state)
+    every = jnp.ones(lanes.rows.shape, bool)
+    return jax.vmap(score, in_axes=(_axes(program), 0, 0))(_with_deepest(choices, lanes, every), lanes, state)
 
 
 def _fresh(program: Program, choices: Choices, lanes: Lane) -> State:
@@ -147,9 +151,14 @@ def _fresh(program: Program, choices: Choices, lanes: Lane) -> State:
     return new
 
 
+def _with_deepest(choices: Choices, lanes: Lane, which: Array) -> Choices:
+    """Return choices with the depth of the deepest network of some lanes, bool [tile], where these differ in that."""
+    return choices if lanes.depth is None else choices._replace(deepest=jnp.max(jnp.where(which, lanes.depth, 0)))
+
+
 def _axes(program: Program) -> Choices:
     """Return along which axis of each choice lanes stand; None where a tile shares it."""
-    axes: Any = [0 if name in program.by_lane else None for name in Choices._fields]
+    axes: Any = [0 if name in program.by_lane else None for name in Choices._fields]  # deepest is one for all
     return Choices(*axes)
 
 

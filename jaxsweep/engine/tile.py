@@ -108,8 +108,7 @@ class Tile:
 
     def _fill(self) -> None:
         free = np.flatnonzero(self.entries == 0)
-        training = self.lanes.batch_size[self.entries > 0]
-        jobs = self.group.pop(len(free), int(np.median(training)) if len(training) else None)
+        jobs = self.group.pop(len(free), [job for job in self.jobs if job is not None])
         if not jobs:
             return
         slots = free[: len(jobs)]

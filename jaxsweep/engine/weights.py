@@ -24,7 +24,11 @@ def cut(weights: Weights, config: Config, net: Architecture) -> Weights:
     """Return a network's parameters and running statistics without their padding."""
     params, stats = ({**part} for part in weights)
     sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
-    for layer, name in enumerate(net.layers):
+    names = [*net.layers[: len(sizes) - 2], "output"]
+    for layer in range(len(names) - 1, len(net.widths)):  # that the network does not have
+        for name in (f"hidden_{layer}", f"norm_{layer}"):
+            params.pop(name, None), stats.pop(name, None)
+    for layer, name in enumerate(names):
         rows, columns = sizes[layer], sizes[layer + 1]
         params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
         norm = f"norm_{layer}"

@@ -23,7 +23,9 @@ from jaxsweep.network.randomness import wrap
 ORTHOGONAL_BLOCK = 32  # columns that are made orthogonal one by one
 
 
-def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None) -> Params:
+def initialize(
+    net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None, depth: Array | None = None
+) -> Params:
     """Return the parameters that Flax's `init` gives to the unpadded network, padded with zeros.
 
     Args:
@@ -32,9 +34,11 @@ def initialize(net: Architecture, key: Array, init: Array, scale: ArrayLike, wid
         init: int32 [], index into net.inits.
         scale: the hyperparameter init_scale.
         widths: int32 [depth], the true widths, or None where the program does not pad.
+        depth: int32 [], the true number of hidden layers, or None where it is that of the program; what a network does
+            not have is zeros.
     """
     dtype = jnp.result_type(float)
-    true = true_shapes(net, widths)
+    true = true_shapes(net, widths, depth)
     draws = _Draws(net, _kernel_keys(net, key, dtype), dtype)
     params: Params = {}
     branches = [lambda _, name=name: INITIALIZERS[name].traced(net, draws, true) for name in net.inits]

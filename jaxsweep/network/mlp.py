@@ -40,6 +40,8 @@ class Architecture(NamedTuple):
     # Whether whole trainings are differentiated: the same numbers to rounding, written without derivatives of our own,
     # which JAX cannot differentiate forwards, and with finite ones where a root is of 0.
     differentiated: bool = False
+    # Whether networks may have fewer hidden layers than these: what comes out of their last one passes the others by.
+    shallower: bool = False
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -66,6 +68,8 @@ class Mode(NamedTuple):
     widths: Array | None  # int32 [depth], true widths, where the program pads
     negative_slope: ArrayLike
     dropout: ArrayLike | None
+    depth: Array | None = None  # int32 [], true number of hidden layers, where it may be smaller ...
+    deepest: Array | None = None  # ... and the largest of a tile's networks, the same for all, if that is known
 
 
 def select(index: Array, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -99,33 +103,62 @@ def forward(
     """
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
-        units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
-        x = _dense(net, width, _dense_params(net, mode, params[f"hidden_{layer}"]), x)
-        if net.normalized:
-            name = f"norm_{layer}"
-            x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
-        if units is not None and any(isinstance(name, Own) for name in net.activations):
-            # Of a function that is not ours nobody knows a value at which it and its derivative are finite: its padding
-            # sees what unit 0 does.
-            x = jnp.where(units, x, jax.lax.stop_gradient(x[:, :1]))
-        x = activate(net, mode, x)
-        if units is not None:
-            x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
-        if mode.dropout is not None and dropout_key is not None:
-            mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout, first)
-            x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
+        further = net.shallower and layer > 0
+        # One condition for all networks of a tile: products of layers that none of them has are not computed.
+        runs = layer < mode.deepest if further and mode.deepest is not None else None
+        through, new = _hidden(net, mode, params, stats, x, rows, dropout_key, first, layer, runs)
+        if further:
+            assert mode.depth is not None
+            through = jnp.where(layer < mode.depth, through, _wide(x, width))
+        x, new_stats = through, new_stats | new
     return _dense(net, net.outputs, params["output"], x), new_stats
 
 
-def _dense(net: Architecture, width: int, params: dict[str, Array], x: Array) -> Array:
-    y: Any = nn.Dense(width, dot_general=_dot_general(net)).apply({"params": params}, x)
+def _wide(x: Array, width: int) -> Array:
+    """Return what a layer gave, [batch, units], as [batch, width]; units that are cut off are padding."""
+    if x.shape[1] >= width:
+        return x[:, :width]
+    return jnp.pad(x, ((0, 0), (0, width - x.shape[1])))
+
+
+def _hidden(
+    net: Architecture, mode: Mode, params: Params, stats: Params, x: Array, rows: Array | None,
+    dropout_key: Array | None, first: ArrayLike, layer: int, runs: Array | None,
+) -> tuple[Array, Params]:  # fmt: skip
+    """Return what a hidden layer makes of x, [batch, width], and its new running statistics.
+
+    Its product with the kernel is 0 unless it `runs`.
+    """
+    width, new_stats = net.widths[layer], Params()
+    units = None if mode.widths is None else jnp.arange(width) < mode.widths[layer]  # [width]
+    x = _dense(net, width, _dense_params(net, mode, params[f"hidden_{layer}"]), x, runs)
+    if net.normalized:
+        name = f"norm_{layer}"
+        x, new_stats[name] = _normalize(net, mode, params[name], stats[name], x, rows, units)
+    if units is not None and any(isinstance(name, Own) for name in net.activations):
+        # Of a function that is not ours nobody knows a value at which it and its derivative are finite: its padding
+        # sees what unit 0 does.
+        x = jnp.where(units, x, jax.lax.stop_gradient(x[:, :1]))
+    x = activate(net, mode, x)
+    if units is not None:
+        x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
+    if mode.dropout is not None and dropout_key is not None:
+        mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout, first)
+        x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
+    return x, new_stats
+
+
+def _dense(net: Architecture, width: int, params: dict[str, Array], x: Array, runs: Array | None = None) -> Array:
+    y: Any = nn.Dense(width, dot_general=_dot_general(net, runs)).apply({"params": params}, x)
     return y
 
 
-def _dot_general(net: Architecture) -> Callable[..., Array]:
+def _dot_general(net: Architecture, runs: Array | None) -> Callable[..., Array]:
     """Return x @ kernel, as Flax's Dense asks for it, with a derivative in the kernel's own layout."""
     if net.differentiated:
         return lambda x, kernel, dimensions, **_: x @ kernel
+    if runs is not None:
+        return lambda x, kernel, dimensions, **_: _matmul_if(net.platform, runs, x, kernel)
     return lambda x, kernel, dimensions, **_: _matmul(net.platform, x, kernel)
 
 
@@ -139,6 +172,28 @@ def _matmul_back(platform: str, kept: tuple[Array, Array], gradient: Array) -> t
     if platform != "cpu":
         return gradient @ kernel.T, x.T @ gradient
     return _input_gradient(kernel, gradient), _kernel_gradient(x, gradient)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _matmul_if(platform: str, runs: Array, x: Array, kernel: Array) -> Array:
+    """Return x @ kernel, or 0 unless `runs`.
+
+    The derivative has a condition of its own: one that JAX makes would copy the kernel out of the first one.
+    """
+    nothing = jnp.zeros((x.shape[0], kernel.shape[1]), x.dtype)
+    return jax.lax.cond(runs, lambda x, kernel: x @ kernel, lambda x, kernel: nothing, x, kernel)
+
+
+def _matmul_if_back(platform: str, kept: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
+    runs, x, kernel = kept
+    back = lambda x, kernel, gradient: _matmul_back(platform, (x, kernel), gradient)  # noqa: E731
+    nothing = lambda x, kernel, gradient: (jnp.zeros_like(x), jnp.zeros_like(kernel))  # noqa: E731
+    return None, *jax.lax.cond(runs, back, nothing, x, kernel, gradient)
+
+
+_matmul_if.defvjp(
+    lambda platform, runs, x, kernel: (_matmul_if(platform, runs, x, kernel), (runs, x, kernel)), _matmul_if_back
+)
 
 
 def _input_gradient(kernel: Array, gradient: Array) -> Array:
@@ -248,12 +303,22 @@ def _normalize(
     return select(mode.norm, [table[name] for name in net.norms], x)
 
 
-def true_shapes(net: Architecture, widths: Array | None) -> list[tuple[ArrayLike, ArrayLike]]:
-    """Return the true shape of each kernel; `widths` is int32 [depth], or None where nothing is padded."""
-    if widths is None:
-        return list(net.shapes)
-    sizes: list[ArrayLike] = [net.features, *(widths[layer] for layer in range(len(net.widths))), net.outputs]
-    return list(pairwise(sizes))
+def true_shapes(
+    net: Architecture, widths: Array | None, depth: Array | None = None
+) -> list[tuple[ArrayLike, ArrayLike]]:
+    """Return the true shape of each kernel, (0, 0) of layers that a network does not have.
+
+    `widths` is int32 [depth], or None where nothing is padded; `depth` is int32 [] where networks may be shallower,
+    with the width of their last hidden layer also for those that they do not have.
+    """
+    hidden = list(net.widths) if widths is None else [widths[layer] for layer in range(len(net.widths))]
+    sizes: list[ArrayLike] = [net.features, *hidden, net.outputs]
+    shapes = list(pairwise(sizes))
+    if depth is not None:
+        for layer in range(1, len(hidden)):
+            rows, columns = shapes[layer]
+            shapes[layer] = jnp.where(layer < depth, rows, 0), jnp.where(layer < depth, columns, 0)
+    return shapes
 
 
 def inside(shape: tuple[int, int], rows: ArrayLike, columns: ArrayLike) -> Array:
@@ -261,10 +326,10 @@ def inside(shape: tuple[int, int], rows: ArrayLike, columns: ArrayLike) -> Array
     return (jnp.arange(shape[0]) < rows)[:, None] & (jnp.arange(shape[1]) < columns)[None, :]
 
 
-def true_kernels(net: Architecture, widths: Array | None, params: Params) -> list[Array]:
+def true_kernels(net: Architecture, widths: Array | None, params: Params, depth: Array | None = None) -> list[Array]:
     """Return every kernel with its padding as constant zeros, which get no gradient."""
     kernels = [params[name]["kernel"] for name in net.layers]
-    if widths is None:
+    if widths is None and depth is None:
         return kernels
-    shapes = zip(kernels, net.shapes, true_shapes(net, widths), strict=True)
+    shapes = zip(kernels, net.shapes, true_shapes(net, widths, depth), strict=True)
     return [jnp.where(inside(shape, *true), kernel, 0) for kernel, shape, true in shapes]

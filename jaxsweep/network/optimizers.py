@@ -6,6 +6,7 @@ trees shaped like the parameters as the hungriest optimizer of the program needs
 have the same state type, and a switch picks the code.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -142,14 +143,15 @@ class Update(NamedTuple):
 
 def apply(
     names: tuple[str, ...], index: Array, h: Hypers, now: Update, grads: Params, slots: Slots, params: Params,
-    platform: str = "cpu", least: float | None = None, by_lane: bool = False,
+    platform: str = "cpu", least: float | None = None, by_lane: bool = False, deepest: Array | None = None,
 ) -> tuple[Params, Slots]:  # fmt: skip
     """Return the parameters and slots after one step of optimizer names[index], written as is fast on a platform.
 
     With `least`, the smallest normal number, the step can itself be differentiated: it is added below roots that may be
     of 0, where they have no derivative, as of parameters that have never had a gradient. (A power of it, whose square
     has a reciprocal, is added to lamb's norm of a direction.) `by_lane` says that lanes of a tile have different ones:
-    of each array what all of them would make is computed in one pass, and one is picked.
+    of each array what all of them would make is computed in one pass, and one is picked. Of hidden layers from number
+    `deepest` on nothing changes, since no network of a tile has them.
     """
     if least is not None:
         h, platform = {**h, _ROOT: jnp.asarray(least)}, ""
@@ -159,13 +161,41 @@ def apply(
         clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
         grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
 
+    if platform == "cpu":  # no parameters change before the whole backward pass has read them, see `_step`
+        now = now._replace(active=now.active & _after(grads[_first(grads)]["kernel"]))
+
     def stepping(some: tuple[str, ...]) -> Callable[[Params, Slots, Params], tuple[Params, Slots]]:
-        return lambda grads, slots, params: _step(some, index, h, now, grads, slots, params, platform)
+        step: _Stepping = lambda grads, slots, params: _step(some, index, h, now, grads, slots, params, platform)  # noqa: E731
+        return step if deepest is None else functools.partial(_by_layer, step, deepest)
 
     if by_lane:
         return stepping(names)(grads, slots, params)
     result: tuple[Params, Slots] = select(index, [stepping((name,)) for name in names], grads, slots, params)
     return result
+
+
+_Stepping = Callable[[Params, Slots, Params], tuple[Params, Slots]]
+
+
+def _by_layer(step: _Stepping, deepest: Array, grads: Params, slots: Slots, params: Params) -> tuple[Params, Slots]:
+    """Take a step, with a condition for each hidden layer that networks need not have."""
+    further = [layer for layer in range(1, len(params)) if f"hidden_{layer}" in params]
+    parts = [(layer, [f"hidden_{layer}", f"norm_{layer}"]) for layer in further]
+    taken = {name for _, names in parts for name in names}
+    parts = [(0, [name for name in params if name not in taken]), *parts]
+    moved: Params = {}
+    kept: list[Params] = [{} for _ in slots]
+    for layer, names in parts:
+        own = [{name: tree[name] for name in names if name in tree} for tree in (grads, *slots, params)]
+        arguments = (own[0], tuple(own[1:-1]), own[-1])
+        if layer == 0:
+            new, news = step(*arguments)
+        else:
+            new, news = jax.lax.cond(layer < deepest, step, lambda _, slots, params: (params, slots), *arguments)
+        moved |= new
+        for tree, part in zip(kept, news, strict=True):
+            tree |= part
+    return {name: moved[name] for name in params}, tuple({name: tree[name] for name in params} for tree in kept)
 
 
 def _step(
@@ -221,12 +251,11 @@ def _step(
         kept = [jnp.where(now.active, after, before) for after, before in zip(found, old, strict=True)]
         return move(params, directions, now.active), (*jax.tree.unflatten(structure, kept), *slots[used:])
 
-    # Parameters change once the whole backward pass has read them, and slots that parameters do not read back once the
-    # new parameters have read the old ones. Only with this order made explicit does XLA write every array in place;
-    # without it, it copies all of them in every step.
-    ready = now.active & _after(grads[_first(grads)]["kernel"])
-    staged = inplace.staged(updates, old, lambda new, old: jnp.where(ready, new, old), pick)
-    moved = move(params, staged.directions, ready)
+    # Parameters change once the whole backward pass has read them (`now.active` is known then), and slots that
+    # parameters do not read back once the new parameters have read the old ones. Only with this order made explicit
+    # does XLA write every array in place; without it, it copies all of them in every step.
+    staged = inplace.staged(updates, old, lambda new, old: jnp.where(now.active, new, old), pick)
+    moved = move(params, staged.directions, now.active)
     waits = jax.lax.optimization_barrier([now.active & _after(p) for p in jax.tree.leaves(moved)])
     kept = [
         after if first else jnp.where(waits[i % len(waits)], after, before)

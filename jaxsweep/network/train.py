@@ -71,11 +71,13 @@ class Choices(NamedTuple):
     """Which optimizer, activation and normalization.
 
     They are shared by a tile, so that a branch stays a branch, but for those that are `Program.by_lane`.
+    So is, where networks may be shallower than the program, the depth of those that train.
     """
 
     optimizer: Array  # int32 [], index into Program.optimizers
     activation: Array  # int32 [], index into Architecture.activations
     norm: Array  # int32 [], index into Architecture.norms
+    deepest: Array | None = None  # int32 [], hidden layers of the deepest one; None: as many as the program has
 
 
 class Lane(NamedTuple):
@@ -96,6 +98,7 @@ class Lane(NamedTuple):
     h: dict[str, Array]  # traced hyperparameters in use, each []; class_weight is the weight of each class, [classes]
     weight: Array | None = None  # float [], what its training rows weigh in all, where rows weigh differently
     shares: Array | None = None  # float [targets], how much several targets count in the objective
+    depth: Array | None = None  # int32 [], hidden layers, where they may be fewer than the program's
 
 
 class Data(NamedTuple):
@@ -131,7 +134,7 @@ class State(NamedTuple):
 def init(program: Program, choices: Choices, lane: Lane) -> State:
     """Return the state before the first step."""
     scale = lane.h.get("init_scale", jnp.ones(()))
-    params = initialize(program.net, lane.key, lane.init, scale, lane.widths)
+    params = initialize(program.net, lane.key, lane.init, scale, lane.widths, lane.depth)
     stats = initial_stats(program.net)
     dtype = jnp.result_type(float)
     infinity = jnp.full((), jnp.inf, dtype)
@@ -179,7 +182,7 @@ def train_step(
     params, slots = optimizers.apply(
         program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
         found.gradients, state.slots, state.params, program.net.platform, _least(program),
-        "optimizer" in program.by_lane,
+        "optimizer" in program.by_lane, choices.deepest if program.net.shallower else None,
     )  # fmt: skip
     loss_sum, loss_rest = _added(state.loss_sum, state.loss_rest, found.loss * found.weight)
     return state._replace(
@@ -345,7 +348,8 @@ def mixup_share(key: Array, alpha: Array) -> Array:
 
 
 def _mode(choices: Choices, lane: Lane) -> Mode:
-    return Mode(choices.activation, choices.norm, lane.widths, lane.h["negative_slope"], lane.h.get("dropout"))
+    numbers = (lane.widths, lane.h["negative_slope"], lane.h.get("dropout"), lane.depth)
+    return Mode(choices.activation, choices.norm, *numbers, choices.deepest)
 
 
 def _least(program: Program) -> float | None:
@@ -376,7 +380,7 @@ def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     add = jnp.sum if program.net.differentiated else _sum
     if (l1 := lane.h.get("l1")) is not None:
         # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
-        size = sum(add(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params))
+        size = sum(add(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params, lane.depth))
         total = total + jnp.where(l1 > 0, l1 * size, 0)  # select: a sum that overflows, times 0, is NaN
     if (l2 := lane.h.get("l2")) is not None:
         kernels = [params[name]["kernel"] for name in program.net.layers]

@@ -393,6 +393,12 @@ def layer_widths(config: Mapping[str, Any], outputs: int) -> tuple[int, ...]:
     return tuple(max(1, round(width + (outputs - width) * layer / depth)) for layer in range(depth))
 
 
+def depth_of(config: Mapping[str, Any]) -> int:
+    """Return the number of hidden layers of a resolved config."""
+    width = config["width"]
+    return len(width) if isinstance(width, (list, tuple)) else int(config["depth"])
+
+
 def used(configs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Return the names of the hyperparameters that at least one resolved config does not leave at neutral."""
     switches = [row for row in HYPERPARAMETERS.values() if row.neutral is not None]

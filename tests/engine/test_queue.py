@@ -59,24 +59,27 @@ def test_lanes_with_as_many_steps_an_epoch_stand_together() -> None:
     assert sorted(pairs) == [[101, 103], [102, 100]]  # 15 and 5 steps an epoch
 
 
-def test_slots_go_to_lanes_whose_batches_are_like_those_beside_them() -> None:
-    """Whoever steps less often in an epoch waits for the others of its tile."""
-    sizes = [16, 128, 16, 64, 128, 128, 32]
+def test_slots_go_to_lanes_that_are_like_those_beside_them() -> None:
+    """Whoever steps less often in an epoch, or has fewer layers, waits for the others of its tile."""
+    kinds = [(1, 16), (1, 128), (1, 16), (1, 64), (3, 128), (1, 128), (3, 32)]  # hidden layers, batch size
     group: Any = Group(None, SimpleNamespace(bucket=SimpleNamespace(tile=2)), None, deque(), [], Bank())  # type: ignore[arg-type]
-    group.configs = [{"batch_size": size} for size in sizes]
+    group.configs = [{"width": 8, "depth": depth, "batch_size": size} for depth, size in kinds]
+    every = [Job(i, i, 0, 0) for i in range(len(kinds))]
 
-    def popped(count: int, beside: int | None = None) -> list[int]:
-        group.jobs = deque(Job(i, i, 0, 0) for i in range(len(sizes)))
-        chosen = [job.trial for job in group.pop(count, beside)]
+    def popped(count: int, *beside: int) -> list[int]:
+        group.jobs = deque(every)
+        chosen = [job.trial for job in group.pop(count, [every[i] for i in beside])]
         left = [job.trial for job in group.jobs]
-        assert sorted(chosen + left) == list(range(len(sizes)))
+        assert sorted(chosen + left) == list(range(len(kinds)))
         assert left == sorted(left)  # as they stood
         return chosen
 
     assert popped(2) == [0, 2]  # like the first
-    assert popped(3, 128) == [1, 4, 5]
-    assert popped(2, 50) == [3, 6]
-    assert popped(4, 128) == [1, 4, 5, 3]
+    assert popped(2, 1) == [1, 5]
+    assert popped(3, 1) == [1, 5, 3]  # a batch half as large is nearer than a network of twice the layers
+    assert popped(1, 4) == [4]
+    assert popped(3, 4) == [4, 1, 5]
+    assert popped(1, 0, 6, 6) == [6]  # like most
     assert sorted(popped(9)) == [*range(7)]
     assert popped(0) == []
 

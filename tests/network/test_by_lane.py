@@ -10,7 +10,8 @@ import pytest
 from parity import BASE, DEEP, ONE_PROGRAM, check, run_lanes, same, three_classes
 
 from jaxsweep.engine.costs import Costs, Sizes
-from jaxsweep.engine.planner import BY_LANE, make_plan
+from jaxsweep.engine.planner import make_plan
+from jaxsweep.engine.tiling import BY_LANE
 from jaxsweep.network import inplace
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, resolve
@@ -95,7 +96,7 @@ def _mixed(lanes: int, **more: Any) -> list[dict[str, Any]]:
 
 
 def test_few_lanes_of_each_kind_share_tiles_and_many_do_not() -> None:
-    (few,), (many,) = (make_plan(_mixed(lanes), SIZES).buckets for lanes in (40, 20_000))
+    (few,), (many,) = (make_plan(_mixed(lanes), SIZES).buckets for lanes in (12, 20_000))
     assert few.by_lane == BY_LANE
     assert many.by_lane == ()
     assert few.shape.by_lane == few.by_lane
@@ -104,9 +105,9 @@ def test_few_lanes_of_each_kind_share_tiles_and_many_do_not() -> None:
 
 
 def test_what_all_have_alike_is_by_tile() -> None:
-    (bucket,) = make_plan(_mixed(40)[::2], SIZES).buckets  # with relu all of them
+    (bucket,) = make_plan(_mixed(12)[::2], SIZES).buckets  # with relu all of them
     assert bucket.by_lane == ("optimizer",)
-    (bucket,) = make_plan(_mixed(40)[:1] * 40, SIZES).buckets
+    (bucket,) = make_plan(_mixed(1) * 12, SIZES).buckets
     assert bucket.by_lane == ()
 
 
@@ -119,7 +120,7 @@ def test_choices_that_are_many_are_dear_by_lane() -> None:
 
 def test_functions_of_the_user_s_own_are_by_tile() -> None:
     """Nobody knows what they cost."""
-    ours, (mine,) = _mixed(40), named([jnp.sin], ACTIVATIONS)
+    ours, (mine,) = _mixed(12), named([jnp.sin], ACTIVATIONS)
     theirs = [{**config, "activation": mine} if config["activation"] == "tanh" else config for config in ours]
     planned = [make_plan(each, SIZES).buckets for each in (ours, theirs)]
     assert [["activation" in bucket.by_lane for bucket in buckets] for buckets in planned] == [[True], [False]]
