@@ -61,7 +61,7 @@ def iris() -> js.Dataset:
 def one_tile() -> Iterator[None]:
     """Every plan of the module has tiles of eight: sweeps that differ in their trials alone share their programs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planner, "TILES", (8,))
+        patch.setattr(tiling, "TILES", (8,))
         yield
 
 

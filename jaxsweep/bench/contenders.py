@@ -137,7 +137,7 @@ def one_by_one(prepared: Prepared) -> Trainer:
 
 
 def scikit_learn(prepared: Prepared) -> Trainer:
-    """scikit-learn's MLPClassifier in a loop; it validates once, at the end."""
+    """scikit-learn's MLPClassifier in a loop; it validates once, at the end, and has no dropout."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -149,13 +149,21 @@ def scikit_learn(prepared: Prepared) -> Trainer:
         scores = []
         for config in configs:
             network = MLPClassifier(
-                (config["width"],) * config["depth"], alpha=0.0, batch_size=config["batch_size"],
+                (config["width"],) * config["depth"], activation=config.get("activation", "relu"),
+                solver=config.get("optimizer", "adam"), momentum=config.get("momentum", 0.0), nesterovs_momentum=False,
+                alpha=config.get("l2", 0.0) * config["batch_size"], batch_size=config["batch_size"],
                 learning_rate_init=config["learning_rate"], max_iter=config["epochs"],
                 n_iter_no_change=config["epochs"] + 1, random_state=0,
             )  # fmt: skip
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops after `epochs` is asked for
-                scores.append(network.fit(x, y).score(x_val, y_val))
+                warnings.simplefilter("ignore", RuntimeWarning)  # of what overflows on its way to diverge
+                try:
+                    scores.append(network.fit(x, y).score(x_val, y_val))
+                except ValueError as error:
+                    if not any(word in str(error) for word in ("NaN", "infinity", "non-finite")):
+                        raise
+                    scores.append(0.0)  # it has diverged
         return float(np.mean(scores))
 
     return train

@@ -126,12 +126,16 @@ def race(entries: Sequence[Entry], repeats: int) -> dict[str, Timing]:
     return timings
 
 
-def cold(data: str, configs: Sequence[Config], environment: Mapping[str, str], cache: str | None = None) -> float:
-    """Return the seconds of a sweep in a new process, from its start, with an empty compile cache or with `cache`."""
+def cold(
+    data: str, configs: Sequence[Config], environment: Mapping[str, str], cache: str | None = None, name: str = SWEEP,
+    count: int = 1,
+) -> float:  # fmt: skip
+    """Return the seconds of a contender in `count` new processes, from their start.
+
+    The compile cache is empty, or that in the folder `cache`.
+    """
     with tempfile.TemporaryDirectory() as empty:
-        child = Child(SWEEP, data, {**environment, "JAXSWEEP_CACHE": cache or empty})
-        child.send({"configs": list(configs)})
-        child.receive()
-        seconds = time.perf_counter() - child.began
-        child.close()
-    return seconds
+        began = time.perf_counter()
+        with Crew(name, data, count, {**environment, "JAXSWEEP_CACHE": cache or empty}) as crew:
+            crew.train(configs)
+            return time.perf_counter() - began

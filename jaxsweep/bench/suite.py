@@ -238,6 +238,75 @@ def starts(bench: Bench) -> Section:
     return section
 
 
+def usual(bench: Bench) -> Section:
+    """A study as people make it, cold and warm, beside scikit-learn and beside its shapes swept alone."""
+    count, repeats = bench.options.configs * 25 // 16, bench.options.repeats  # 800 by default
+    configs = work.usual(count)
+    some = configs[:: max(1, count // 100)]  # what scikit-learn is timed on
+    section = Section(
+        "usual",
+        f"{work.DATA}, {count} configs of 3 widths, 3 depths, 2 optimizers, 2 activations, 4 batch sizes; 20 epochs",
+        ("work", "seconds", "x scikit-learn", "spread", "programs"),
+        note=f"scikit-learn: one process a core, timed on {len(some)} of the configs; empty cache: a new process, from "
+        "its start; shapes alone: a sweep for each width and depth, one after another, warm.",
+        data={},
+    )
+    empty = [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]
+    entries = {"warm": [configs], "shapes alone": work.by_shape(configs)}
+    names = [SWEEP] * len(entries) + (["scikit-learn"] if CONTENDERS["scikit-learn"].installed else [])
+    with bench.crews(names) as crews:
+        parts = [
+            Entry(f"{label} {number}", crews[SWEEP], part)
+            for label, several in entries.items()
+            for number, part in enumerate(several)
+        ]
+        others = [Entry(name, crews[name], some) for name in names if name != SWEEP]
+        timings = race([*parts, *others], repeats)
+    alone = timings.get("scikit-learn")
+    reference = alone.median * count / alone.count if alone else float("nan")
+    rows = {"empty cache": (empty, timings["warm 0"].answer["summary"]["programs"])}
+    for label, several in entries.items():
+        each = [timings[f"{label} {number}"] for number in range(len(several))]
+        programs = sum(timing.answer["summary"]["programs"] for timing in each)
+        rows[label] = [sum(times) for times in zip(*(timing.seconds for timing in each), strict=True)], programs
+    for name, (seconds, programs) in rows.items():
+        timing = Timing(count, seconds[0], seconds)
+        ratio = reference / timing.median
+        section.rows.append((name, f"{timing.median:.1f}", f"{ratio:.2f}", f"{timing.spread:.0%}", str(programs)))
+        section.data[name] = {"seconds": seconds, "ratio": ratio, "programs": programs}
+    if alone:
+        section.rows.append(("scikit-learn", f"{reference:.1f}", "1", f"{alone.spread:.0%}", ""))
+        section.data["scikit-learn"] = {"seconds": reference, "timed_on": alone.count, **_numbers(alone)}
+    return section
+
+
+def small(bench: Bench) -> Section:
+    """A little study in new processes, where compilation is all."""
+    repeats = bench.options.repeats
+    configs = work.little(60)
+    section = Section(
+        "small",
+        f"{work.DATA}, 60 configs of widths 10 to 100, depths 1 to 3, 8 epochs, new processes, from their start",
+        ("work", "seconds", "of a scikit-learn loop", "spread"),
+        note="scikit-learn has no dropout.",
+        data={},
+    )
+    found = {"empty cache": [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]}
+    with tempfile.TemporaryDirectory() as cache:
+        cold(work.DATA, configs, bench.environment, cache)
+        found["filled cache"] = [cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats)]
+    if CONTENDERS["scikit-learn"].installed:
+        for name, count in {"scikit-learn": 1, "scikit-learn, a process a core": bench.cores}.items():
+            several = [cold(work.DATA, configs, ONE_THREAD, None, "scikit-learn", count) for _ in range(repeats)]
+            found[name] = several
+    loop = Timing(60, 0.0, found.get("scikit-learn", [float("nan")])).median
+    for name, seconds in found.items():
+        timing = Timing(60, seconds[0], seconds)
+        section.rows.append((name, f"{timing.median:.1f}", f"{timing.median / loop:.2f}", f"{timing.spread:.0%}"))
+        section.data[name] = {"seconds": seconds, "ratio": timing.median / loop}
+    return section
+
+
 def many(bench: Bench) -> Section:
     """20,000 tiny trials, recorded; and how much time the host keeps everyone waiting."""
     section = Section(
@@ -289,6 +358,8 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "mixtures": mixtures,
     "shapes": shapes,
     "starts": starts,
+    "usual": usual,
+    "small": small,
     "many": many,
     "predictions": predictions,
 }

@@ -52,6 +52,42 @@ def small(count: int, epochs: int = 5) -> list[Config]:
     return uniform(count, 16, 1, epochs)
 
 
+def usual(count: int) -> list[Config]:
+    """Return a usual study: three widths, three depths, two activations and optimizers, four batch sizes, at random."""
+    rng = np.random.default_rng(SEED)
+    choices: dict[str, Sequence[Any]] = {
+        "width": (32, 64, 128), "depth": (1, 2, 3), "activation": ("relu", "tanh"), "batch_size": (16, 32, 64, 128),
+    }  # fmt: skip
+    configs = []
+    for _ in range(count):
+        config: Config = {name: values[int(rng.integers(len(values)))] for name, values in choices.items()}
+        config |= {"learning_rate": float(10 ** rng.uniform(-4, -1)), "l2": float(10 ** rng.uniform(-6, -2))}
+        config |= {"optimizer": "adam"} if rng.integers(2) else {"optimizer": "sgd", "momentum": 0.9}
+        configs.append({**config, "epochs": 20})
+    return configs
+
+
+def little(count: int) -> list[Config]:
+    """Return a little study: widths of 10 to 100, depths of 1 to 3, dropout, learning rate, Adam and SGD, at random."""
+    rng = np.random.default_rng(SEED)
+    return [
+        {
+            "width": int(rng.integers(10, 101)), "depth": int(rng.integers(1, 4)), "epochs": 8, "batch_size": 64,
+            "dropout": float(rng.uniform(0, 0.5)), "learning_rate": float(10 ** rng.uniform(-4, -1)),
+            "optimizer": str(rng.choice(["adam", "sgd"])),
+        }
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def by_shape(configs: Sequence[Config]) -> list[list[Config]]:
+    """Return configs apart by the shape of their networks."""
+    shapes: dict[Any, list[Config]] = {}
+    for config in configs:
+        shapes.setdefault((config["depth"], config["width"]), []).append(config)
+    return list(shapes.values())
+
+
 def different() -> dict[str, tuple[str, list[Config]]]:
     """Return ten sweeps that have little in common, each with its data set, to compare predictions with."""
 

@@ -59,3 +59,31 @@ def test_a_device_that_is_not_there_is_refused(capsys: Any) -> None:
 def test_an_unknown_section_is_refused(capsys: Any) -> None:
     assert main(["bench", "contender"]) == 2
     assert "did you mean 'contenders'" in capsys.readouterr().err
+
+
+def test_the_studies_hold_what_they_say() -> None:
+    usual, little = work.usual(400), work.little(200)
+    for name, values in {"width": 3, "depth": 3, "activation": 2, "optimizer": 2, "batch_size": 4}.items():
+        assert len({config[name] for config in usual}) == values
+    assert all(("momentum" in config) == (config["optimizer"] == "sgd") for config in usual)
+    assert min(config["width"] for config in little) < 15 < 95 < max(config["width"] for config in little)
+    shapes = work.by_shape(usual)
+    assert len(shapes) == 9
+    assert sum(map(len, shapes)) == 400
+
+
+def test_a_usual_study_is_raced(capsys: Any) -> None:
+    """Its shapes swept alone are all of it."""
+    assert main(["bench", "usual", "--configs", "6", "--repeats", "1", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["usual"]
+    assert {"empty cache", "warm", "shapes alone"} <= set(found)
+    assert found["warm"]["programs"] <= found["shapes alone"]["programs"]
+    assert found["empty cache"]["seconds"][0] > found["warm"]["seconds"][0]
+
+
+def test_scikit_learn_counts_what_diverges() -> None:
+    contender = CONTENDERS["scikit-learn"]
+    if not contender.installed:
+        pytest.skip("scikit-learn is not installed")
+    wild = {"width": 8, "depth": 1, "batch_size": 16, "epochs": 1, "learning_rate": 1e30, "optimizer": "sgd"}
+    assert contender.make(load("iris"))([wild]) < 0.7
