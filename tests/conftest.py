@@ -29,7 +29,7 @@ from hypothesis import settings
 from jax_settings import setting
 
 import jaxsweep as js
-from jaxsweep.engine import calibrate, planner, programs
+from jaxsweep.engine import calibrate, programs, tiling
 
 # Tracing makes many small objects, few of them garbage, in a process that holds millions: looking through them at
 # Python's own rate takes a tenth of the suite's time.
