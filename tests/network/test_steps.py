@@ -78,7 +78,7 @@ def test_overflowing_norms_and_penalties_reach_nobody() -> None:
     params = {"output": {"kernel": jnp.full((2, 2), 1e25, jnp.float32), "bias": jnp.ones(2)}}
     program: Any = SimpleNamespace(net=SimpleNamespace(layers=("output",), differentiated=False))
     for rate, finite in ((0.0, True), (0.1, False)):
-        lane: Any = SimpleNamespace(h={"l1": jnp.float32(rate), "l2": jnp.float32(rate)}, widths=None)
+        lane: Any = SimpleNamespace(h={"l1": jnp.float32(rate), "l2": jnp.float32(rate)}, widths=None, depth=None)
         penalty, gradient = jax.value_and_grad(lambda p, lane=lane: train._penalty(program, lane, p))(params)
         assert bool(jnp.isfinite(penalty)) == finite
         if finite:
