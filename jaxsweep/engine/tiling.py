@@ -19,6 +19,7 @@ from jaxsweep.spec.own import Own
 from jaxsweep.spec.scope import Scope
 
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
+MARGIN = 0.03  # what it must save that lanes have a choice for themselves: of some the cost is more than is reckoned
 TILES = tuple(2**power for power in range(15))
 BY_LANE = ("optimizer", "activation")  # what lanes of a tile may have each for itself
 
@@ -87,7 +88,7 @@ def tiled(asked: Asked, members: Sequence[int], form: Form, fixed: tuple[int, tu
 
     found = {by_lane: {tile: kinds.tiling(tile, by_lane) for tile in sizes} for by_lane in ways}
     took = {by_lane: {tile: elapsed(each) for tile, each in of.items()} for by_lane, of in found.items()}
-    by_lane = min(took, key=lambda by_lane: min(took[by_lane].values()))
+    by_lane = min(took, key=lambda by_lane: min(took[by_lane].values()) * (1 + MARGIN * len(by_lane)))
     most = (1 + costs.slack) * min(took[by_lane].values())
     best = min(tile for tile in sizes if took[by_lane][tile] <= most)
     if chooses and asked.share < 1:  # slots are filled again and again, at the host's expense, once for all of a tile

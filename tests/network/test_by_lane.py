@@ -96,11 +96,11 @@ def _mixed(lanes: int, **more: Any) -> list[dict[str, Any]]:
 
 
 def test_few_lanes_of_each_kind_share_tiles_and_many_do_not() -> None:
-    (few,), (many,) = (make_plan(_mixed(lanes), SIZES).buckets for lanes in (12, 20_000))
+    (few,), (many,) = (make_plan(_mixed(lanes, width=16), SIZES).buckets for lanes in (40, 20_000))
     assert few.by_lane == BY_LANE
     assert many.by_lane == ()
     assert few.shape.by_lane == few.by_lane
-    (later,) = make_plan(_mixed(20_000), SIZES, frame=[few.shape]).buckets
+    (later,) = make_plan(_mixed(20_000, width=16), SIZES, frame=[few.shape]).buckets
     assert later.by_lane == BY_LANE  # in the program that is there
 
 
