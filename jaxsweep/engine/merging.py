@@ -30,9 +30,9 @@ def continued(widths: tuple[int, ...], depth: int) -> tuple[int, ...]:
     return widths + widths[-1:] * (depth - len(widths))
 
 
-def conditions(depth: int) -> int:
+def conditions(depth: ArrayLike) -> NDArray[np.int64]:
     """Return how often a step asks whether any network has a layer: forth, back and in the update, of all but one."""
-    return 3 * max(depth - 1, 0)
+    return 3 * np.maximum(np.asarray(depth, np.int64) - 1, 0)
 
 
 def merged(
@@ -80,10 +80,13 @@ def _merged(
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the seconds of groups with these largest shapes, and steps [groups, depths, batches]."""
         wide, largest, deepest = tops[:, :-2], tops[:, -2], tops[:, -1]
-        several = ((load.sum(axis=2) > 0).sum(axis=1) > 1) * costs.condition / SHARE
-        asking = several * 3 * (deepest - 1) * load.sum(axis=(1, 2))
-        training = np.min([_seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs)
-                           for chunk in (None, *chunks.legal)], axis=0)  # fmt: skip
+        shallower = (load.sum(axis=2) > 0).sum(axis=1) > 1
+        asking = shallower * conditions(deepest) * load.sum(axis=(1, 2)) * costs.condition / SHARE
+        of_chunks = [
+            _seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs)
+            for chunk in (None, *chunks.legal)
+        ]
+        training = np.min(of_chunks, axis=0)
         compiling = costs.compilation + costs.compilation_layer * (deepest + 1)
         return np.asarray(training + asking + compiling, np.float64)
 

@@ -59,10 +59,9 @@ class _Traced:
     """An update as equations, each of which is evaluated once it is needed."""
 
     def __init__(self, update: Slotwise, old: Sequence[Array]) -> None:
-        closed = jax.make_jaxpr(update)(list(old))
-        jaxpr = self.jaxpr = closed.jaxpr
-        results = jax.eval_shape(update, list(old))
-        count = len(results[0])
+        closed, (directions, _) = jax.make_jaxpr(update, return_shape=True)(list(old))
+        jaxpr, count = closed.jaxpr, len(directions)
+        self.jaxpr = jaxpr
         self.directions, self.slots = jaxpr.outvars[:count], jaxpr.outvars[count:]
         self.makers = {var: equation for equation in jaxpr.eqns for var in equation.outvars}
         self.values: dict[Var, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
