@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from jaxsweep.data import Prepared
 
@@ -138,7 +138,7 @@ def chunked_rows(batch: NDArray[np.int64], chunk: NDArray[np.int64] | int) -> ND
 
 
 def step_seconds(
-    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: int, sizes: Sizes, costs: Costs,
+    widths: NDArray[np.int64], batch: NDArray[np.int64], tile: ArrayLike, sizes: Sizes, costs: Costs,
     chunk: int | None = None, held: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Return the predicted seconds of one training step of a full tile on one worker.
@@ -158,6 +158,7 @@ def step_seconds(
     flops = kernel_flops(widths, sizes) * arithmetic
     size = parameters(widths, sizes) * costs.item_bytes
     whole = size if held is None else held * costs.item_bytes
+    tile = np.asarray(tile, np.float64)
     state = tile * 4 * whole
     doublings = np.log2(costs.cache_to / state) / math.log2(costs.cache_to / costs.cache_from)
     share = np.clip(doublings, 0, 1)  # that the cache serves

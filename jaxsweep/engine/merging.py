@@ -77,15 +77,15 @@ def _merged(
     load = np.zeros((len(groups), len(depths), len(batches)))
     np.add.at(load, (inverse, np.searchsorted(depths, depth), np.searchsorted(batches, batch)), steps)
 
+    # A chunk that holds the largest batch is the whole of it, and of equal batches chunks are only dearer.
+    possible = (None, *(chunk for chunk in chunks.legal if chunk < batch.max() and len(batches) > 1))
+
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the seconds of groups with these largest shapes, and steps [groups, depths, batches]."""
         wide, largest, deepest = tops[:, :-2], tops[:, -2], tops[:, -1]
         shallower = (load.sum(axis=2) > 0).sum(axis=1) > 1
         asking = shallower * conditions(deepest) * load.sum(axis=(1, 2)) * costs.condition / SHARE
-        of_chunks = [
-            _seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs)
-            for chunk in (None, *chunks.legal)
-        ]
+        of_chunks = [_seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs) for chunk in possible]
         training = np.min(of_chunks, axis=0)
         compiling = costs.compilation + costs.compilation_layer * (deepest + 1)
         return np.asarray(training + asking + compiling, np.float64)
@@ -147,13 +147,17 @@ def _seconds(
     """
     if chunk is None:  # batches are all padded to the largest, and it does not matter how many rows they have
         batches, load = np.array([1], np.int64), load.sum(axis=2, keepdims=True)
+    tiles = np.array([1, 4, 16, 64])[:, None, None]
     seconds = np.zeros(len(wide))
     for layers in np.unique(deepest).tolist():
         some = deepest == layers
+        program = (wide[some, :layers], batches, largest[some], chunk, tiles, sizes, costs)
+        steps = {depth: step_of(depth, *program) for depth in {layers, *depths[depths <= layers].tolist()}}
         for number, depth in enumerate(depths.tolist()):
             if depth <= layers:
-                each = _fastest(wide[some, :layers], depth, batches, largest[some], chunk, sizes, costs)
-                seconds[some] += (each * load[some, number]).sum(axis=1)
+                beside = BESIDE if depth < layers else 0.0
+                tile = (1 - beside) * steps[depth] + beside * steps[layers]  # [tiles, groups, batches]
+                seconds[some] += ((tile / tiles).min(axis=0) * load[some, number]).sum(axis=1)
     return seconds
 
 
@@ -175,38 +179,18 @@ def best_chunk(
     return min(cost, key=cost.__getitem__)
 
 
-def of_batches_seconds(
-    widths: NDArray[np.int64], depth: int, batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None, tile: int,
-    sizes: Sizes, costs: Costs, beside: float = BESIDE,
+def step_of(
+    depth: int, widths: NDArray[np.int64], batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None,
+    tile: ArrayLike, sizes: Sizes, costs: Costs,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return the seconds of a tile's step for widths [shapes, layers] and batch sizes [batches], [shapes, batches].
+    """Return the seconds of a tile's step for networks with `depth` hidden layers, [shapes, batches].
 
-    Each batch is trained on in chunks of `chunk` rows, or, where there is none or it holds it all, is `padded` rows.
-    The networks have `depth` hidden layers, perhaps fewer than their programs; then so many train `beside` deeper ones.
+    Their programs have widths [shapes, layers], perhaps of more layers, which are skipped. Each batch of `batches` is
+    trained on in chunks of `chunk` rows, or, where there is none or it holds it all, is `padded` rows. With several
+    tiles, [tiles, 1, 1], it is [tiles, shapes, batches].
     """
     whole = np.broadcast_to(np.asarray(padded, np.int64).reshape(-1, 1), (len(widths), len(batches)))
     chunked = chunk is not None and not np.all(whole <= chunk)
     rows = np.broadcast_to(batches, whole.shape) if chunked else whole
     held = parameters(widths, sizes)[:, None]
-
-    def step(layers: int) -> NDArray[np.float64]:
-        return step_seconds(widths[:, None, :layers], rows, tile, sizes, costs, chunk if chunked else None, held)
-
-    if depth == widths.shape[1]:
-        return step(depth)
-    return (1 - beside) * step(depth) + (beside * step(widths.shape[1]) if beside else 0.0)
-
-
-def _fastest(
-    widths: NDArray[np.int64], depth: int, batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None,
-    sizes: Sizes, costs: Costs,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Return the seconds of one lane's step, [shapes, batches], in the best of a few tiles."""
-    best: NDArray[np.float64] = np.min(
-        [
-            of_batches_seconds(widths, depth, batches, padded, chunk, tile, sizes, costs) / tile
-            for tile in (1, 4, 16, 64)
-        ],
-        axis=0,
-    )
-    return best
+    return step_seconds(widths[:, None, :depth], rows, tile, sizes, costs, chunk if chunked else None, held)

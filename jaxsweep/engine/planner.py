@@ -264,9 +264,12 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         form, padded = Form(shape.widths, shape.batch_size, shape.chunk, shape.shallower), shape.padded
         tiling = tiled(asked, members, form, (shape.tile, shape.by_lane))
     wide = np.array([form.widths], np.int64).reshape(1, -1)
+    of_widths: dict[tuple[int, ...], float] = {}  # examples that are trained on
+    for i, (each, batch) in zip(members, shapes, strict=True):
+        of_widths[each] = of_widths.get(each, 0.0) + batch * float(asked.steps[i])
     useful = sum(
-        float(kernel_flops(np.array([widths], np.int64).reshape(1, -1), sizes)[0]) * batch * asked.steps[i]
-        for i, (widths, batch) in zip(members, shapes, strict=True)
+        float(kernel_flops(np.array([each], np.int64).reshape(1, -1), sizes)[0]) * examples
+        for each, examples in of_widths.items()
     )
     rows = chunked_rows(batches, form.chunk)
     computed = sum(

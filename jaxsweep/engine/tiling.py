@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine.costs import Costs, Sizes, chunked_rows, epoch_seconds, parameters, tile_bytes
-from jaxsweep.engine.merging import Chunks, conditions, of_batches_seconds
+from jaxsweep.engine.merging import Chunks, conditions, step_of
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.scope import Scope
@@ -131,6 +131,9 @@ class _Kinds:
         self.steps = np.bincount(self.which, asked.steps[list(members)]) / each / (asked.share * asked.weight)
         self.epochs = np.bincount(self.which, [config["epochs"] for config in self.configs]) / each
         self.stops = any(config["patience"] for config in self.configs)
+        names = ("activation", "norm", "optimizer")
+        self.differ = {name: len({config[name] for config in self.configs}) > 1 for name in names}
+        self._counted: dict[tuple[str, ...], NDArray[np.float64]] = {}
 
     def tiling(self, tile: int, by_lane: tuple[str, ...]) -> Tiling:
         """Return what tiles of so many lanes take, if these have `by_lane` each for itself.
@@ -139,17 +142,23 @@ class _Kinds:
         """
         asked = self.asked
         seconds = self._seconds(tile, by_lane)
-        keys = [alike(config, by_lane) for config in self.configs]
-        groups = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        counts = np.zeros((len(groups), len(self.depths)))
-        np.add.at(counts, (np.array([groups[key] for key in keys]), self.which), 1.0)
-        counts *= asked.lanes_each * asked.share * asked.weight * asked.part
+        counts = self._counts(by_lane) * asked.lanes_each * asked.share * asked.weight * asked.part
         alone = np.floor(counts / tile)
         beside = np.ceil(np.round((counts - alone * tile).sum(axis=1) / tile, 9))
         longest = np.where(counts > 0, seconds, 0.0).max(axis=1)
         tiles = float(alone.sum() + beside.sum()) / asked.part
         total = float((alone @ seconds).sum() + beside @ longest) / asked.part
         return Tiling(tile, by_lane, total, total / tiles)
+
+    def _counts(self, by_lane: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return how many configs of each kind may share a tile, [groups, kinds]."""
+        if by_lane not in self._counted:
+            keys = [alike(config, by_lane) for config in self.configs]
+            groups = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+            counts = np.zeros((len(groups), len(self.depths)))
+            np.add.at(counts, (np.array([groups[key] for key in keys]), self.which), 1.0)
+            self._counted[by_lane] = counts
+        return self._counted[by_lane]
 
     def _seconds(self, tile: int, by_lane: tuple[str, ...]) -> NDArray[np.float64]:
         """Return the seconds of a tile of lanes of each kind, [kinds]."""
@@ -159,9 +168,7 @@ class _Kinds:
         for depth in np.unique(self.depths).tolist():
             some = self.depths == depth
             own, batches = self.wide[:, :depth], self.batches[some]
-            step = of_batches_seconds(
-                self.wide, depth, batches, form.batch_size, form.chunk, tile, asked.sizes, costs, beside=0.0
-            )[0]
+            step = step_of(depth, self.wide, batches, form.batch_size, form.chunk, tile, asked.sizes, costs)[0]
             step = step + costs.switch * self._switches(depth, by_lane)
             step = step + costs.condition * conditions(len(form.widths)) * form.shallower
             step = step + tile * self._further(own, chunked_rows(batches, form.chunk), by_lane)
@@ -172,10 +179,7 @@ class _Kinds:
 
     def _switches(self, depth: int, by_lane: tuple[str, ...]) -> int:
         """Return how often a step chooses between pieces of code: forth and back in each layer, and in the update."""
-        mixed = {
-            name: name not in by_lane and len({config[name] for config in self.configs}) > 1
-            for name in ("activation", "norm", "optimizer")
-        }
+        mixed = {name: differ and name not in by_lane for name, differ in self.differ.items()}
         return 2 * depth * (mixed["activation"] + mixed["norm"]) + mixed["optimizer"]
 
     def _further(
