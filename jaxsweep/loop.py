@@ -360,7 +360,9 @@ class _Loop:
             if (since := work.compiling) is not None
         )
         now.training = sum(work.lanes for work in works)
-        now.depths = tuple(sorted({work.bucket.depth for work in works if work.lanes}))
+        training = [work.bucket for work in works if work.lanes]
+        of_one_depth = not any(bucket.shallower for bucket in training)
+        now.depths = tuple(sorted({bucket.depth for bucket in training})) if of_one_depth else ()
         if not works:
             return
         done, rest = len(self.trials), now.requested - len(self.trials)

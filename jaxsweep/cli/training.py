@@ -159,7 +159,7 @@ def _print_plan(planned: Plan) -> None:
     columns = ("depth", "widths", "batch_size", "lanes", "tile", "padding", "memory", "time")
     rows = [
         (
-            str(bucket.depth), " ".join(map(str, bucket.widths)) or "linear", bucket.batches, str(bucket.lanes),
+            bucket.depths, " ".join(map(str, bucket.widths)) or "linear", bucket.batches, str(bucket.lanes),
             str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes),
             f"{bucket.seconds + bucket.compile_seconds:.2g} s",
         )

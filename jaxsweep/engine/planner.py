@@ -89,6 +89,11 @@ class Bucket:
         """The number of hidden layers."""
         return len(self.widths)
 
+    @property
+    def depths(self) -> str:
+        """The number of hidden layers, in words where some networks have fewer."""
+        return f"up to {self.depth}" if self.shallower else str(self.depth)
+
 
 @dataclass(repr=False)
 class Plan:
@@ -145,7 +150,7 @@ class Plan:
     def _repr_html_(self) -> str:
         head = "<tr><th>depth</th><th>widths</th><th>batch</th><th>lanes</th><th>tile</th><th>padding</th></tr>"
         rows = "".join(
-            f"<tr><td>{b.depth}</td><td>{list(b.widths)}</td><td>{b.batches}</td><td>{b.lanes}</td>"
+            f"<tr><td>{b.depths}</td><td>{list(b.widths)}</td><td>{b.batches}</td><td>{b.lanes}</td>"
             f"<td>{b.tile}</td><td>{b.padding_waste:.0%}</td></tr>"
             for b in self.buckets
         )

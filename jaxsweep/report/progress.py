@@ -35,7 +35,7 @@ class Snapshot:
     programs: int = 0  # compiled so far
     preparing: tuple[Preparing, ...] = ()
     training: int = 0  # lanes in training ...
-    depths: tuple[int, ...] = ()  # ... and their numbers of hidden layers
+    depths: tuple[int, ...] = ()  # ... and their numbers of hidden layers, if those follow from their programs
     confirming: int = 0  # trials that are being trained again, after the search
     confirmed: int = 0  # fresh trainings of the best trial, whose mean its score then is
     interrupted: bool = False  # somebody wants it to end, and it waits for what cannot be stopped, or has ended so
