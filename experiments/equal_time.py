@@ -165,26 +165,25 @@ def optuna_worker(name: str, tables: Path, seed: int, seconds: float, began: flo
 
 def _fitted(model: Any, rows: dict[str, tuple[Any, Any]]) -> tuple[float, float]:
     """Train, and return the validation and the test score, NaN of a network that has diverged."""
+    from jaxsweep.bench.contenders import diverged
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             model.fit(*rows["train"])
             return float(model.score(*rows["val"])), float(model.score(*rows["test"]))
         except ValueError as error:
-            if not _diverged(error):
+            if not diverged(error):
                 raise
             return math.nan, math.nan
-
-
-def _diverged(error: ValueError) -> bool:
-    """Return whether scikit-learn says that numbers are not finite, and nothing else."""
-    return any(word in str(error) for word in ("NaN", "infinity", "non-finite"))
 
 
 def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> dict[str, Any]:
     """Let RandomizedSearchCV search in rounds."""
     from scipy.stats import loguniform
     from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
+
+    from jaxsweep.bench.contenders import diverged
 
     task, rows = parts(name, tables, seed)
     x = np.concatenate([rows["train"][0], rows["val"][0]])
@@ -209,7 +208,7 @@ def random(name: str, tables: Path, seed: int, seconds: float, began: float) -> 
             try:
                 found.fit(x, y)
             except ValueError as error:
-                if not _diverged(error):
+                if not diverged(error):
                     raise
                 continue  # all of them have diverged
         if time.time() - began > seconds:

@@ -136,6 +136,11 @@ def one_by_one(prepared: Prepared) -> Trainer:
     return train
 
 
+def diverged(error: ValueError) -> bool:
+    """Return whether scikit-learn says that numbers are not finite, and nothing else."""
+    return any(word in str(error) for word in ("NaN", "infinity", "non-finite"))
+
+
 def scikit_learn(prepared: Prepared) -> Trainer:
     """scikit-learn's MLPClassifier in a loop; it validates once, at the end, and has no dropout."""
     import warnings
@@ -161,7 +166,7 @@ def scikit_learn(prepared: Prepared) -> Trainer:
                 try:
                     scores.append(network.fit(x, y).score(x_val, y_val))
                 except ValueError as error:
-                    if not any(word in str(error) for word in ("NaN", "infinity", "non-finite")):
+                    if not diverged(error):
                         raise
                     scores.append(0.0)  # it has diverged
         return float(np.mean(scores))

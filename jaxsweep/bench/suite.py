@@ -220,7 +220,7 @@ def mixtures(bench: Bench) -> Section:
 
 def starts(bench: Bench) -> Section:
     """New processes, with an empty and with a filled compile cache."""
-    count, repeats = bench.options.configs, bench.options.repeats
+    count = bench.options.configs
     section = Section(
         "starts",
         f"{work.DATA}, {count} configs in a new process, seconds from its start",
@@ -228,14 +228,20 @@ def starts(bench: Bench) -> Section:
         data={},
     )
     for name, configs in {"uniform": work.uniform(count), "mixed": work.mixed(count)}.items():
-        empty = [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]
-        with tempfile.TemporaryDirectory() as cache:
-            first = cold(work.DATA, configs, bench.environment, cache)
-            filled = [cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats)]
-        timings = [Timing(count, first, times) for times in (empty, filled)]
+        times = _cold(bench, configs)
+        timings = [Timing(count, each[0], each) for each in times.values()]
         section.rows.append((name, *(f"{timing.median:.2f} ({timing.spread:.0%})" for timing in timings)))
-        section.data[name] = {"empty": empty, "filled": filled}
+        section.data[name] = times
     return section
+
+
+def _cold(bench: Bench, configs: Sequence[Config]) -> dict[str, list[float]]:
+    """Return the seconds of a sweep in new processes, from their start, with an empty and with a filled cache."""
+    repeats = range(bench.options.repeats)
+    empty = [cold(work.DATA, configs, bench.environment) for _ in repeats]
+    with tempfile.TemporaryDirectory() as cache:
+        cold(work.DATA, configs, bench.environment, cache)
+        return {"empty": empty, "filled": [cold(work.DATA, configs, bench.environment, cache) for _ in repeats]}
 
 
 def usual(bench: Bench) -> Section:
@@ -253,7 +259,7 @@ def usual(bench: Bench) -> Section:
     )
     empty = [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]
     entries = {"warm": [configs], "shapes alone": work.by_shape(configs)}
-    names = [SWEEP] * len(entries) + (["scikit-learn"] if CONTENDERS["scikit-learn"].installed else [])
+    names = [SWEEP, *(["scikit-learn"] if CONTENDERS["scikit-learn"].installed else [])]
     with bench.crews(names) as crews:
         parts = [
             Entry(f"{label} {number}", crews[SWEEP], part)
@@ -291,14 +297,10 @@ def small(bench: Bench) -> Section:
         note="scikit-learn has no dropout.",
         data={},
     )
-    found = {"empty cache": [cold(work.DATA, configs, bench.environment) for _ in range(repeats)]}
-    with tempfile.TemporaryDirectory() as cache:
-        cold(work.DATA, configs, bench.environment, cache)
-        found["filled cache"] = [cold(work.DATA, configs, bench.environment, cache) for _ in range(repeats)]
+    found = {f"{name} cache": seconds for name, seconds in _cold(bench, configs).items()}
     if CONTENDERS["scikit-learn"].installed:
         for name, count in {"scikit-learn": 1, "scikit-learn, a process a core": bench.cores}.items():
-            several = [cold(work.DATA, configs, ONE_THREAD, None, "scikit-learn", count) for _ in range(repeats)]
-            found[name] = several
+            found[name] = [cold(work.DATA, configs, ONE_THREAD, None, "scikit-learn", count) for _ in range(repeats)]
     loop = Timing(60, 0.0, found.get("scikit-learn", [float("nan")])).median
     for name, seconds in found.items():
         timing = Timing(60, seconds[0], seconds)

@@ -21,7 +21,7 @@ from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.merging import continued
 from jaxsweep.engine.outcome import Job
 from jaxsweep.engine.placement import place
-from jaxsweep.engine.tiling import Alike
+from jaxsweep.engine.tiling import SHARED, Alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
 from jaxsweep.network.train import Choices, Lane, Program
@@ -145,12 +145,11 @@ class Supply:
             targets = self.prepared.target_scale.shape[1]
             shares = np.array([self._shares(job.fold)[0] for job in jobs], dtype).reshape(-1, targets)
         widths, depth, net = None, None, group.program.net
-        true = [layer_widths(config, self.sizes.outputs) for config in configs]
         if net.padded:
-            full = [continued(each, len(net.widths)) for each in true]
+            full = [continued(layer_widths(config, self.sizes.outputs), len(net.widths)) for config in configs]
             widths = np.array(full, np.int32).reshape(len(jobs), len(net.widths))
         if net.shallower:
-            depth = np.array([len(each) for each in true], np.int32)
+            depth = np.array([depth_of(config) for config in configs], np.int32)
         fields: dict[str, Any] = {
             "key": randomness.lane_keys(self.seed, *ids),
             "fold": np.array([job.fold for job in jobs], np.int32),
@@ -176,7 +175,7 @@ class Supply:
         """Return the choices of a tile with `jobs`, each [], or [tile] where lanes have their own."""
         configs = [group.configs[job.position] for job in jobs]
         found: list[Any] = []
-        for name, shared in zip(("optimizer", "activation", "norm"), group.alike, strict=True):
+        for name, shared in zip(SHARED, group.alike, strict=True):
             values = self.scope.values(name)
             if shared is None:
                 found.append(_padded(np.array([values.index(config[name]) for config in configs], np.int32), tile))

@@ -77,6 +77,7 @@ def _merged(
     load = np.zeros((len(groups), len(depths), len(batches)))
     np.add.at(load, (inverse, np.searchsorted(depths, depth), np.searchsorted(batches, batch)), steps)
 
+    compiling = np.array([costs.compiling(layers, 0) for layers in range(int(depth.max()) + 1)])
     # A chunk that holds the largest batch is the whole of it, and of equal batches chunks are only dearer.
     possible = (None, *(chunk for chunk in chunks.legal if chunk < batch.max() and len(batches) > 1))
 
@@ -86,9 +87,7 @@ def _merged(
         shallower = (load.sum(axis=2) > 0).sum(axis=1) > 1
         asking = shallower * conditions(deepest) * load.sum(axis=(1, 2)) * costs.condition / SHARE
         of_chunks = [_seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs) for chunk in possible]
-        training = np.min(of_chunks, axis=0)
-        compiling = costs.compilation + costs.compilation_layer * (deepest + 1)
-        return np.asarray(training + asking + compiling, np.float64)
+        return np.asarray(np.min(of_chunks, axis=0) + asking + compiling[deepest], np.float64)
 
     own = cost(tops, load)
     alive = list(range(len(groups)))

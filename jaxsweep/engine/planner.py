@@ -264,10 +264,10 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         widths = tuple(np.max(full, axis=0).astype(int).tolist())
         chunk = best_chunk(np.array([widths], np.int64), depths, batches, load, sizes, costs, asked.chunks)
         form, padded = Form(widths, int(batches.max()), chunk, len(depths) > 1), any(each != widths for each in full)
-        tiling = tiled(asked, members, form, None)
     else:
         form, padded = Form(shape.widths, shape.batch_size, shape.chunk, shape.shallower), shape.padded
-        tiling = tiled(asked, members, form, (shape.tile, shape.by_lane))
+        asked = asked._replace(tile=shape.tile, by_lane=shape.by_lane)
+    tiling = tiled(asked, members, form)
     wide = np.array([form.widths], np.int64).reshape(1, -1)
     of_widths: dict[tuple[int, ...], float] = {}  # examples that are trained on
     for i, (each, batch) in zip(members, shapes, strict=True):

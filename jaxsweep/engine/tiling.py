@@ -21,9 +21,10 @@ from jaxsweep.spec.scope import Scope
 IDLE = 0.1  # loss to lanes that stop early and leave their slots empty, for each doubling of the tile
 MARGIN = 0.03  # what it must save that lanes have a choice for themselves: of some the cost is more than is reckoned
 TILES = tuple(2**power for power in range(15))
-BY_LANE = ("optimizer", "activation")  # what lanes of a tile may have each for itself
+SHARED = ("optimizer", "activation", "norm")  # what lanes of a tile share, so that a branch stays a branch ...
+BY_LANE = SHARED[:2]  # ... but for these, which they may have each for itself
 
-Alike = tuple[str | None, str | None, str | None]  # optimizer, activation, norm; None for what lanes have by themselves
+Alike = tuple[str | None, ...]  # what lanes share, of each of SHARED; None for what they have by themselves
 
 
 class Asked(NamedTuple):
@@ -63,41 +64,36 @@ class Tiling(NamedTuple):
 
 
 def alike(config: Config, by_lane: tuple[str, ...] = ()) -> Alike:
-    """Return what the lanes of one tile share beside its shape, so that a branch stays a branch."""
-    optimizer, activation, norm = (
-        None if name in by_lane else config[name] for name in ("optimizer", "activation", "norm")
-    )
-    return optimizer, activation, norm
+    """Return what the lanes of one tile share beside its shape."""
+    return tuple(None if name in by_lane else config[name] for name in SHARED)
 
 
-def tiled(asked: Asked, members: Sequence[int], form: Form, fixed: tuple[int, tuple[str, ...]] | None) -> Tiling:
-    """Return the best tiles for some configs, or what tiles of a `fixed` size and what their lanes share take."""
-    costs, kinds = asked.costs, _Kinds(asked, members, form)
-    room = costs.memory / (2 * costs.nominal_workers)
-    sizes = [t for t in TILES if t <= costs.widest and _bytes(asked, form, t) <= room] or [1]
-    ways = _ways(asked, members)
-    chooses = fixed is None and asked.tile is None
-    if fixed is not None:
-        sizes, ways = [fixed[0]], [fixed[1]]
-    elif asked.tile is not None:
-        sizes = [asked.tile]
+def tiled(asked: Asked, members: Sequence[int], form: Form) -> Tiling:
+    """Return the best tiles for some configs, as far as they are not asked for, and what they take."""
+    costs, kinds, sizes = asked.costs, _Kinds(asked, members, form), _sizes(asked, form)
 
     def elapsed(found: Tiling) -> float:  # until the nominal workers have done all tiles
         rounds = np.ceil(asked.part * found.seconds / found.tile_seconds / costs.nominal_workers) / asked.part
         return float(rounds) * found.tile_seconds
 
-    found = {by_lane: {tile: kinds.tiling(tile, by_lane) for tile in sizes} for by_lane in ways}
+    found = {by_lane: {tile: kinds.tiling(tile, by_lane) for tile in sizes} for by_lane in _ways(asked, members)}
     took = {by_lane: {tile: elapsed(each) for tile, each in of.items()} for by_lane, of in found.items()}
     by_lane = min(took, key=lambda by_lane: min(took[by_lane].values()) * (1 + MARGIN * len(by_lane)))
     most = (1 + costs.slack) * min(took[by_lane].values())
     best = min(tile for tile in sizes if took[by_lane][tile] <= most)
-    if chooses and asked.share < 1:  # slots are filled again and again, at the host's expense, once for all of a tile
+    if asked.tile is None and asked.share < 1:  # slots are filled again and again, each time at a price for the host
         best = min(2 * best, max(sizes))
     return found[by_lane][best]
 
 
-def _bytes(asked: Asked, form: Form, tile: int) -> int:
-    return tile_bytes(form.widths, form.chunk, tile, asked.sizes, asked.costs)
+def _sizes(asked: Asked, form: Form) -> list[int]:
+    """Return how many lanes tiles could hold."""
+    if asked.tile is not None:
+        return [asked.tile]
+    costs = asked.costs
+    room = costs.memory / (2 * costs.nominal_workers)
+    takes = {tile: tile_bytes(form.widths, form.chunk, tile, asked.sizes, costs) for tile in TILES}
+    return [tile for tile, size in takes.items() if tile <= costs.widest and size <= room] or [1]
 
 
 def _ways(asked: Asked, members: Sequence[int]) -> list[tuple[str, ...]]:
@@ -131,8 +127,7 @@ class _Kinds:
         self.steps = np.bincount(self.which, asked.steps[list(members)]) / each / (asked.share * asked.weight)
         self.epochs = np.bincount(self.which, [config["epochs"] for config in self.configs]) / each
         self.stops = any(config["patience"] for config in self.configs)
-        names = ("activation", "norm", "optimizer")
-        self.differ = {name: len({config[name] for config in self.configs}) > 1 for name in names}
+        self.differ = {name: len({config[name] for config in self.configs}) > 1 for name in SHARED}
         self._counted: dict[tuple[str, ...], NDArray[np.float64]] = {}
 
     def tiling(self, tile: int, by_lane: tuple[str, ...]) -> Tiling:

@@ -22,13 +22,11 @@ def fetched(tree: Any, slots: Sequence[int], in_place: bool) -> list[Any]:
 
 def cut(weights: Weights, config: Config, net: Architecture) -> Weights:
     """Return a network's parameters and running statistics without their padding."""
-    params, stats = ({**part} for part in weights)
-    sizes = (net.features, *layer_widths(config, net.outputs), net.outputs)
-    names = [*net.layers[: len(sizes) - 2], "output"]
-    for layer in range(len(names) - 1, len(net.widths)):  # that the network does not have
-        for name in (f"hidden_{layer}", f"norm_{layer}"):
-            params.pop(name, None), stats.pop(name, None)
-    for layer, name in enumerate(names):
+    widths = layer_widths(config, net.outputs)
+    sizes = (net.features, *widths, net.outputs)
+    lacking = {f"{kind}_{layer}" for kind in ("hidden", "norm") for layer in range(len(widths), len(net.widths))}
+    params, stats = ({name: arrays for name, arrays in part.items() if name not in lacking} for part in weights)
+    for layer, name in enumerate(name for name in net.layers if name not in lacking):
         rows, columns = sizes[layer], sizes[layer + 1]
         params[name] = {"kernel": params[name]["kernel"][:rows, :columns], "bias": params[name]["bias"][:columns]}
         norm = f"norm_{layer}"

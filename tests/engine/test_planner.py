@@ -42,9 +42,12 @@ def test_every_config_is_in_one_bucket_that_holds_it(configs: list[dict[str, Any
         assert bucket.lanes == len(bucket.members) * lanes_each
         assert bucket.padding_waste >= -1e-9
         for i in bucket.members:
-            assert bucket.shape.holds(layer_widths(full[i], 4), full[i]["batch_size"])
-            assert bucket.shallower or len(layer_widths(full[i], 4)) == bucket.depth
-            assert bucket.depth > 0 or not layer_widths(full[i], 4)
+            own = layer_widths(full[i], 4)
+            assert len(own) == bucket.depth or (bucket.shallower and 0 < len(own) < bucket.depth)
+            through = own + own[-1:] * (bucket.depth - len(own))  # what its last layer gives passes the others by
+            assert all(w <= p for w, p in zip(through, bucket.widths, strict=True))
+            assert full[i]["batch_size"] <= bucket.batch_size
+            assert bucket.shape.holds(own, full[i]["batch_size"])
     steps = sum(config["epochs"] * -(-500 // config["batch_size"]) for config in full)
     assert plan.lane_steps == steps * lanes_each
 
