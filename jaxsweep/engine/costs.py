@@ -83,6 +83,8 @@ class Costs:
     compilation: float = 2.6  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 1.0  # ... for each layer
     compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
+    quick_saves: float = 0.27  # share of a compilation that is saved if it is to be quick ...
+    quick_slower: float = 0.4  # ... and of the training that this adds
     item_bytes: int = 4
     process_bytes: float = 600e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program: at least that
     held: float = 0.0  # bytes that the process has when it plans, with the table and its features
@@ -97,6 +99,13 @@ class Costs:
     def compiling(self, depth: int, choices: int) -> float:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
         return self.compilation + self.compilation_layer * (depth + 1) + self.compilation_choice * choices
+
+    def quick_pays(self, compiling: float, training: float) -> bool:
+        """Return whether a program that takes so long to compile, and trains for so long, is better compiled quickly.
+
+        Both are seconds of one worker on the nominal machine: how a program is compiled decides last bits.
+        """
+        return self.quick_saves * compiling > self.quick_slower * training
 
 
 def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:

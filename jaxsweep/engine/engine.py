@@ -94,7 +94,7 @@ class Engine:
             self.supply.prepared.task, net, bucket.batch_size, chunk,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
-            *self._own(),
+            bucket.quick, *self._own(),
         )  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:

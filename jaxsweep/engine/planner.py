@@ -39,6 +39,7 @@ class Shape(NamedTuple):
     chunk: int  # rows of a batch that are trained on at a time
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself
     shallower: bool = False  # whether networks with fewer hidden layers train in it
+    quick: bool = False  # whether it is compiled in less time, and runs the longer for it
 
     def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
         """Return whether lanes of a network can train in it."""
@@ -73,11 +74,14 @@ class Bucket:
     padded: bool = True  # whether any of its networks is narrower
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself, of optimizer and activation
     shallower: bool = False  # whether any of its networks has fewer hidden layers
+    quick: bool = False  # whether its program is compiled in less time, and runs the longer for it
 
     @property
     def shape(self) -> Shape:
         """What its program is compiled for."""
-        return Shape(self.widths, self.batch_size, self.tile, self.padded, self.chunk, self.by_lane, self.shallower)
+        return Shape(
+            self.widths, self.batch_size, self.tile, self.padded, self.chunk, self.by_lane, self.shallower, self.quick
+        )  # fmt: skip
 
     @property
     def batches(self) -> str:
@@ -268,6 +272,9 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         form, padded = Form(shape.widths, shape.batch_size, shape.chunk, shape.shallower), shape.padded
         asked = asked._replace(tile=shape.tile, by_lane=shape.by_lane)
     tiling = tiled(asked, members, form)
+    compiling = costs.compiling(len(form.widths), _choices(asked.configs, members))
+    quick = costs.quick_pays(compiling, tiling.seconds) if shape is None else shape.quick
+    more, less = (1 + costs.quick_slower, 1 - costs.quick_saves) if quick else (1.0, 1.0)
     wide = np.array([form.widths], np.int64).reshape(1, -1)
     of_widths: dict[tuple[int, ...], float] = {}  # examples that are trained on
     for i, (each, batch) in zip(members, shapes, strict=True):
@@ -289,14 +296,15 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         tile=tiling.tile,
         padding_waste=float(computed / useful - 1),
         bytes=tile_bytes(form.widths, form.chunk, tiling.tile, sizes, costs),
-        seconds=costs.slower * tiling.seconds,
-        tile_seconds=costs.slower * tiling.tile_seconds,
-        compile_seconds=costs.slower_compiling * costs.compiling(len(form.widths), _choices(asked.configs, members)),
+        seconds=costs.slower * more * tiling.seconds,
+        tile_seconds=costs.slower * more * tiling.tile_seconds,
+        compile_seconds=costs.slower_compiling * less * compiling,
         chunk=form.chunk,
         padded_flops=computed,
         padded=padded,
         by_lane=tiling.by_lane,
         shallower=form.shallower,
+        quick=quick,
     )
 
 
