@@ -4,9 +4,10 @@ Question: a table, two cores and 60 seconds, everything included (starting Pytho
 caches, training). Three contenders search the same space (hidden layers, width, activation, optimizer, learning rate,
 L2, batch size, epochs), each by the validation rows, on the same split and the same standardized features:
 
-    jaxsweep    `sweep(..., search="evolution", scheduler="asha", minutes=1)` in a new process with an empty cache, and
-                with `folds=4` where there are fewer than 2,500 rows: the validation rows of a holdout are too few
-                there to choose by, for thousands of trials, and a fold trains on as many rows as the others do
+    jaxsweep    `sweep(..., search="bayes", minutes=1)` in a new process with an empty cache; where there are fewer than
+                2,500 rows `search="evolution"`, which costs less a trial, and `folds=4`: the validation rows of a
+                holdout are too few there to choose by, for hundreds of trials, and a fold trains on as many rows as
+                the others do
     optuna      TPE around scikit-learn's MLPClassifier or MLPRegressor, a process a core, one study in a journal file
     random      RandomizedSearchCV around the same, a job a core, in rounds of two fits a core until time is up
 
@@ -85,9 +86,10 @@ def jaxsweep(name: str, tables: Path, seed: int, seconds: float, began: float) -
     )  # fmt: skip
     classes, few = _kind(data)
     left = seconds - (time.time() - began)
+    search: dict[str, Any] = {"search": "evolution", "folds": FOLDS} if few else {"search": "bayes"}
     result = js.sweep(
-        data, space, trials=100_000, search="evolution", scheduler="asha", seed=seed, keep=1, minutes=left / 60,
-        folds=FOLDS if few else 0, progress=False, objective=None if classes else "val_r2",
+        data, space, trials=100_000, seed=seed, keep=1, minutes=left / 60, progress=False,
+        objective=None if classes else "val_r2", **search,
     )  # fmt: skip
     test = result.best.metrics["test_accuracy" if classes else "test_r2"]
     return {"test": test, "trials": len(result.trials), "programs": result.summary()["programs"]}

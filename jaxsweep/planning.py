@@ -9,7 +9,7 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.costs import Costs, Sizes, sizes_of
 from jaxsweep.engine.director import entrants
 from jaxsweep.engine.hypergradients import foreseen_seconds
-from jaxsweep.engine.planner import Plan, Shape, make_plan
+from jaxsweep.engine.planner import Plan, Shape, make_plan, rounded
 from jaxsweep.setup import WAVE, Setup, resolve_for, set_up
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import Config
@@ -18,7 +18,8 @@ from jaxsweep.spec.space import Constant, Space
 from jaxsweep.streams import bit_generator, uniforms
 
 TURNS = 4  # plans until one is for about what a time limit is for
-FORESEEN = 5_000  # most configs that stand for those of a whole search
+FORESEEN = 5_000  # most configs that stand for those of a whole search ...
+COMPARED = 300  # ... and where only plans are compared with each other
 
 
 def plan(dataset: Dataset, request: Request) -> Plan:
@@ -33,11 +34,13 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     drawn = _drawn(setup)
     configs = drawn.configs if drawn is not None else setup.ask(0, setup.trials, setup.trials)[1]
     made = _foreseen(setup, drawn, costs) if drawn is not None else plan_of(setup, configs, costs)
-    notes = [*setup.notes, *filter(None, [costs.remark])]
+    part = drawn.batch / setup.trials if drawn is not None else 1.0
+    notes = [*setup.notes, *filter(None, [costs.remark]), *_causes(setup, configs, made, costs, part)]
     if made.parked_bytes and made.predicted_bytes > costs.memory:
         notes.append(
-            f"lanes that stand still may take {made.parked_bytes / 2**30:.2g} GiB, and with them the sweep needs more "
-            f"than the {costs.memory / 2**30:.2g} GiB that are available: narrower networks or fewer trials would fit"
+            f"lanes that stand still may take {rounded(made.parked_bytes / 2**30)} GiB, and with them the sweep needs "
+            f"more than the {rounded(costs.memory / 2**30)} GiB that are available: narrower networks or fewer trials "
+            "would fit"
         )
     further = 0.0  # seconds
     if (names := setup.searcher.wants_gradients) and drawn is not None:
@@ -45,7 +48,7 @@ def plan(dataset: Dataset, request: Request) -> Plan:
         further = foreseen_seconds(made, len(names), told / setup.trials)
         notes.append(
             f"{told * setup.lanes_each} lanes train a second time, by programs of their own ({len(made.buckets)} or "
-            f"more): about {further:.2g} s of the time"
+            f"more): about {rounded(further)} s of the time"
         )
     if count := min(setup.request.confirm, setup.trials):
         # Nobody knows which will be the best: as many, spread over all of them, stand for these.
@@ -53,7 +56,7 @@ def plan(dataset: Dataset, request: Request) -> Plan:
         again = plan_again(setup, some, costs, tuple(bucket.shape for bucket in made.buckets))
         notes.append(
             f"the best {count} are confirmed after the search: {again.lanes} lanes more, about "
-            f"{again.predicted_seconds:.2g} s of the time"
+            f"{rounded(again.predicted_seconds)} s of the time"
         )
         further += again.predicted_seconds
         made = replace(made, confirming=again, predicted_bytes=max(made.predicted_bytes, again.predicted_bytes))
@@ -61,6 +64,48 @@ def plan(dataset: Dataset, request: Request) -> Plan:
     if minutes is not None and made.predicted_seconds + further > 60 * minutes:
         notes.append(f"the time limit of {minutes:g} minutes may end it before: what is said here is the whole search")
     return replace(made, predicted_seconds=made.predicted_seconds + further, notes=tuple(notes))
+
+
+def _causes(setup: Setup, configs: Sequence[Config], made: Plan, costs: Costs, part: float) -> list[str]:
+    """Return which hyperparameters make further programs, each with what fewer values of it would come to."""
+    if made.programs == 1:
+        return []
+    some = configs[:: -(-len(configs) // COMPARED)]
+    sizes = sizes_of(setup.data, setup.request.train_metrics)
+    share, _ = _scheduled(setup, some, sizes)
+    weight = made.lanes / (len(some) * setup.lanes_each)
+
+    def planned(configs: Sequence[Config]) -> Plan:
+        return make_plan(
+            configs, sizes, setup.lanes_each, costs, share=share, part=part, weight=weight, scope=setup.scope
+        )  # fmt: skip
+
+    now, found = planned(some), []
+    listed = any(isinstance(config["width"], list) for config in some)  # as many widths as layers
+    for name in ("batch_size",) if listed else ("depth", "width", "batch_size"):
+        values = sorted({config[name] for config in some})
+        for few in _fewer(values):
+            nearest = {value: _nearest(value, few) for value in values}
+            then = planned([{**config, name: nearest[config[name]]} for config in some])
+            if then.programs < min(now.programs, made.programs) and then.predicted_seconds < now.predicted_seconds:
+                seconds = rounded(made.predicted_seconds * then.predicted_seconds / now.predicted_seconds)
+                found.append(
+                    f"{name} has {len(values)} values; {', '.join(map(str, few))} alone would take {then.programs} "
+                    f"program{'s' * (then.programs != 1)} and about {seconds} s instead of {made.programs} and "
+                    f"{rounded(made.predicted_seconds)} s"
+                )
+                break
+    return found
+
+
+def _fewer(values: Sequence[int]) -> list[list[int]]:
+    """Return fewer values that may stand for all of these, sorted: three, if they are many, and one."""
+    ends = [(len(values) * third) // 6 for third in (1, 3, 5)]  # the middle of each third
+    return [[values[i] for i in ends]] * (len(values) > 4) + [[values[len(values) // 2]]] * (len(values) > 1)
+
+
+def _nearest(value: int, values: Sequence[int]) -> int:
+    return min(values, key=lambda other: abs(other - value))
 
 
 def foreseen(setup: Setup, costs: Costs) -> Plan | None:

@@ -1,5 +1,6 @@
 """The plan of a sweep: of a search that asks in batches all programs are foreseen, whatever it comes to ask for."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,44 @@ def test_one_batch_is_planned_as_it_is(iris: js.Dataset) -> None:
     for search, trials in (("random", 40), ("evolution", 5)):
         setup = set_up(iris, Request(space=space, search=search, trials=trials))
         assert foreseen(setup, Costs()) is None
+
+
+@pytest.mark.parametrize("search", ["random", "evolution"])
+def test_a_plan_says_what_makes_further_programs(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch, search: str
+) -> None:
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs())
+    asked: dict[str, Any] = {"trials": 300, "search": search}
+    space = js.Space(width=js.Int(8, 512), learning_rate=js.LogUniform(1e-3, 0.1), depth=2, epochs=300)
+    planned = js.plan(iris, space, **asked)
+    (note,) = planned.notes
+    found = re.fullmatch(
+        r"width has (\d+) values; ([\d, ]+) alone would take (\d+) programs? and about ([\d.]+) s instead of (\d+) and "
+        r"([\d.]+) s",
+        note,
+    )
+    assert found is not None, note
+    few = [int(value) for value in found[2].split(", ")]
+    assert len(few) == 3
+    assert int(found[3]) < int(found[5]) == planned.programs
+    assert float(found[4]) < float(found[6]) == pytest.approx(planned.predicted_seconds, rel=0.05)
+    narrowed = js.plan(iris, js.Space(**{**space.entries, "width": js.Choice(few)}), **asked)
+    assert narrowed.programs < planned.programs
+    assert narrowed.predicted_seconds < planned.predicted_seconds
+
+
+def test_what_makes_further_programs_is_said_of_lists_of_widths_too(
+    iris: js.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs())
+    configs = [
+        {"depth": len(width), "width": width, "batch_size": batch, "epochs": 300}
+        for width in ([512, 8], [64, 64], [256], [8, 512, 8])
+        for batch in (2, 16, 90)
+    ] * 20
+    planned = js.plan(iris, configs=configs)
+    assert planned.programs > 1
+    assert all(note.startswith("batch_size has 3 values; ") for note in planned.notes)
 
 
 def test_a_plan_says_if_its_seconds_are_not_of_this_machine(iris: js.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

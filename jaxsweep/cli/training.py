@@ -13,7 +13,7 @@ from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.winner import print_front, print_winner
 from jaxsweep.data import Dataset, datasets
 from jaxsweep.data.source import looks_like_a_file, open_source
-from jaxsweep.engine.planner import Plan
+from jaxsweep.engine.planner import Plan, rounded
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.planning import plan as plan_request
@@ -161,7 +161,7 @@ def _print_plan(planned: Plan) -> None:
         (
             bucket.depths, " ".join(map(str, bucket.widths)) or "linear", bucket.batches, str(bucket.lanes),
             str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes),
-            f"{bucket.seconds + bucket.compile_seconds:.2g} s",
+            f"{rounded(bucket.seconds + bucket.compile_seconds)} s",
         )
         for bucket in planned.buckets
     ]  # fmt: skip

@@ -127,7 +127,7 @@ class Plan:
         programs = f"{self.programs} program{'s' * (self.programs != 1)}"
         return (
             f"Plan({self.lanes} lanes, {programs}, {self.padding_waste:.0%} padding, "
-            f"about {self.predicted_seconds:.2g} s, {self.predicted_bytes / 2**30:.2g} GiB)"
+            f"about {rounded(self.predicted_seconds)} s, {rounded(self.predicted_bytes / 2**30)} GiB)"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -159,6 +159,11 @@ class Plan:
             for b in self.buckets
         )
         return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+
+
+def rounded(number: float) -> str:
+    """Return what is only predicted, in as many digits as mean something: 0.64, 7.5, 120."""
+    return f"{float(f'{number:.2g}'):g}"
 
 
 def make_plan(
