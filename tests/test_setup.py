@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from cli_helpers import ok, refused
+from hypothesis import given
+from hypothesis import strategies as st
 
 import jaxsweep as js
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records import store
 from jaxsweep.records.forward import forward
-from jaxsweep.records.trials import Columns, lane_score, make_trial
+from jaxsweep.records.trials import Columns, lane_score, make_trial, mean_of
 from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
 from jaxsweep.streams import RULES
@@ -84,6 +86,19 @@ def test_a_score_that_is_not_finite_is_no_score() -> None:
         assert trial.score == score
         assert trial.spread == 0
         assert trial.metrics["val_r2"] == 0.5
+
+
+@given(values=st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=9), order=st.randoms())
+def test_a_score_is_its_metric_in_whatever_order_lanes_have_ended(values: list[float], order: Any) -> None:
+    columns = Columns.of("regression", 1, "val_mse", False)
+    lanes = [
+        LaneResult(Job(0, 0, 0, fold), "completed", 1, np.array([[0.1, 0.2, value, 1.0, 0.5, 1.0]]), None, 0.1)
+        for fold, value in enumerate(values)
+    ]
+    trial = make_trial(0, resolve({}, "regression", 100), lanes, columns, False)
+    assert trial.score == trial.metrics["val_mse"] == mean_of([lane.curves for lane in lanes])[-1, 2]
+    order.shuffle(lanes)
+    assert make_trial(0, resolve({}, "regression", 100), lanes, columns, False).score == trial.score
 
 
 DIFFERENT: dict[str, dict[str, Any]] = {

@@ -171,8 +171,16 @@ def make_trial(
 
 
 def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the mean of arrays; of one, which is what most trials have, it is that one."""
-    mean: NDArray[np.float64] = arrays[0] if len(arrays) == 1 else np.mean(arrays, axis=0)
+    """Return the mean of arrays; of one, which is what most trials have, it is that one.
+
+    It is rounded once, as a score is: so it is the same to the last bit, in whatever order lanes have ended.
+    """
+    if len(arrays) == 1:
+        return arrays[0]
+    several = np.stack(arrays)
+    mean: NDArray[np.float64] = np.mean(several, axis=0)
+    finite = np.isfinite(several).all(axis=0)
+    mean[finite] = [statistics.fmean(values) for values in several[:, finite].T.tolist()]
     return mean
 
 
