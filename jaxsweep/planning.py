@@ -1,5 +1,6 @@
 """The plan of a sweep: of its whole search, before anything is compiled, and of each batch as it is asked for."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -74,6 +75,7 @@ def _causes(setup: Setup, configs: Sequence[Config], made: Plan, costs: Costs, p
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share, _ = _scheduled(setup, some, sizes)
     weight = made.lanes / (len(some) * setup.lanes_each)
+    costs = replace(costs, memory=math.inf)  # nobody trains these
 
     def planned(configs: Sequence[Config]) -> Plan:
         return make_plan(

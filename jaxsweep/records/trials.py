@@ -179,7 +179,7 @@ def _mean(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         return arrays[0]
     several = np.stack(arrays)
     mean: NDArray[np.float64] = np.mean(several, axis=0)
-    finite = np.isfinite(several).all(axis=0)
+    finite = np.isfinite(np.abs(several).sum(axis=0))  # so that their sum is, too
     mean[finite] = [statistics.fmean(values) for values in several[:, finite].T.tolist()]
     return mean
 
