@@ -74,7 +74,7 @@ def _causes(setup: Setup, configs: Sequence[Config], made: Plan, costs: Costs, p
     some = configs[:: -(-len(configs) // COMPARED)]
     sizes = sizes_of(setup.data, setup.request.train_metrics)
     share, _ = _scheduled(setup, some, sizes)
-    weight = made.lanes / (len(some) * setup.lanes_each)
+    weight = setup.trials / len(some)
     costs = replace(costs, memory=math.inf)  # nobody trains these
 
     def planned(configs: Sequence[Config]) -> Plan:
