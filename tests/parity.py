@@ -58,7 +58,7 @@ def run_lanes(
     what: scope.Scope | None = None,
     workers: int | None = None,
     devices: Sequence[jax.Device] | None = None,
-    chunk: int | None = None,
+    batches: tuple[int, ...] | None = None,
     by_lane: tuple[str, ...] | None = None,
 ) -> list[LaneResult]:
     """Train configs through the engine and return all lanes with their weights, in order."""
@@ -69,7 +69,7 @@ def run_lanes(
     )
     lanes_each = replicates * len(data.train)
     made = make_plan(
-        full, trainer.supply.sizes, lanes_each, costs, tile, scope=trainer.scope, chunk=chunk, by_lane=by_lane
+        full, trainer.supply.sizes, lanes_each, costs, tile, scope=trainer.scope, batches=batches, by_lane=by_lane
     )
     lanes = list(
         trainer.run(made, full, trials or range(len(full)), replicates, wanted=lambda lanes: [True] * len(lanes))

@@ -185,13 +185,13 @@ def test_every_searcher_runs(iris: js.Dataset, search: str) -> None:
 
 
 class _Interrupts(Progress):
-    """A listener that interrupts like Ctrl-C once ten trials have finished."""
+    """A listener that interrupts like Ctrl-C, once, when ten trials have finished."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def update(self, snapshot: Snapshot) -> None:
-        if snapshot.finished >= 10:
+        if snapshot.finished >= 10 and not snapshot.interrupted:
             raise KeyboardInterrupt
 
     def message(self, text: str) -> None:
@@ -210,9 +210,7 @@ def test_a_search_along_gradients(iris: js.Dataset) -> None:
     pd.testing.assert_frame_equal(js.sweep(iris, space, **options).to_pandas(), result.to_pandas(), check_exact=True)
 
 
-def test_an_interrupt_keeps_what_is_finished(
-    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)  # each is shown by itself
     result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", _Interrupts())
     assert result.status == "interrupted"

@@ -95,7 +95,7 @@ def test_a_plan_says_what_makes_further_programs(
 def test_what_makes_further_programs_is_said_of_lists_of_widths_too(
     iris: js.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs())
+    monkeypatch.setattr("jaxsweep.planning.device_costs", lambda measure: Costs(several_batches=False))
     configs = [
         {"depth": len(width), "width": width, "batch_size": batch, "epochs": 300}
         for width in ([512, 8], [64, 64], [256], [8, 512, 8])

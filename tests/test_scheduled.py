@@ -162,13 +162,13 @@ def test_pbt_records_what_each_network_was_a_copy_of(iris: js.Dataset, tmp_path:
 
 
 class _Interrupts(Progress):
-    """A listener that interrupts like Ctrl-C once some trials have finished."""
+    """A listener that interrupts like Ctrl-C, once, when some trials have finished."""
 
     def __init__(self, after: int) -> None:
         self.after = after
 
     def update(self, snapshot: Snapshot) -> None:
-        if snapshot.finished >= self.after:
+        if snapshot.finished >= self.after and not snapshot.interrupted:
             raise KeyboardInterrupt
 
 

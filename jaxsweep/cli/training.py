@@ -159,8 +159,8 @@ def _print_plan(planned: Plan) -> None:
     columns = ("depth", "widths", "batch_size", "lanes", "tile", "padding", "memory", "time")
     rows = [
         (
-            bucket.depths, " ".join(map(str, bucket.widths)) or "linear", bucket.batches, str(bucket.lanes),
-            str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes),
+            bucket.depths, " ".join(map(str, bucket.widths)) or "linear", " ".join(map(str, bucket.batches)),
+            str(bucket.lanes), str(bucket.tile), f"{bucket.padding_waste:.0%}", _size(bucket.bytes),
             f"{rounded(bucket.seconds + bucket.compile_seconds)} s",
         )
         for bucket in planned.buckets

@@ -76,13 +76,12 @@ class Costs:
     apart: float = 10.0  # operations of an epoch that the lanes of a tile do one after another
     weights_held: float = 13.0  # copies of the weights that a tile holds at its most
     weights_parked: float = 3.0  # and that a lane holds in this memory while it stands still: its own, and Adam's two
-    # In chunks of how many rows batches may be trained on, where lanes have different ones: fewer are no faster.
-    chunks: tuple[int, ...] = (32, 64, 128, 256)
-    chunk_rows: float = 8.0  # rows that a chunk costs beside its own
+    several_batches: bool = True  # whether a program pads batches to one of several sizes, by tile, or to the largest
     layers_held: bool = True  # whether it holds what all layers of a batch gave, or of two at a time
     compilation: float = 2.6  # a program without layers, in seconds of one worker ...
     compilation_layer: float = 1.0  # ... for each layer
-    compilation_choice: float = 0.3  # ... and for each further optimizer, activation, schedule, ...
+    compilation_choice: float = 0.3  # ... for each further optimizer, activation, schedule, ...
+    compilation_batch: float = 0.7  # ... and for each layer in each further size to which it pads batches
     quick_saves: float = 0.27  # share of a compilation that is saved if it is to be quick ...
     quick_slower: float = 0.4  # ... and of the training that this adds
     item_bytes: int = 4
@@ -96,9 +95,10 @@ class Costs:
     slower_compiling: float = 1.0  # ... and for compiling
     remark: str = ""  # what is to be said of these two, if anything
 
-    def compiling(self, depth: int, choices: int) -> float:
+    def compiling(self, depth: int, choices: int, batches: int = 1) -> float:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
-        return self.compilation + self.compilation_layer * (depth + 1) + self.compilation_choice * choices
+        further = self.compilation_choice * choices + self.compilation_batch * (depth + 1) * (batches - 1)
+        return self.compilation + self.compilation_layer * (depth + 1) + further
 
     def quick_pays(self, compiling: float, training: float) -> bool:
         """Return whether a program that takes so long to compile, and trains for so long, is better compiled quickly.
@@ -140,31 +140,19 @@ def _kernel_sizes(widths: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.f
     return products[..., 0], products[..., 1:].sum(axis=-1)
 
 
-def chunked_rows(batch: NDArray[np.int64], chunk: NDArray[np.int64] | int) -> NDArray[np.int64]:
-    """Return the rows that are computed of batches, which are trained on in chunks of so many rows."""
-    rows: NDArray[np.int64] = -(-batch // chunk) * chunk
-    return rows
-
-
 def step_seconds(
     widths: NDArray[np.int64], batch: NDArray[np.int64], tile: ArrayLike, sizes: Sizes, costs: Costs,
-    chunk: int | None = None, held: NDArray[np.float64] | None = None,
+    held: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Return the predicted seconds of one training step of a full tile on one worker.
 
     Four parts: the fixed cost of every operation, arithmetic, the traffic of weights, gradients and optimizer state,
-    which is cheap as long as a tile's state stays in cache, and that of activations. With `chunk`, a batch is trained
-    on in chunks of so many rows, each of which adds its gradients to those before. `held` is how many weights each lane
-    has, where the program has more layers.
+    which is cheap as long as a tile's state stays in cache, and that of activations. `batch` is as batches are padded;
+    `held` is how many weights each lane has, where the program has more layers.
     """
     depth = widths.shape[-1]
-    calls = np.full(batch.shape, costs.call * (30 + 14 * (depth + 1)))
-    passes, arithmetic = np.full(batch.shape, 7.0), batch.astype(np.float64)
-    if chunk is not None:
-        count = -(-batch // chunk)
-        calls, passes, batch = calls + count * costs.call * 9 * (depth + 1), passes + 3 * count, count * chunk
-        arithmetic = batch + count * costs.chunk_rows
-    flops = kernel_flops(widths, sizes) * arithmetic
+    calls, passes = costs.call * (30 + 14 * (depth + 1)), 7.0
+    flops = kernel_flops(widths, sizes) * batch
     size = parameters(widths, sizes) * costs.item_bytes
     whole = size if held is None else held * costs.item_bytes
     tile = np.asarray(tile, np.float64)

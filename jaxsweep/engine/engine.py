@@ -89,9 +89,8 @@ class Engine:
             self.supply.sizes.features, bucket.widths, self.supply.sizes.outputs, bucket.padded,
             values("activation"), values("norm"), values("init"), self.platform, shallower=bucket.shallower,
         )  # fmt: skip
-        chunk = bucket.chunk if self.scope.independent_rows else bucket.batch_size
         return Program(
-            self.supply.prepared.task, net, bucket.batch_size, chunk,
+            self.supply.prepared.task, net, bucket.batches,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
             bucket.quick, *self._own(),
@@ -187,7 +186,7 @@ class Engine:
             bank = Bank()
             together: dict[Alike, list[int]] = {}
             for i in bucket.members:
-                together.setdefault(alike(configs[i], bucket.by_lane), []).append(i)
+                together.setdefault(alike(configs[i], bucket.batches, bucket.by_lane), []).append(i)
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
                 members.sort(key=lambda i: (-depth_of(configs[i]), -configs[i]["batch_size"], -configs[i]["epochs"], i))
@@ -213,7 +212,7 @@ class Engine:
                     standing[job.trial] = Standing(job.position, group, replicates * sizes.splits)
 
         def group_of(group: Group, config: Config) -> Group:
-            shared = alike(config, group.bucket.by_lane)
+            shared = alike(config, group.bucket.batches, group.bucket.by_lane)
             like = [other for other in groups if other.bucket is group.bucket and other.alike == shared]
             if not like:
                 like = [Group(group.program, group.work, shared, deque(), group.configs, group.bank)]

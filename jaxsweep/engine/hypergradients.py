@@ -96,7 +96,8 @@ def hypergradients(
     """
     backwards = len(names) > MOST_FORWARDS if reverse is None else reverse
     works = engine.works
-    apart = replace(plan, buckets=[replace(bucket, by_lane=()) for bucket in plan.buckets])
+    plain = [replace(bucket, by_lane=(), batches=bucket.batches[-1:]) for bucket in plan.buckets]
+    apart = replace(plan, buckets=plain)
     groups = engine._groups(apart, configs, trials, replicates)
     engine.works = works  # what the views show is the training
     found: dict[int, list[tuple[float, list[float]]]] = {}

@@ -174,14 +174,16 @@ class Supply:
     def choices(self, jobs: Sequence[Job], group: Group, tile: int) -> Choices:
         """Return the choices of a tile with `jobs`, each [], or [tile] where lanes have their own."""
         configs = [group.configs[job.position] for job in jobs]
-        found: list[Any] = []
-        for name, shared in zip(SHARED, group.alike, strict=True):
-            values = self.scope.values(name)
+        found: dict[str, Any] = {}
+        for name in SHARED:
+            values, shared = self.scope.values(name), getattr(group.alike, name)
             if shared is None:
-                found.append(_padded(np.array([values.index(config[name]) for config in configs], np.int32), tile))
+                found[name] = _padded(np.array([values.index(config[name]) for config in configs], np.int32), tile)
             else:
-                found.append(np.int32(values.index(shared)))
-        return Choices(*found)
+                found[name] = np.int32(values.index(shared))
+        if len(sizes := group.program.batches) > 1:
+            found["batch"] = np.int32(sizes.index(group.alike.batch_size))
+        return Choices(**found)
 
     def _weighed(self, fold: int, class_weight: str) -> tuple[NDArray[np.float64], float]:
         """Return the weight of each class, [classes], and what the training rows of a split weigh in all."""

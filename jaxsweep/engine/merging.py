@@ -1,28 +1,21 @@
 """Which networks share a program: shapes are merged pair by pair, as long as that saves time.
 
-A program has the largest widths, the largest batch and the most hidden layers of its networks. To compile one more
-costs seconds, and so does the arithmetic on what a network does not have; which is dearer is computed here.
+A program has the largest widths and the most hidden layers of its networks. To compile one more costs seconds, and so
+does the arithmetic on what a network does not have; which is dearer is computed here. So it is with batches: a program
+has code for each of a few sizes, and a batch is padded to the smallest that holds it.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxsweep.engine.costs import Costs, Sizes, parameters, step_seconds
 
-MOST_SHAPES, MOST_CHUNKED = 300, 100  # shapes that are merged pair by pair, and where batches come in chunks
+MOST_SHAPES = 300  # that are merged pair by pair
 MOST_BATCHES = 8  # batch sizes that are told apart
 SHARE = 8  # lanes that share what a tile does once, about
 BESIDE = 0.25  # of networks that train in deeper programs, how many do so in tiles with deeper networks, about
-
-
-class Chunks(NamedTuple):
-    """In chunks of how many rows batches may be trained on."""
-
-    legal: Sequence[int]
-    fixed: int | None  # what is to be taken, whatever it costs
 
 
 def continued(widths: tuple[int, ...], depth: int) -> tuple[int, ...]:
@@ -36,9 +29,8 @@ def conditions(depth: ArrayLike) -> NDArray[np.int64]:
 
 
 def merged(
-    shapes: Sequence[tuple[tuple[int, ...], int]], steps: NDArray[np.float64], sizes: Sizes, costs: Costs,
-    chunks: Chunks,
-) -> list[list[int]]:  # fmt: skip
+    shapes: Sequence[tuple[tuple[int, ...], int]], steps: NDArray[np.float64], sizes: Sizes, costs: Costs
+) -> list[list[int]]:
     """Return groups of shapes, by their positions, each of which is best served by a program of its own.
 
     Args:
@@ -46,7 +38,6 @@ def merged(
         steps: how many steps lanes of each take, [shapes].
         sizes: the shapes of the data.
         costs: the device.
-        chunks: in chunks of how many rows batches may be trained on.
     """
     depths = [len(widths) for widths, _ in shapes]
     # A network without hidden layers has an output layer of another shape.
@@ -54,40 +45,40 @@ def merged(
     found = []
     for family in sorted(set(families)):
         members = [i for i, own in enumerate(families) if own == family]
-        groups = _merged([shapes[i] for i in members], steps[members], sizes, costs, chunks)
+        groups = _merged([shapes[i] for i in members], steps[members], sizes, costs)
         found += [[members[i] for i in group] for group in groups]
     return found
 
 
 def _merged(
-    shapes: Sequence[tuple[tuple[int, ...], int]], steps: NDArray[np.float64], sizes: Sizes, costs: Costs,
-    chunks: Chunks,
-) -> list[list[int]]:  # fmt: skip
+    shapes: Sequence[tuple[tuple[int, ...], int]], steps: NDArray[np.float64], sizes: Sizes, costs: Costs
+) -> list[list[int]]:
     """Return groups of shapes that all could share a program."""
     depth = np.array([len(widths) for widths, _ in shapes], np.int64)
     full = [continued(widths, int(depth.max())) for widths, _ in shapes]
     widths = np.array(full, np.int64).reshape(len(shapes), -1)
     batch = np.array([size for _, size in shapes], np.int64)
-    keys = _keys(np.concatenate([widths, batch[:, None]], axis=1), depth, bool(chunks.legal))
+    # Where a program may have code for each size, batches make none.
+    of_batch = np.zeros_like(batch) if costs.several_batches else batch
+    keys = _keys(np.concatenate([widths, of_batch[:, None], depth[:, None]], axis=1))
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     inverse = inverse.ravel()
     groups = [np.flatnonzero(inverse == k).tolist() for k in range(len(unique))]
-    tops = np.array([[*widths[g].max(axis=0), batch[g].max(), depth[g].max()] for g in groups], np.int64)
+    tops = np.array([[*widths[g].max(axis=0), depth[g].max()] for g in groups], np.int64)
     depths, batches = np.unique(depth), _kinds(batch)
     load = np.zeros((len(groups), len(depths), len(batches)))
     np.add.at(load, (inverse, np.searchsorted(depths, depth), np.searchsorted(batches, batch)), steps)
 
-    compiling = np.array([costs.compiling(layers, 0) for layers in range(int(depth.max()) + 1)])
-    # A chunk that holds the largest batch is the whole of it, and of equal batches chunks are only dearer.
-    possible = (None, *(chunk for chunk in chunks.legal if chunk < batch.max() and len(batches) > 1))
+    # Without code for batches, which is counted for each size that there is.
+    compiling = np.array([costs.compiling(layers, 0, 0) for layers in range(int(depth.max()) + 1)])
 
     def cost(tops: NDArray[np.int64], load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the seconds of groups with these largest shapes, and steps [groups, depths, batches]."""
-        wide, largest, deepest = tops[:, :-2], tops[:, -2], tops[:, -1]
+        wide, deepest = tops[:, :-1], tops[:, -1]
         shallower = (load.sum(axis=2) > 0).sum(axis=1) > 1
         asking = shallower * conditions(deepest) * load.sum(axis=(1, 2)) * costs.condition / SHARE
-        of_chunks = [_seconds(wide, largest, deepest, depths, batches, load, chunk, sizes, costs) for chunk in possible]
-        return np.asarray(np.min(of_chunks, axis=0) + asking + compiling[deepest], np.float64)
+        training = _least(*_runs(wide, deepest, depths, batches, load, sizes, costs), costs)[0]
+        return np.asarray(training + asking + compiling[deepest], np.float64)
 
     own = cost(tops, load)
     alive = list(range(len(groups)))
@@ -117,14 +108,12 @@ def _merged(
     return [groups[i] for i in alive]
 
 
-def _keys(shapes: NDArray[np.int64], depth: NDArray[np.int64], chunked: bool) -> NDArray[np.int64]:
-    """Return what shapes [shapes, widths and batch] begin as groups by: themselves, or less if they are very many."""
-    keys = np.concatenate([shapes, depth[:, None]], axis=1)
-    most = MOST_CHUNKED if chunked else MOST_SHAPES
-    if chunked and len(np.unique(keys, axis=0)) > most:
-        keys[:, -2] = 1  # of any batch
-    if len(np.unique(keys, axis=0)) > most:  # begin with a fine geometric grid
-        keys[:, :-1] = np.ceil(2 ** (np.ceil(np.log2(keys[:, :-1]) * 8) / 8) - 1e-9)
+def _keys(shapes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what shapes [shapes, widths, batch and depth] begin as groups by: themselves, or less if very many."""
+    if len(np.unique(shapes, axis=0)) <= MOST_SHAPES:
+        return shapes
+    keys, some = shapes.copy(), shapes[:, :-1] > 0  # begin with a fine geometric grid
+    keys[:, :-1][some] = np.ceil(2 ** (np.ceil(np.log2(keys[:, :-1][some]) * 8) / 8) - 1e-9)
     return keys
 
 
@@ -136,60 +125,85 @@ def _kinds(batch: NDArray[np.int64]) -> NDArray[np.int64]:
     return sizes
 
 
-def _seconds(
-    wide: NDArray[np.int64], largest: NDArray[np.int64], deepest: NDArray[np.int64], depths: NDArray[np.int64],
-    batches: NDArray[np.int64], load: NDArray[np.float64], chunk: int | None, sizes: Sizes, costs: Costs,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Return the seconds of training lanes, [groups], with steps [groups, depths, batches], of so many rows each.
+def _runs(
+    wide: NDArray[np.int64], deepest: NDArray[np.int64], depths: NDArray[np.int64], batches: NDArray[np.int64],
+    load: NDArray[np.float64], sizes: Sizes, costs: Costs,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # fmt: skip
+    """Return what it costs to pad batches from one size on to another one, and the largest that there is, [groups].
 
-    Programs have the largest batch, the layers and the first so many of the widths that stand in a row.
+    The former, [groups, from, to], are seconds of training lanes with steps [groups, depths, batches], and of compiling
+    the code for that size. Programs have the layers and the first so many of the widths that stand in a row.
     """
-    if chunk is None:  # batches are all padded to the largest, and it does not matter how many rows they have
-        batches, load = np.array([1], np.int64), load.sum(axis=2, keepdims=True)
     tiles = np.array([1, 4, 16, 64])[:, None, None]
-    seconds = np.zeros(len(wide))
+    each = np.zeros(load.shape)  # seconds of a lane's step if its batch is padded to that size
     for layers in np.unique(deepest).tolist():
         some = deepest == layers
-        program = (wide[some, :layers], batches, largest[some], chunk, tiles, sizes, costs)
+        program = (wide[some, :layers], batches, tiles, sizes, costs)
         steps = {depth: step_of(depth, *program) for depth in {layers, *depths[depths <= layers].tolist()}}
         for number, depth in enumerate(depths.tolist()):
             if depth <= layers:
                 beside = BESIDE if depth < layers else 0.0
                 tile = (1 - beside) * steps[depth] + beside * steps[layers]  # [tiles, groups, batches]
-                seconds[some] += ((tile / tiles).min(axis=0) * load[some, number]).sum(axis=1)
-    return seconds
+                each[some, number] = (tile / tiles).min(axis=0)
+    upto = np.cumsum(load, axis=2)
+    before = upto - load
+    inside = upto[:, :, None, :] - before[:, :, :, None]  # [groups, depths, from, to]
+    code = costs.compilation_batch * (deepest + 1)[:, None, None] * (inside.sum(axis=1) > 0)
+    seconds = (inside * each[:, :, None, :]).sum(axis=1) + code
+    last = np.arange(len(batches)) * (load.sum(axis=1) > 0)
+    return seconds, last.max(axis=1)
 
 
-def best_chunk(
+def _least(
+    runs: NDArray[np.float64], last: NDArray[np.int64], costs: Costs
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the least cost of padding all batches of groups, see `_runs`; and from where on each size has them.
+
+    The latter, [groups, to], is of the cheapest way to pad those up to that size.
+    """
+    groups, count, _ = runs.shape
+    begins = np.zeros((groups, count), np.int64)
+    if not costs.several_batches:
+        return runs[np.arange(groups), 0, last], begins
+    least = np.zeros((groups, count + 1))
+    for to in range(count):
+        ways = least[:, : to + 1] + runs[:, : to + 1, to]
+        begins[:, to] = ways.argmin(axis=1)
+        least[:, to + 1] = ways.min(axis=1)
+    return least[np.arange(groups), last + 1], begins
+
+
+def best_batches(
     widths: NDArray[np.int64], depths: NDArray[np.int64], batches: NDArray[np.int64], load: NDArray[np.float64],
-    sizes: Sizes, costs: Costs, chunks: Chunks,
-) -> int:  # fmt: skip
-    """Return in chunks of how many rows lanes with so many steps, [depths, batches], are best trained on.
+    sizes: Sizes, costs: Costs,
+) -> tuple[int, ...]:  # fmt: skip
+    """Return to which sizes batches of lanes with so many steps, [depths, batches], are best padded, smallest first.
 
     They share a program with these widths, [1, hidden layers].
     """
-    largest, deepest = int(batches.max()), np.array([widths.shape[1]])
-    if chunks.fixed is not None:
-        return min(chunks.fixed, largest)
-    cost = {
-        chunk: float(_seconds(widths, batches[-1:], deepest, depths, batches, load[None], chunk, sizes, costs)[0])
-        for chunk in (largest, *(chunk for chunk in chunks.legal if chunk < largest))
-    }
-    return min(cost, key=cost.__getitem__)
+    kinds = _kinds(batches)
+    of_kinds = np.zeros((1, len(depths), len(kinds)))
+    np.add.at(of_kinds[0].T, np.searchsorted(kinds, batches), load.T)
+    runs, last = _runs(widths, np.array([widths.shape[1]]), depths, kinds, of_kinds, sizes, costs)
+    begins, to, found = _least(runs, last, costs)[1][0], int(last[0]), list[int]()
+    while to >= 0:
+        found.append(int(kinds[to]))
+        to = int(begins[to]) - 1
+    return tuple(reversed(found))
+
+
+def padded(batches: NDArray[np.int64], to: Sequence[int]) -> NDArray[np.int64]:
+    """Return to which of some sizes, smallest first, each batch is padded: the smallest that holds it."""
+    return np.asarray(to, np.int64)[np.searchsorted(to, batches)]
 
 
 def step_of(
-    depth: int, widths: NDArray[np.int64], batches: NDArray[np.int64], padded: ArrayLike, chunk: int | None,
-    tile: ArrayLike, sizes: Sizes, costs: Costs,
-) -> NDArray[np.float64]:  # fmt: skip
+    depth: int, widths: NDArray[np.int64], batches: NDArray[np.int64], tile: ArrayLike, sizes: Sizes, costs: Costs
+) -> NDArray[np.float64]:
     """Return the seconds of a tile's step for networks with `depth` hidden layers, [shapes, batches].
 
-    Their programs have widths [shapes, layers], perhaps of more layers, which are skipped. Each batch of `batches` is
-    trained on in chunks of `chunk` rows, or, where there is none or it holds it all, is `padded` rows. With several
-    tiles, [tiles, 1, 1], it is [tiles, shapes, batches].
+    Their programs have widths [shapes, layers], perhaps of more layers, which are skipped; `batches` are as they are
+    padded. With several tiles, [tiles, 1, 1], it is [tiles, shapes, batches].
     """
-    whole = np.broadcast_to(np.asarray(padded, np.int64).reshape(-1, 1), (len(widths), len(batches)))
-    chunked = chunk is not None and not np.all(whole <= chunk)
-    rows = np.broadcast_to(batches, whole.shape) if chunked else whole
     held = parameters(widths, sizes)[:, None]
-    return step_seconds(widths[:, None, :depth], rows, tile, sizes, costs, chunk if chunked else None, held)
+    return step_seconds(widths[:, None, :depth], batches, tile, sizes, costs, held)

@@ -14,13 +14,12 @@ import numpy as np
 from jaxsweep.engine.costs import (
     Costs,
     Sizes,
-    chunked_rows,
     data_bytes,
     kernel_flops,
     parked_bytes,
     tile_bytes,
 )
-from jaxsweep.engine.merging import Chunks, best_chunk, continued, merged
+from jaxsweep.engine.merging import best_batches, continued, merged, padded
 from jaxsweep.engine.tiling import Asked, Form, tiled
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -33,10 +32,9 @@ class Shape(NamedTuple):
     """What a bucket's program is compiled for; a search that asks in batches has the same few for all of them."""
 
     widths: tuple[int, ...]
-    batch_size: int
+    batches: tuple[int, ...]  # sizes that batches are padded to, smallest first
     tile: int
     padded: bool  # whether narrower networks than these train in it
-    chunk: int  # rows of a batch that are trained on at a time
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself
     shallower: bool = False  # whether networks with fewer hidden layers train in it
     quick: bool = False  # whether it is compiled in less time, and runs the longer for it
@@ -44,7 +42,7 @@ class Shape(NamedTuple):
     def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
         """Return whether lanes of a network can train in it."""
         alike = len(widths) == len(self.widths) or (self.shallower and 0 < len(widths) < len(self.widths))
-        if not alike or batch_size > self.batch_size:
+        if not alike or batch_size > self.batches[-1]:
             return False
         full = continued(widths, len(self.widths))
         fits = all(own <= padded for own, padded in zip(full, self.widths, strict=True))
@@ -55,12 +53,12 @@ class Shape(NamedTuple):
 class Bucket:
     """Lanes that share one compiled program.
 
-    `members` are positions in the planned configs, each of which stands for `lanes_each` lanes; `widths` and
-    `batch_size` are the padded shapes. A batch is trained on in chunks of `chunk` rows, as many as it needs.
+    `members` are positions in the planned configs, each of which stands for `lanes_each` lanes; `widths` and `batches`
+    are the padded shapes: a batch is padded to the smallest of these sizes that holds it.
     """
 
     widths: tuple[int, ...]
-    batch_size: int
+    batches: tuple[int, ...]
     members: list[int] = field(repr=False)
     lanes: int
     tile: int
@@ -69,7 +67,6 @@ class Bucket:
     seconds: float  # of one worker, for all its lanes ...
     tile_seconds: float  # ... for one tile ...
     compile_seconds: float  # ... and for compiling
-    chunk: int
     padded_flops: float  # of the training steps of one lane of each of its members
     padded: bool = True  # whether any of its networks is narrower
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself, of optimizer and activation
@@ -80,13 +77,13 @@ class Bucket:
     def shape(self) -> Shape:
         """What its program is compiled for."""
         return Shape(
-            self.widths, self.batch_size, self.tile, self.padded, self.chunk, self.by_lane, self.shallower, self.quick
+            self.widths, self.batches, self.tile, self.padded, self.by_lane, self.shallower, self.quick
         )  # fmt: skip
 
     @property
-    def batches(self) -> str:
-        """The largest batch size, and in chunks of how many rows batches are trained on."""
-        return f"{self.batch_size}" + f" by {self.chunk}" * (self.chunk < self.batch_size)
+    def batch_size(self) -> int:
+        """The largest size that batches are padded to."""
+        return self.batches[-1]
 
     @property
     def depth(self) -> int:
@@ -154,7 +151,7 @@ class Plan:
     def _repr_html_(self) -> str:
         head = "<tr><th>depth</th><th>widths</th><th>batch</th><th>lanes</th><th>tile</th><th>padding</th></tr>"
         rows = "".join(
-            f"<tr><td>{b.depths}</td><td>{list(b.widths)}</td><td>{b.batches}</td><td>{b.lanes}</td>"
+            f"<tr><td>{b.depths}</td><td>{list(b.widths)}</td><td>{list(b.batches)}</td><td>{b.lanes}</td>"
             f"<td>{b.tile}</td><td>{b.padding_waste:.0%}</td></tr>"
             for b in self.buckets
         )
@@ -170,7 +167,7 @@ def make_plan(
     configs: Sequence[Config], sizes: Sizes, lanes_each: int = 1, costs: Costs | None = None, tile: int | None = None,
     share: float = 1.0, part: float = 1.0, frame: Sequence[Shape] = (),
     ready: Collection[Shape] = (), weight: float = 1.0, parked: float = 0.0, scope: Scope | None = None,
-    chunk: int | None = None, by_lane: tuple[str, ...] | None = None,
+    batches: tuple[int, ...] | None = None, by_lane: tuple[str, ...] | None = None,
 ) -> Plan:  # fmt: skip
     """Return the plan for resolved configs.
 
@@ -190,18 +187,17 @@ def make_plan(
         parked: of the lanes that are there at a time those that may stand still together, each with its weights and
             the optimizer's, while a scheduler decides. That they fit into memory is not asked for.
         scope: what the programs hold; by default what these configs use.
-        chunk: rows of a batch that are trained on at a time, where they are independent; by default the planner's
-            choice.
+        batches: sizes that batches are padded to, smallest first, beside that of the largest batch; by default the
+            planner's choice.
         by_lane: which of optimizer and activation lanes of a tile have each for itself; by default the planner's
             choice.
     """
     costs = costs or Costs()
     scope = scope or of_configs(configs)
-    chunks = Chunks(costs.chunks if scope.independent_rows else (), chunk if scope.independent_rows else None)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
     steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
     steps *= share * weight
-    asked = Asked(configs, shapes, steps, lanes_each, sizes, costs, scope, chunks, tile, by_lane, share, part, weight)
+    asked = Asked(configs, shapes, steps, lanes_each, sizes, costs, scope, batches, tile, by_lane, share, part, weight)
     buckets: list[Bucket] = []
     rest = list(range(len(shapes)))
     if frame:
@@ -209,7 +205,7 @@ def make_plan(
         for shape, chosen in framed.items():
             bucket = _bucket(asked, chosen, shape)
             buckets.append(replace(bucket, compile_seconds=0.0) if shape in ready else bucket)
-    for group in merged([shapes[i] for i in rest], steps[rest] * lanes_each, sizes, costs, chunks):
+    for group in merged([shapes[i] for i in rest], steps[rest] * lanes_each, sizes, costs):
         buckets.append(_bucket(asked, [rest[i] for i in group]))
     buckets.sort(key=lambda bucket: -bucket.seconds)
     lanes = round(len(configs) * lanes_each * weight)
@@ -264,20 +260,24 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
     sizes, costs = asked.sizes, asked.costs
     shapes = [asked.shapes[i] for i in members]
     depths, of_depths = np.unique([len(widths) for widths, _ in shapes], return_inverse=True)
-    batches, of_batches = np.unique(np.array([batch for _, batch in shapes], np.int64), return_inverse=True)
+    own, of_batches = np.unique(np.array([batch for _, batch in shapes], np.int64), return_inverse=True)
     # Steps of all members with each depth and batch size, [depths, batches].
-    load = np.zeros((len(depths), len(batches)))
+    load = np.zeros((len(depths), len(own)))
     np.add.at(load, (of_depths.ravel(), of_batches.ravel()), asked.steps[members])
     if shape is None:
         full = [continued(widths, int(depths.max())) for widths, _ in shapes]
         widths = tuple(np.max(full, axis=0).astype(int).tolist())
-        chunk = best_chunk(np.array([widths], np.int64), depths, batches, load, sizes, costs, asked.chunks)
-        form, padded = Form(widths, int(batches.max()), chunk, len(depths) > 1), any(each != widths for each in full)
+        largest, wide = int(own[-1]), np.array([widths], np.int64).reshape(1, -1)
+        if asked.batches is None:
+            batches = best_batches(wide, depths, own, load * asked.lanes_each, sizes, costs)
+        else:
+            batches = (*(size for size in asked.batches if size < largest), largest)
+        form, narrower = Form(widths, batches, len(depths) > 1), any(each != widths for each in full)
     else:
-        form, padded = Form(shape.widths, shape.batch_size, shape.chunk, shape.shallower), shape.padded
+        form, narrower = Form(shape.widths, shape.batches, shape.shallower), shape.padded
         asked = asked._replace(tile=shape.tile, by_lane=shape.by_lane)
     tiling = tiled(asked, members, form)
-    compiling = costs.compiling(len(form.widths), _choices(asked.configs, members))
+    compiling = costs.compiling(len(form.widths), _choices(asked.configs, members), len(form.batches))
     quick = costs.quick_pays(compiling, tiling.seconds) if shape is None else shape.quick
     more, less = (1 + costs.quick_slower, 1 - costs.quick_saves) if quick else (1.0, 1.0)
     wide = np.array([form.widths], np.int64).reshape(1, -1)
@@ -288,25 +288,24 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         float(kernel_flops(np.array([each], np.int64).reshape(1, -1), sizes)[0]) * examples
         for each, examples in of_widths.items()
     )
-    rows = chunked_rows(batches, form.chunk)
+    rows = padded(own, form.batches)
     computed = sum(
         float(kernel_flops(wide[:, :depth], sizes)[0]) * float(rows @ steps)
         for depth, steps in zip(depths, load, strict=True)
     )
     return Bucket(
         widths=form.widths,
-        batch_size=form.batch_size,
+        batches=form.batches,
         members=members,
         lanes=round(len(members) * asked.lanes_each * asked.weight),
         tile=tiling.tile,
         padding_waste=float(computed / useful - 1),
-        bytes=tile_bytes(form.widths, form.chunk, tiling.tile, sizes, costs),
+        bytes=tile_bytes(form.widths, form.batches[-1], tiling.tile, sizes, costs),
         seconds=costs.slower * more * tiling.seconds,
         tile_seconds=costs.slower * more * tiling.tile_seconds,
         compile_seconds=costs.slower_compiling * less * compiling,
-        chunk=form.chunk,
         padded_flops=computed,
-        padded=padded,
+        padded=narrower,
         by_lane=tiling.by_lane,
         shallower=form.shallower,
         quick=quick,
@@ -337,7 +336,7 @@ def _home(widths: tuple[int, ...], batch_size: int, frame: Sequence[Shape], size
 
     def flops(shape: Shape) -> float:
         own = np.array([shape.widths[: len(widths)]], np.int64).reshape(1, -1)
-        return float(kernel_flops(own, sizes)[0]) * shape.chunk
+        return float(kernel_flops(own, sizes)[0]) * float(padded(np.array(batch_size), shape.batches))
 
     return min(fitting, key=flops)
 

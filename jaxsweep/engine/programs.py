@@ -94,10 +94,8 @@ def advance(
     """
     length = data.x.shape[1]
     tile = lanes.rows.shape[0]
-    one = lambda choices, lane, order, number, state, chunks: train.train_step(  # noqa: E731
-        program, data, choices, lane, order, number, state, chunks
-    )
-    steps_of_lanes = jax.vmap(one, in_axes=(_axes(program), 0, 0, None, 0, None))
+    one = lambda *network: train.train_step(program, data, *network)  # noqa: E731
+    steps_of_lanes = jax.vmap(one, in_axes=(_axes(program), 0, 0, None, 0))
     shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
     finish = jax.vmap(
         lambda choices, lane, state: train.finish_epoch(program, data, choices, lane, state),
@@ -109,8 +107,7 @@ def advance(
 
     def step(order: Array, number: Array, state: State) -> State:
         trains = (state.status == RUNNING) & (number < lanes.epoch_steps)
-        largest = jnp.max(jnp.where(trains, lanes.batch_size, 0))  # of the tile: the loop over chunks is one for all
-        return steps_of_lanes(deepest(trains), lanes, order, number, state, -(-largest // program.chunk))
+        return steps_of_lanes(deepest(trains), lanes, order, number, state)
 
     def goes_on(carry: tuple[Array, State, Array]) -> Array:
         number, state, _ = carry

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.engine.costs import Costs, Sizes, chunked_rows, epoch_seconds, parameters, tile_bytes
-from jaxsweep.engine.merging import Chunks, conditions, step_of
+from jaxsweep.engine.costs import Costs, Sizes, epoch_seconds, parameters, tile_bytes
+from jaxsweep.engine.merging import conditions, padded, step_of
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.scope import Scope
@@ -24,7 +24,14 @@ TILES = tuple(2**power for power in range(15))
 SHARED = ("optimizer", "activation", "norm")  # what lanes of a tile share, so that a branch stays a branch ...
 BY_LANE = SHARED[:2]  # ... but for these, which they may have each for itself
 
-Alike = tuple[str | None, ...]  # what lanes share, of each of SHARED; None for what they have by themselves
+
+class Alike(NamedTuple):
+    """What the lanes of a tile share beside its shape; None for what they have by themselves."""
+
+    optimizer: str | None
+    activation: str | None
+    norm: str | None
+    batch_size: int  # as batches are padded
 
 
 class Asked(NamedTuple):
@@ -37,7 +44,7 @@ class Asked(NamedTuple):
     sizes: Sizes
     costs: Costs
     scope: Scope
-    chunks: Chunks
+    batches: tuple[int, ...] | None
     tile: int | None
     by_lane: tuple[str, ...] | None
     share: float
@@ -49,8 +56,7 @@ class Form(NamedTuple):
     """What of a bucket decides how long a step takes."""
 
     widths: tuple[int, ...]
-    batch_size: int
-    chunk: int
+    batches: tuple[int, ...]
     shallower: bool
 
 
@@ -63,9 +69,13 @@ class Tiling(NamedTuple):
     tile_seconds: float  # ... and for one tile
 
 
-def alike(config: Config, by_lane: tuple[str, ...] = ()) -> Alike:
-    """Return what the lanes of one tile share beside its shape."""
-    return tuple(None if name in by_lane else config[name] for name in SHARED)
+def alike(config: Config, batches: Sequence[int], by_lane: tuple[str, ...] = ()) -> Alike:
+    """Return what a lane shares with the others of a tile, of a program that pads batches to one of some sizes.
+
+    What a batch is padded to is a lane's own, and no neighbour's: it decides last bits.
+    """
+    shared = {name: None if name in by_lane else config[name] for name in SHARED}
+    return Alike(**shared, batch_size=int(padded(config["batch_size"], batches)))
 
 
 def tiled(asked: Asked, members: Sequence[int], form: Form) -> Tiling:
@@ -92,7 +102,7 @@ def _sizes(asked: Asked, form: Form) -> list[int]:
         return [asked.tile]
     costs = asked.costs
     room = costs.memory / (2 * costs.nominal_workers)
-    takes = {tile: tile_bytes(form.widths, form.chunk, tile, asked.sizes, costs) for tile in TILES}
+    takes = {tile: tile_bytes(form.widths, form.batches[-1], tile, asked.sizes, costs) for tile in TILES}
     return [tile for tile, size in takes.items() if tile <= costs.widest and size <= room] or [1]
 
 
@@ -117,12 +127,12 @@ class _Kinds:
         self.configs = [asked.configs[i] for i in members]
         self.wide = np.array([form.widths], np.int64).reshape(1, -1)
         own = np.array([(len(asked.shapes[i][0]), asked.shapes[i][1]) for i in members], np.int64)
-        octaves = np.stack([own[:, 0], np.round(np.log2(own[:, 1])).astype(np.int64)], axis=1)
-        kinds, which = np.unique(octaves, axis=0, return_inverse=True)
+        octaves = np.round(np.log2(own[:, 1])).astype(np.int64)
+        keys = np.stack([own[:, 0], padded(own[:, 1], form.batches), octaves], axis=1)
+        kinds, which = np.unique(keys, axis=0, return_inverse=True)
         self.which = which.ravel()
         each = np.bincount(self.which)
-        self.depths = kinds[:, 0]  # [kinds], hidden layers; so is the batch size, the mean over the lanes of a kind
-        self.batches = np.round(np.bincount(self.which, own[:, 1]) / each).astype(np.int64)
+        self.depths, self.batches = kinds[:, 0], kinds[:, 1]  # [kinds], hidden layers, and rows of padded batches
         # Of a lane that trains to its end, steps and epochs.
         self.steps = np.bincount(self.which, asked.steps[list(members)]) / each / (asked.share * asked.weight)
         self.epochs = np.bincount(self.which, [config["epochs"] for config in self.configs]) / each
@@ -148,7 +158,7 @@ class _Kinds:
     def _counts(self, by_lane: tuple[str, ...]) -> NDArray[np.float64]:
         """Return how many configs of each kind may share a tile, [groups, kinds]."""
         if by_lane not in self._counted:
-            keys = [alike(config, by_lane) for config in self.configs]
+            keys = [alike(config, self.form.batches, by_lane) for config in self.configs]
             groups = {key: number for number, key in enumerate(dict.fromkeys(keys))}
             counts = np.zeros((len(groups), len(self.depths)))
             np.add.at(counts, (np.array([groups[key] for key in keys]), self.which), 1.0)
@@ -163,10 +173,10 @@ class _Kinds:
         for depth in np.unique(self.depths).tolist():
             some = self.depths == depth
             own, batches = self.wide[:, :depth], self.batches[some]
-            step = step_of(depth, self.wide, batches, form.batch_size, form.chunk, tile, asked.sizes, costs)[0]
+            step = step_of(depth, self.wide, batches, tile, asked.sizes, costs)[0]
             step = step + costs.switch * self._switches(depth, by_lane)
             step = step + costs.condition * conditions(len(form.widths)) * form.shallower
-            step = step + tile * self._further(own, chunked_rows(batches, form.chunk), by_lane)
+            step = step + tile * (self._further(own, batches, by_lane) + self._moved(own, by_lane))
             epoch = float(epoch_seconds(own, tile, asked.sizes, costs)[0])
             found[some] = self.steps[some] * step + self.epochs[some] * epoch
         idle = self.stops * IDLE * float(np.log2(tile))
@@ -176,6 +186,16 @@ class _Kinds:
         """Return how often a step chooses between pieces of code: forth and back in each layer, and in the update."""
         mixed = {name: differ and name not in by_lane for name, differ in self.differ.items()}
         return 2 * depth * (mixed["activation"] + mixed["norm"]) + mixed["optimizer"]
+
+    def _moved(self, wide: NDArray[np.int64], by_lane: tuple[str, ...]) -> float:
+        """Return the seconds of a lane's step for what a choice of optimizers moves: weights and two moments, twice.
+
+        What a choice of code gives stands elsewhere than what it was given, and is copied into its place.
+        """
+        if not self.differ["optimizer"] or "optimizer" in by_lane:
+            return 0.0
+        sizes, costs = self.asked.sizes, self.asked.costs
+        return 6 * costs.item_bytes * float(parameters(wide, sizes)[0]) / costs.cached
 
     def _further(
         self, wide: NDArray[np.int64], rows: NDArray[np.int64], by_lane: tuple[str, ...]

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 
 from jaxsweep.network import randomness
 
 NAMES = ("rotation", "scaling", "shift", "flip")
 
 
-def augment(shape: tuple[int, int], h: Mapping[str, Array], key: Array, x: Array, first: ArrayLike = 0) -> Array:
+def augment(shape: tuple[int, int], h: Mapping[str, Array], key: Array, x: Array) -> Array:
     """Return images [batch, height * width], each changed at random within the limits in `h`.
 
     Args:
@@ -25,10 +24,9 @@ def augment(shape: tuple[int, int], h: Mapping[str, Array], key: Array, x: Array
             of a `flip`; those absent are off.
         key: uint32 [2], the stream of this step.
         x: the images.
-        first: the number of the first of them in its batch.
     """
     limits = {name: h.get(name, jnp.zeros((), x.dtype)) for name in NAMES}
-    draws = 2 * randomness.uniform(key, (x.shape[0], 5), first) - 1  # [batch, 5] in (-1, 1)
+    draws = 2 * randomness.uniform(key, (x.shape[0], 5)) - 1  # [batch, 5] in (-1, 1)
     angle = draws[:, 0] * limits["rotation"] * (jnp.pi / 180)
     size = 1 + draws[:, 1] * limits["scaling"]
     shift = draws[:, 2:4] * limits["shift"]

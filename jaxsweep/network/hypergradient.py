@@ -79,7 +79,7 @@ def hypergradient(
 def differentiated(program: Program) -> Program:
     """Return a program whose whole trainings can be differentiated: the same numbers, to rounding."""
     net = program.net._replace(differentiated=True)
-    return program._replace(net=net, train_metrics=False, chunk=program.batch)  # a loop over chunks has no way back
+    return program._replace(net=net, train_metrics=False)
 
 
 class _Run:

@@ -87,7 +87,6 @@ def forward(
     x: Array,
     rows: Array | None = None,
     dropout_key: Array | None = None,
-    first: ArrayLike = 0,
 ) -> tuple[Array, Params]:
     """Return the outputs [batch, outputs] for inputs [batch, features], and the new running statistics.
 
@@ -99,14 +98,13 @@ def forward(
         x: inputs, [batch, features].
         rows: bool [batch], which rows are examples; None in evaluation, where each row stands for itself.
         dropout_key: uint32 [2], the stream of this step's dropout masks; None outside training.
-        first: the number of the first row in its batch.
     """
     new_stats: Params = {}
     for layer, width in enumerate(net.widths):
         further = net.shallower and layer > 0
         # One condition for all networks of a tile: products of layers that none of them has are not computed.
         runs = layer < mode.deepest if further and mode.deepest is not None else None
-        through, new = _hidden(net, mode, params, stats, x, rows, dropout_key, first, layer, runs)
+        through, new = _hidden(net, mode, params, stats, x, rows, dropout_key, layer, runs)
         if further:
             assert mode.depth is not None
             through = jnp.where(layer < mode.depth, through, _wide(x, width))
@@ -123,7 +121,7 @@ def _wide(x: Array, width: int) -> Array:
 
 def _hidden(
     net: Architecture, mode: Mode, params: Params, stats: Params, x: Array, rows: Array | None,
-    dropout_key: Array | None, first: ArrayLike, layer: int, runs: Array | None,
+    dropout_key: Array | None, layer: int, runs: Array | None,
 ) -> tuple[Array, Params]:  # fmt: skip
     """Return what a hidden layer makes of x, [batch, width], and its new running statistics.
 
@@ -143,7 +141,7 @@ def _hidden(
     if units is not None:
         x = jnp.where(units, x, 0)  # select, not multiply: 0 * inf is NaN
     if mode.dropout is not None and dropout_key is not None:
-        mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout, first)
+        mask = randomness.keep(randomness.stream(dropout_key, layer + 1), x.shape, mode.dropout)
         x = jnp.where(mask, x * (1 / (1 - mode.dropout)), 0)
     return x, new_stats
 

@@ -119,38 +119,34 @@ def stream(key: Array, *words: ArrayLike) -> Array:
     return jnp.stack([low, high])
 
 
-def bits(state: Array, shape: tuple[int, ...], first: ArrayLike = 0) -> Array:
-    """Return random uint32 of `shape` [rows, units], of the rows from `first` on.
-
-    Element (r, u) of all rows does not depend on the shape.
-    """
+def bits(state: Array, shape: tuple[int, ...]) -> Array:
+    """Return random uint32 of `shape` [rows, units]; element (r, u) does not depend on the shape."""
     rows, units = shape
-    number = jnp.arange(rows, dtype=jnp.uint32) + jnp.asarray(first).astype(jnp.uint32)
-    row = mix(state[0] + number * jnp.uint32(_GOLDEN))
+    row = mix(state[0] + jnp.arange(rows, dtype=jnp.uint32) * jnp.uint32(_GOLDEN))
     unit = mix(state[1] + jnp.arange(units, dtype=jnp.uint32) * jnp.uint32(_ODD))
     row, unit = jax.lax.optimization_barrier((row, unit))  # or XLA would hash them anew for each element
     return mix(row[:, None] ^ unit[None, :])
 
 
-def uniform(state: Array, shape: tuple[int, ...], first: ArrayLike = 0) -> Array:
+def uniform(state: Array, shape: tuple[int, ...]) -> Array:
     """Return numbers strictly between 0 and 1, [rows, units], of 23-bit resolution, the same in any float type."""
-    return (_top(state, shape, first).astype(jnp.result_type(float)) + 0.5) * 2.0**-RESOLUTION
+    return (_top(state, shape).astype(jnp.result_type(float)) + 0.5) * 2.0**-RESOLUTION
 
 
-def _top(state: Array, shape: tuple[int, ...], first: ArrayLike) -> Array:
+def _top(state: Array, shape: tuple[int, ...]) -> Array:
     """Return random integers of RESOLUTION bits, int32 [rows, units]."""
-    return (bits(state, shape, first) >> (32 - RESOLUTION)).astype(jnp.int32)
+    return (bits(state, shape) >> (32 - RESOLUTION)).astype(jnp.int32)
 
 
-def normal(state: Array, shape: tuple[int, ...], first: ArrayLike = 0) -> Array:
+def normal(state: Array, shape: tuple[int, ...]) -> Array:
     """Return standard normal numbers, [rows, units], by inversion."""
-    return math.sqrt(2.0) * jax.lax.erf_inv(2.0 * uniform(state, shape, first) - 1.0)
+    return math.sqrt(2.0) * jax.lax.erf_inv(2.0 * uniform(state, shape) - 1.0)
 
 
-def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike, first: ArrayLike = 0) -> Array:
+def keep(state: Array, shape: tuple[int, ...], rate: ArrayLike) -> Array:
     """Return a dropout mask, bool [rows, units], true with probability 1 - rate: where `uniform` is at least `rate`."""
     least = jnp.ceil(jnp.asarray(rate) * 2.0**RESOLUTION - 0.5).astype(jnp.int32)  # exact in float32
-    return _top(state, shape, first) >= least
+    return _top(state, shape) >= least
 
 
 def permutation(state: Array, size: ArrayLike, length: int, few: bool = True) -> Array:

@@ -34,8 +34,7 @@ class Program(NamedTuple):
 
     task: str
     net: Architecture
-    batch: int  # padded batch size ...
-    chunk: int  # ... and how many of its rows are trained on at a time; `batch`: all of them
+    batches: tuple[int, ...]  # sizes that batches are padded to, smallest first: it has code for each
     optimizers: tuple[str, ...]
     schedules: tuple[str, ...]
     losses: tuple[str, ...]
@@ -72,12 +71,14 @@ class Choices(NamedTuple):
     """Which optimizer, activation and normalization.
 
     They are shared by a tile, so that a branch stays a branch, but for those that are `Program.by_lane`.
-    So is, where networks may be shallower than the program, the depth of those that train.
+    So are what the batches of all of them are padded to, and, where networks may be shallower than the program, the
+    depth of those that train.
     """
 
     optimizer: Array  # int32 [], index into Program.optimizers
     activation: Array  # int32 [], index into Architecture.activations
     norm: Array  # int32 [], index into Architecture.norms
+    batch: Array | None = None  # int32 [], index into Program.batches; None: there is but one
     deepest: Array | None = None  # int32 [], hidden layers of the deepest one; None: as many as the program has
 
 
@@ -161,20 +162,15 @@ def shuffle(program: Program, lane: Lane, state: State, length: int) -> Array:
     """Return this epoch's order of the training rows, int32 [length + batch], padded for the last slice."""
     key = randomness.stream(lane.key, Stream.SHUFFLE, state.epoch)
     order = randomness.permutation(key, lane.rows, length, program.few_rows)
-    return jnp.concatenate([order, jnp.zeros(program.batch, jnp.int32)])
+    return jnp.concatenate([order, jnp.zeros(program.batches[-1], jnp.int32)])
 
 
 def train_step(
-    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
-    chunks: ArrayLike = 1,
-) -> State:  # fmt: skip
-    """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits.
-
-    `chunks` is how many chunks of rows are trained on, if the program does so in chunks: as many as hold the batch.
-    """
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
+) -> State:
+    """Return the state after step `number` of an epoch; a lane whose epoch has fewer steps waits."""
     active = (state.status == RUNNING) & (number < lane.epoch_steps)
-    network = (program, data, choices, lane, order, number, state)
-    found = _whole_gradient(*network) if program.chunk == program.batch else _chunked_gradient(*network, chunks)
+    found = _gradient(program, data, choices, lane, order, number, state)
     finite = jnp.isfinite(found.loss)
     moves = active & finite
     rate = schedules.learning_rate(
@@ -200,53 +196,46 @@ def train_step(
 class _Found(NamedTuple):
     """What a step finds out about its batch."""
 
-    loss: Array  # float [], with penalties
+    loss: Array  # float []
     gradients: Params
     stats: Params  # running statistics
     weight: Array  # float [], examples of the batch, or what they weigh
 
 
-def _whole_gradient(
+def _gradient(
     program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State
 ) -> _Found:
-    """Return the loss of a batch and its gradients, of all its rows at once."""
-    x, targets, rows, weights = _batch(program, data, lane, order, number)
+    """Return the loss of a batch and its gradients; there is code for each size that a batch may be padded to."""
+
+    def of_size(size: int) -> Callable[[Lane, Array, State], _Found]:
+        return lambda lane, order, state: _batch_gradient(program, data, choices, lane, order, number, state, size)
+
+    # Here, not in each piece of code.
+    penalized = jax.value_and_grad(lambda params: jnp.asarray(_penalty(program, lane, params), data.x.dtype))
+    penalty, gradients = penalized(state.params)
+    chosen = jnp.zeros((), jnp.int32) if choices.batch is None else choices.batch
+    found: _Found = select(chosen, [of_size(size) for size in program.batches], lane, order, state)
+    return found._replace(loss=found.loss + penalty, gradients=jax.tree.map(jnp.add, found.gradients, gradients))
+
+
+def _batch_gradient(
+    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
+    size: int,
+) -> _Found:  # fmt: skip
+    """Return the loss of a batch without penalties, and its gradients, of rows padded to `size`."""
+    x, targets, rows, weights = _batch(program, data, lane, order, number, size)
     x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights)
     count, divisor = _weighed(rows, weights, x.dtype)
+    dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
 
     def loss_of(params: Params) -> tuple[Array, Params]:
-        total, stats = _total_loss(program, choices, lane, params, state, x, targets, rows, weights)
-        return total / divisor + _penalty(program, lane, params), stats
+        outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout)
+        losses = _losses(program, lane, outputs, targets, rows)
+        losses = losses if weights is None else weights * losses
+        return jnp.sum(jnp.where(rows, losses, 0)) / divisor, stats
 
     (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     return _Found(loss, gradients, stats, count)
-
-
-def _chunked_gradient(
-    program: Program, data: Data, choices: Choices, lane: Lane, order: Array, number: ArrayLike, state: State,
-    chunks: ArrayLike,
-) -> _Found:  # fmt: skip
-    """Return what `_whole_gradient` does, to rounding, without arithmetic on rows that most lanes do not have.
-
-    The rows of a batch must not know of each other. A chunk that none of a lane's rows are in adds zeros.
-    """
-    _, _, rows, weights = _batch(program, data, lane, order, number)  # of the whole batch these alone are computed
-    count, divisor = _weighed(rows, weights, data.x.dtype)
-
-    def chunk(which: Array, carry: tuple[Array, Params]) -> tuple[Array, Params]:
-        first = which * program.chunk
-        x, targets, rows, weights = _batch(program, data, lane, order, number, first)
-        x, targets, weights = _disturb(program, lane, state.step, rows, x, targets, weights, first)
-
-        def loss_of(params: Params) -> Array:
-            return _total_loss(program, choices, lane, params, state, x, targets, rows, weights, first)[0] / divisor
-
-        loss, gradients = jax.value_and_grad(loss_of)(state.params)
-        return carry[0] + loss, jax.tree.map(jnp.add, carry[1], gradients)
-
-    penalized = jax.value_and_grad(lambda params: jnp.asarray(_penalty(program, lane, params), data.x.dtype))
-    loss, gradients = jax.lax.fori_loop(0, chunks, chunk, penalized(state.params))
-    return _Found(loss, gradients, state.stats, count)
 
 
 def _weighed(rows: Array, weights: Array | None, dtype: Any) -> tuple[Array, Array]:
@@ -258,18 +247,6 @@ def _weighed(rows: Array, weights: Array | None, dtype: Any) -> tuple[Array, Arr
     return count, jnp.where(count > 0, count, 1)  # a batch that weighs nothing has no loss
 
 
-def _total_loss(
-    program: Program, choices: Choices, lane: Lane, params: Params, state: State, x: Array, targets: Array,
-    rows: Array, weights: Array | None, first: ArrayLike = 0,
-) -> tuple[Array, Params]:  # fmt: skip
-    """Return the sum of the losses of some rows of a batch, from its row `first` on, and the running statistics."""
-    dropout = randomness.stream(lane.key, Stream.DROPOUT, state.step)
-    outputs, stats = forward(program.net, _mode(choices, lane), params, state.stats, x, rows, dropout, first)
-    losses = _losses(program, lane, outputs, targets, rows)
-    losses = losses if weights is None else weights * losses
-    return jnp.sum(jnp.where(rows, losses, 0)), stats
-
-
 def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
     """Return a sum after one more term, and what rounding left out (Kahan, CACM 8, 1965): epochs may be long."""
     corrected = term - rest
@@ -278,15 +255,14 @@ def _added(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
 
 
 def _batch(
-    program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike, first: ArrayLike | None = None
+    program: Program, data: Data, lane: Lane, order: Array, number: ArrayLike, size: int
 ) -> tuple[Array, Array, Array, Array | None]:
-    """Return inputs [batch, features], targets [batch, outputs], which rows are examples, bool [batch], and weights.
+    """Return inputs [size, features], targets [size, outputs], which rows are examples, bool [size], and weights.
 
-    These are [batch], the row's own times that of its class; None where all rows of all lanes weigh the same. With
-    `first` all of it is of the chunk of rows that begins there.
+    These are [size], the row's own times that of its class; None where all rows of all lanes weigh the same.
     """
     start = number * lane.batch_size
-    inside = jnp.arange(program.batch) if first is None else jnp.arange(program.chunk) + first
+    inside = jnp.arange(size)
     rows = jnp.less(inside, jnp.minimum(lane.batch_size, lane.rows - start))
     # Places beyond the batch hold its first row: what that gives is finite if the batch's loss is, and 0 times it is 0.
     # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
@@ -309,34 +285,32 @@ def _by_output(y: Array) -> Array:
 
 
 def _disturb(
-    program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array, weights: Array | None,
-    first: ArrayLike = 0,
-) -> tuple[Array, Array, Array | None]:  # fmt: skip
+    program: Program, lane: Lane, step: Array, rows: Array, x: Array, targets: Array, weights: Array | None
+) -> tuple[Array, Array, Array | None]:
     """Return inputs, targets and weights after augmentation, mixup, noise and input dropout, in this order.
 
-    They are of the rows of a batch from `first` on; of all of them where lanes may have mixup. A mixture weighs what
-    its parts do, in their shares. A lane that has none of one selects what it had: 0 times a neighbour's disturbance
-    need not be 0.
+    A mixture weighs what its parts do, in their shares. A lane that has none of one selects what it had: 0 times a
+    neighbour's disturbance need not be 0.
     """
     h = lane.h
     if program.image_shape is not None and (used := [h[name] for name in augment.NAMES if name in h]):
-        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x, first)
+        changed = augment.augment(program.image_shape, h, randomness.stream(lane.key, Stream.AUGMENT, step), x)
         x = jnp.where(jnp.any(jnp.stack(used) > 0), changed, x)
     if "mixup_alpha" in h:
         share = mixup_share(randomness.stream(lane.key, Stream.MIXUP, step), h["mixup_alpha"])
         # The batch is in random order already, so that the next row is a random partner.
-        following = jnp.arange(program.batch) + 1
+        following = jnp.arange(len(x)) + 1
         partner, mixes = jnp.where(following < rows.sum(), following, 0), h["mixup_alpha"] > 0
         x = jnp.where(mixes, share * x + (1 - share) * x[partner], x)
         targets = jnp.where(mixes, share * targets + (1 - share) * targets[partner], targets)
         if weights is not None:
             weights = jnp.where(mixes, share * weights + (1 - share) * weights[partner], weights)
     if "input_noise" in h:
-        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape, first)
+        noise = randomness.normal(randomness.stream(lane.key, Stream.NOISE, step), x.shape)
         x = jnp.where(h["input_noise"] > 0, x + h["input_noise"] * noise, x)
     if "input_dropout" in h:
         rate = h["input_dropout"]
-        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate, first)
+        mask = randomness.keep(randomness.stream(lane.key, Stream.DROPOUT, step, 0), x.shape, rate)
         x = jnp.where(rate > 0, jnp.where(mask, x * (1 / (1 - rate)), 0), x)
     return x, targets, weights
 

@@ -28,11 +28,6 @@ class Scope:
         """Return the functions of the user's own among the values."""
         return tuple(value for _, values in self.categories for value in values if isinstance(value, Own))
 
-    @property
-    def independent_rows(self) -> bool:
-        """Whether the rows of a batch know nothing of each other, so that they can be trained on a few at a time."""
-        return "batch" not in self.values("norm") and "mixup_alpha" not in self.traced
-
     def values(self, name: str) -> tuple[str, ...]:
         """Return the values that the categorical hyperparameter `name` can take."""
         return dict(self.categories)[name]

@@ -120,7 +120,7 @@ def test_the_grid_of_a_tabular_benchmark_is_planned_quickly_into_few_programs() 
 
 
 @pytest.mark.parametrize("depth", [0, 1])
-@pytest.mark.parametrize("costs", [Costs(), Costs(chunks=())])
+@pytest.mark.parametrize("costs", [Costs(), Costs(several_batches=False)])
 def test_no_config_is_lost_among_very_many_shapes(depth: int, costs: Costs) -> None:
     full = _resolved([{"depth": depth, "batch_size": batch, "width": 1 + batch % 7} for batch in range(1, 400)])
     plan = make_plan(full, SIZES, costs=costs)

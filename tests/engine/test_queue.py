@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections import deque
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,14 +100,14 @@ def test_the_first_program_is_compiled_while_everybody_waits(monkeypatch: pytest
 
     def watched(program: Any, *arguments: Any) -> Any:
         with guard:
-            events.append(("begins", program.batch))
+            events.append(("begins", program.batches[-1]))
         made = original(program, *arguments)
         with guard:
-            events.append(("ends", program.batch))
+            events.append(("ends", program.batches[-1]))
         return made
 
     configs = [*[LINEAR] * 4, *[{**LINEAR, "batch_size": 75, "epochs": 40}] * 4]
-    engine, plan, full = prepared(configs, workers=2, costs=EXACT)
+    engine, plan, full = prepared(configs, workers=2, costs=replace(EXACT, several_batches=False))
     assert [bucket.batch_size for bucket in plan.buckets] == [75, 15]
     monkeypatch.setattr(programs, "compiled", watched)
     lanes = list(engine.run(plan, full, range(len(full))))

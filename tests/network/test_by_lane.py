@@ -38,7 +38,7 @@ def _each(count: int) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("float64")
 def test_every_optimizer_and_activation_trains_as_it_does_alone() -> None:
     configs = _each(max(len(OPTIMIZERS), len(ACTIVATIONS)))
-    check(three_classes(), configs, costs=ONE_PROGRAM, chunk=8, by_lane=BY_LANE)
+    check(three_classes(), configs, costs=ONE_PROGRAM, by_lane=BY_LANE)
 
 
 @pytest.mark.usefixtures("float64")
@@ -98,7 +98,7 @@ def _mixed(lanes: int, **more: Any) -> list[dict[str, Any]]:
 def test_few_lanes_of_each_kind_share_tiles_and_many_do_not() -> None:
     (few,), (many,) = (make_plan(_mixed(lanes, width=16), SIZES).buckets for lanes in (40, 20_000))
     assert few.by_lane == BY_LANE
-    assert many.by_lane == ()
+    assert many.by_lane == ("optimizer",)  # to compute what both would do takes less than to move what one has done
     assert few.shape.by_lane == few.by_lane
     (later,) = make_plan(_mixed(20_000, width=16), SIZES, frame=[few.shape]).buckets
     assert later.by_lane == BY_LANE  # in the program that is there

@@ -41,7 +41,7 @@ def test_each_lane_trains_as_it_does_alone() -> None:
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_single_program(norm: str) -> None:
-    """Of few depths in one tile, so that some lanes skip what others compute, in chunks where rows are independent."""
+    """Of few depths in one tile, so that some lanes skip what others compute, with batches of two sizes."""
     configs = [
         {**BASE, "epochs": 3, "depth": depth, "width": width, "norm": norm, "batch_size": batch, "dropout": 0.2}
         for depth, width, batch in ((1, 7, 15), (2, 3, 6), (3, 7, 15), (2, 7, 15), (1, 4, 6))

@@ -48,27 +48,26 @@ def test_a_lane_without_something_is_untouched_by_neighbours_that_have_it(image:
     np.testing.assert_allclose(lane.curves, alone.curves, rtol=2e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("first", [None, 0, 4, 8])
-def test_places_beyond_a_batch_hold_its_first_row(first: int | None) -> None:
+@pytest.mark.parametrize("size", [5, 7, 12])
+def test_places_beyond_a_batch_hold_its_first_row(size: int) -> None:
     """Were it another row, one that overflows would make a lane diverge that has not come to it."""
     x = jnp.arange(11.0)[None, :, None]
     data: Any = SimpleNamespace(x=x, y=x[..., 0], w=None)
-    program: Any = SimpleNamespace(task="regression", batch=12, chunk=4)
+    program: Any = SimpleNamespace(task="regression")
     order = jnp.concatenate([jnp.arange(10, -1, -1), jnp.zeros(12, jnp.int32)])
     for number, batch in ((0, [10, 9, 8, 7, 6]), (1, [5, 4, 3, 2, 1]), (2, [0])):
         lane: Any = SimpleNamespace(batch_size=jnp.int32(5), rows=jnp.int32(11), h={}, fold=0)
-        got, targets, rows, weights = train._batch(program, data, lane, order, number, first)
-        whole = batch + [batch[0]] * (12 - len(batch))
-        part = slice(None) if first is None else slice(first, first + 4)
-        np.testing.assert_array_equal(got[:, 0], whole[part])
-        np.testing.assert_array_equal(targets[:, 0], whole[part])
-        np.testing.assert_array_equal(rows, (np.arange(12) < len(batch))[part])
+        got, targets, rows, weights = train._batch(program, data, lane, order, number, size)
+        whole = batch + [batch[0]] * (size - len(batch))
+        np.testing.assert_array_equal(got[:, 0], whole)
+        np.testing.assert_array_equal(targets[:, 0], whole)
+        np.testing.assert_array_equal(rows, np.arange(size) < len(batch))
         assert weights is None
 
 
 def test_extreme_draws_of_a_neighbour_reach_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a draw infinite, 0 times it would be NaN in the lanes that have no noise."""
-    monkeypatch.setattr(randomness, "normal", lambda state, shape, first=0: jnp.full(shape, jnp.inf, jnp.float32))
+    monkeypatch.setattr(randomness, "normal", lambda state, shape: jnp.full(shape, jnp.inf, jnp.float32))
     lanes = run_lanes(three_classes(), [{**BASE, "input_noise": noise} for noise in (0.0, 0.1, 0.0)], tile=4)
     assert [lane.status for lane in lanes] == ["completed", "diverged", "completed"]
 
