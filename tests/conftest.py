@@ -38,8 +38,9 @@ gc.set_threshold(100_000, 20, 20)
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
-if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else what runs once would have a level of its own
-    programs.OPTIONS["cpu"].brief["xla_backend_optimization_level"] = 0
+if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # else programs would have levels of their own
+    for options in programs.OPTIONS["cpu"]:
+        options["xla_backend_optimization_level"] = 0
 
 _measure = calibrate._measure
 

@@ -43,7 +43,7 @@ _ACCELERATOR = Costs(
     turns=TURNS, rate=60e12, cached=5.2e12, bandwidth=5.2e12, cache_from=1e12, cache_to=2e12, call=0.5e-6, switch=8e-6,
     draw=1e-11, shuffle=1e-11, lane=20e-6, apart=0.0, weights_held=4.0, weights_parked=0.0, layers_held=False,
     compilation=2.0, compilation_layer=0.5, nominal_workers=1, widest=16_384, slack=0.1, several_batches=False,
-    passes_by=False, quick_saves=0.0,
+    passes_by=False,
 )  # fmt: skip
 
 

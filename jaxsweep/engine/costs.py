@@ -82,8 +82,6 @@ class Costs:
     compilation_layer: float = 1.0  # ... for each layer
     compilation_choice: float = 0.3  # ... for each further optimizer, activation, schedule, ...
     compilation_batch: float = 0.7  # ... and for each layer in each further size to which it pads batches
-    quick_saves: float = 0.27  # share of a compilation that is saved if it is to be quick ...
-    quick_slower: float = 0.4  # ... and of the training that this adds
     item_bytes: int = 4
     process_bytes: float = 600e6  # Python, JAX, Flax, Optax, scikit-learn, before the first program: at least that
     held: float = 0.0  # bytes that the process has when it plans, with the table and its features
@@ -99,13 +97,6 @@ class Costs:
         """Return the seconds of one worker that compiling a bucket's programs takes on the nominal machine."""
         further = self.compilation_choice * choices + self.compilation_batch * (depth + 1) * (batches - 1)
         return self.compilation + self.compilation_layer * (depth + 1) + further
-
-    def quick_pays(self, compiling: float, training: float) -> bool:
-        """Return whether a program that takes so long to compile, and trains for so long, is better compiled quickly.
-
-        Both are seconds of one worker on the nominal machine: how a program is compiled decides last bits.
-        """
-        return self.quick_saves * compiling > self.quick_slower * training
 
 
 def kernel_flops(widths: NDArray[np.int64], sizes: Sizes) -> NDArray[np.float64]:

@@ -93,7 +93,7 @@ class Engine:
             self.supply.prepared.task, net, bucket.batches,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
-            bucket.quick, *self._own(),
+            *self._own(),
         )  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:

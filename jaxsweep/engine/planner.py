@@ -37,7 +37,6 @@ class Shape(NamedTuple):
     padded: bool  # whether narrower networks than these train in it
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself
     shallower: bool = False  # whether networks with fewer hidden layers train in it
-    quick: bool = False  # whether it is compiled in less time, and runs the longer for it
 
     def holds(self, widths: tuple[int, ...], batch_size: int) -> bool:
         """Return whether lanes of a network can train in it."""
@@ -71,13 +70,12 @@ class Bucket:
     padded: bool = True  # whether any of its networks is narrower
     by_lane: tuple[str, ...] = ()  # what the lanes of a tile have each for itself, of optimizer and activation
     shallower: bool = False  # whether any of its networks has fewer hidden layers
-    quick: bool = False  # whether its program is compiled in less time, and runs the longer for it
 
     @property
     def shape(self) -> Shape:
         """What its program is compiled for."""
         return Shape(
-            self.widths, self.batches, self.tile, self.padded, self.by_lane, self.shallower, self.quick
+            self.widths, self.batches, self.tile, self.padded, self.by_lane, self.shallower
         )  # fmt: skip
 
     @property
@@ -278,8 +276,6 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         asked = asked._replace(tile=shape.tile, by_lane=shape.by_lane)
     tiling = tiled(asked, members, form)
     compiling = costs.compiling(len(form.widths), _choices(asked.configs, members), len(form.batches))
-    quick = costs.quick_pays(compiling, tiling.seconds) if shape is None else shape.quick
-    more, less = (1 + costs.quick_slower, 1 - costs.quick_saves) if quick else (1.0, 1.0)
     wide = np.array([form.widths], np.int64).reshape(1, -1)
     of_widths: dict[tuple[int, ...], float] = {}  # examples that are trained on
     for i, (each, batch) in zip(members, shapes, strict=True):
@@ -301,14 +297,13 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
         tile=tiling.tile,
         padding_waste=float(computed / useful - 1),
         bytes=tile_bytes(form.widths, form.batches[-1], tiling.tile, sizes, costs),
-        seconds=costs.slower * more * tiling.seconds,
-        tile_seconds=costs.slower * more * tiling.tile_seconds,
-        compile_seconds=costs.slower_compiling * less * compiling,
+        seconds=costs.slower * tiling.seconds,
+        tile_seconds=costs.slower * tiling.tile_seconds,
+        compile_seconds=costs.slower_compiling * compiling,
         padded_flops=computed,
         padded=narrower,
         by_lane=tiling.by_lane,
         shallower=form.shallower,
-        quick=quick,
     )
 
 

@@ -35,15 +35,20 @@ class Options(NamedTuple):
     """What XLA is asked for on one kind of device, as far as its version knows of it."""
 
     training: dict[str, Any]
-    brief: dict[str, Any]  # of programs that run once for a lane, or that train for a moment
+    brief: dict[str, Any]  # of programs that run once for a lane
 
 
 # On a GPU XLA races candidates for each product, which decides last bits, and which JAX's cache remembers. Without that
 # race (xla_gpu_autotune_level = 0) a step takes twice as long on an H200.
 OPTIONS = {
-    # What runs once for a lane is compiled in half the time by XLA's older emitters, where it still has them, and runs
-    # as fast. Training takes a quarter to a half as long again with them, see `Costs.quick_slower`.
-    "cpu": Options({}, {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}),
+    # XLA's emitters make vectors themselves: LLVM's higher levels take a tenth longer and change nothing. What runs
+    # once for a lane is compiled in half the time by the older emitters, where XLA still has them, and runs as fast.
+    # Training does not: LLVM, to which these leave the vectors, takes an array that is written in place for a conflict,
+    # and an optimizer's step runs seven times as long.
+    "cpu": Options(
+        {"xla_backend_optimization_level": 1},
+        {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False},
+    ),
     # A loop or a choice is driven by the host, which waits for a predicate each time, unless it is part of a command
     # buffer (a CUDA graph), of which loops and choices become part only where graphs may be small, too.
     "gpu": Options(
@@ -276,8 +281,7 @@ def _compile(
         starting = (choices, lanes, fresh, shape)
         start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), options.brief)
         training = (data, choices, lanes, shape, number, number)
-        thorough = options.brief if program.quick else options.training
-        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), thorough)
+        advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), options.training)
         score_it = None
         if test is not None:
             scoring = (test, choices, lanes, shape)

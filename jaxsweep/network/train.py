@@ -46,7 +46,6 @@ class Program(NamedTuple):
     image_shape: tuple[int, int] | None
     code: str  # a hash of the code that it is traced from, so that no program outlives a change of that
     by_lane: tuple[str, ...] = ()  # which of `Choices` each lane of a tile has for itself
-    quick: bool = False  # whether it is compiled in less time, and runs the longer for it
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own, which see exactly the rows that there are ...
     train_sizes: tuple[int, ...] = ()  # ... of each split, so that a program knows the sizes, each once, smallest first
     val_sizes: tuple[int, ...] = ()

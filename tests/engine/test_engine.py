@@ -8,7 +8,6 @@ from parity import DEEP, run_lanes, same, three_classes
 
 from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import programs
-from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.network.reference import train
 from jaxsweep.spec import scope
@@ -67,15 +66,6 @@ def test_other_tiles_give_the_same_to_rounding(subject: Any) -> None:
     for tile in (1, 4):
         (lane,) = run_lanes(three_classes(), [config], tile=tile, trials=[7], what=what)
         np.testing.assert_allclose(lane.curves, alone.curves, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("costs", "quick"), [(Costs(quick_slower=0.0), True), (Costs(quick_saves=0.0), False)])
-def test_what_is_compiled_quickly_gives_the_same_to_rounding(subject: Any, costs: Costs, quick: bool) -> None:
-    config, what, alone = subject
-    programs.clear()
-    (lane,) = run_lanes(three_classes(), [config], tile=8, trials=[7], what=what, costs=costs)
-    assert [program.quick for program, *_ in programs._cache] == [quick]
-    np.testing.assert_allclose(lane.curves, alone.curves, rtol=1e-4, atol=1e-5)
 
 
 def test_float32_follows_the_reference_for_fifty_steps() -> None:

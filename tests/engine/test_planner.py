@@ -79,18 +79,6 @@ def test_shapes_do_not_depend_on_the_number_of_cores() -> None:
     assert many.predicted_seconds < few.predicted_seconds
 
 
-def test_short_trainings_are_compiled_quickly() -> None:
-    short, long = (make_plan(_resolved([{"epochs": epochs}] * 64), SIZES) for epochs in (1, 1000))
-    assert [bucket.quick for plan in (short, long) for bucket in plan.buckets] == [True, False]
-    never = make_plan(_resolved([{"epochs": 1}] * 64), SIZES, costs=Costs(quick_saves=0.0))
-    assert not never.buckets[0].quick
-    assert short.compile_seconds < never.compile_seconds
-    assert short.buckets[0].seconds > never.buckets[0].seconds
-    # Whatever is trained later in the programs of a search, they are those of the search.
-    later = make_plan(_resolved([{"epochs": 1000}] * 64), SIZES, frame=[short.buckets[0].shape])
-    assert later.buckets[0].shape == short.buckets[0].shape
-
-
 def test_more_work_is_predicted_to_cost_more() -> None:
     one = make_plan(_resolved([{"epochs": 10}] * 64), SIZES)
     two = make_plan(_resolved([{"epochs": 20}] * 64), SIZES)
