@@ -121,8 +121,7 @@ def test_the_sizes_that_are_chosen_cost_least() -> None:
             (bucket,) = make_plan(configs, SIZES, tile=8, batches=several).buckets
             cost[(*several, own)] = bucket.compile_seconds + bucket.seconds
         assert cost[found] < 1.05 * min(cost.values()), (lanes, found, cost)  # tiles that are not full are not foreseen
-        several_pay = len(found) > 1
-        assert several_pay or lanes < 4000
+        assert len(found) > 1 or lanes < 4000
 
 
 def test_of_very_many_sizes_a_few_stand_for_all() -> None:
