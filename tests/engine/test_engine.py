@@ -1,6 +1,6 @@
 """Neighbours, tiles, workers and the machinery around them, in float32 as users run it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -31,40 +31,49 @@ def crowd() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def subject(crowd: list[dict[str, Any]]) -> tuple[dict[str, Any], scope.Scope, LaneResult]:
-    """A config, the scope of its sweep, and its lane when it is alone in a tile of 8."""
+class Subject(NamedTuple):
+    """A config, what it is trained with, and its lane when it is alone in a tile of 8."""
+
+    config: dict[str, Any]
+    how: dict[str, Any]
+    alone: LaneResult
+
+
+@pytest.fixture(scope="module", params=[(), ("optimizer",)], ids=["by tile", "by lane"])
+def subject(crowd: list[dict[str, Any]], request: pytest.FixtureRequest) -> Subject:
+    """Of programs that choose the optimizer for a tile, and of those that do so for each lane."""
     data = three_classes()
     config = {**DEEP, "optimizer": "adam", "learning_rate": 0.02, "dropout": 0.25, "schedule": "cosine"}
     rows = len(data.train[0])
     what = scope.of_configs([resolve(each, data.task, rows) for each in [config, *crowd]])
-    (alone,) = run_lanes(data, [config], tile=8, trials=[7], what=what)
-    return config, what, alone
+    how = {"what": what, "by_lane": request.param}
+    (alone,) = run_lanes(data, [config], tile=8, trials=[7], **how)
+    return Subject(config, how, alone)
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_a_crowd_changes_no_bit(subject: Any, crowd: list[dict[str, Any]], place: str) -> None:
-    config, what, alone = subject
+def test_a_crowd_changes_no_bit(subject: Subject, crowd: list[dict[str, Any]], place: str) -> None:
+    config, how, alone = subject
     at = 0 if place == "first" else 99
     configs = [*crowd[:at], config, *crowd[at + 1 :]]
     trials = [1000 + i for i in range(100)]
     trials[at] = 7
-    lanes = run_lanes(three_classes(), configs, tile=8, trials=trials, what=what)
+    lanes = run_lanes(three_classes(), configs, tile=8, trials=trials, **how)
     assert same(lanes[at], alone)
 
 
-def test_a_diverging_neighbour_changes_no_bit(subject: Any) -> None:
-    config, what, alone = subject
+def test_a_diverging_neighbour_changes_no_bit(subject: Subject) -> None:
+    config, how, alone = subject
     wild = {**config, "learning_rate": 1e30}
-    lanes = run_lanes(three_classes(), [wild, config, wild], tile=8, trials=[1, 7, 2], what=what)
+    lanes = run_lanes(three_classes(), [wild, config, wild], tile=8, trials=[1, 7, 2], **how)
     assert [lane.status for lane in lanes] == ["diverged", "completed", "diverged"]
     assert same(lanes[1], alone)
 
 
-def test_other_tiles_give_the_same_to_rounding(subject: Any) -> None:
-    config, what, alone = subject
+def test_other_tiles_give_the_same_to_rounding(subject: Subject) -> None:
+    config, how, alone = subject
     for tile in (1, 4):
-        (lane,) = run_lanes(three_classes(), [config], tile=tile, trials=[7], what=what)
+        (lane,) = run_lanes(three_classes(), [config], tile=tile, trials=[7], **how)
         np.testing.assert_allclose(lane.curves, alone.curves, rtol=1e-4, atol=1e-5)
 
 
@@ -86,9 +95,9 @@ def test_unused_hyperparameters_are_not_in_the_program() -> None:
     assert plain.values("optimizer") == ("adam",)
 
 
-def test_the_number_of_workers_changes_no_bit(subject: Any, crowd: list[dict[str, Any]]) -> None:
-    _, what, _ = subject
-    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers, tile=8, what=what) for workers in (1, 3))
+def test_the_number_of_workers_changes_no_bit(subject: Subject, crowd: list[dict[str, Any]]) -> None:
+    _, how, _ = subject
+    one, two = (run_lanes(three_classes(), crowd[:30], workers=workers, tile=8, **how) for workers in (1, 3))
     assert all(same(a, b) for a, b in zip(one, two, strict=True))
 
 
