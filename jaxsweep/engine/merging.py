@@ -5,6 +5,7 @@ does the arithmetic on what a network does not have; which is dearer is computed
 has code for each of a few sizes, and a batch is padded to the smallest that holds it.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -174,17 +175,17 @@ def _least(
 
 
 def best_batches(
-    widths: NDArray[np.int64], depths: NDArray[np.int64], batches: NDArray[np.int64], load: NDArray[np.float64],
+    widths: tuple[int, ...], depths: NDArray[np.int64], batches: NDArray[np.int64], load: NDArray[np.float64],
     sizes: Sizes, costs: Costs,
 ) -> tuple[int, ...]:  # fmt: skip
     """Return to which sizes batches of lanes with so many steps, [depths, batches], are best padded, smallest first.
 
-    They share a program with these widths, [1, hidden layers].
+    They share a program with these widths.
     """
-    kinds = _kinds(batches)
+    kinds, wide = _kinds(batches), np.array([widths], np.int64).reshape(1, -1)
     of_kinds = np.zeros((1, len(depths), len(kinds)))
     np.add.at(of_kinds[0].T, np.searchsorted(kinds, batches), load.T)
-    runs, last = _runs(widths, np.array([widths.shape[1]]), depths, kinds, of_kinds, sizes, costs)
+    runs, last = _runs(wide, np.array([len(widths)]), depths, kinds, of_kinds, sizes, costs)
     begins, to, found = _least(runs, last, costs)[1][0], int(last[0]), list[int]()
     while to >= 0:
         found.append(int(kinds[to]))
@@ -195,6 +196,11 @@ def best_batches(
 def padded(batches: NDArray[np.int64], to: Sequence[int]) -> NDArray[np.int64]:
     """Return to which of some sizes, smallest first, each batch is padded: the smallest that holds it."""
     return np.asarray(to, np.int64)[np.searchsorted(to, batches)]
+
+
+def padded_batch(batch: int, to: Sequence[int]) -> int:
+    """Return the same of one batch, of which there may be a hundred thousand, one at a time."""
+    return to[bisect_left(to, batch)]
 
 
 def step_of(

@@ -19,7 +19,7 @@ from jaxsweep.engine.costs import (
     parked_bytes,
     tile_bytes,
 )
-from jaxsweep.engine.merging import best_batches, continued, merged, padded
+from jaxsweep.engine.merging import best_batches, continued, merged, padded, padded_batch
 from jaxsweep.engine.tiling import Asked, Form, tiled
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.hyperparameters import Config, layer_widths
@@ -265,11 +265,10 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
     if shape is None:
         full = [continued(widths, int(depths.max())) for widths, _ in shapes]
         widths = tuple(np.max(full, axis=0).astype(int).tolist())
-        largest, wide = int(own[-1]), np.array([widths], np.int64).reshape(1, -1)
         if asked.batches is None:
-            batches = best_batches(wide, depths, own, load * asked.lanes_each, sizes, costs)
+            batches = best_batches(widths, depths, own, load * asked.lanes_each, sizes, costs)
         else:
-            batches = (*(size for size in asked.batches if size < largest), largest)
+            batches = (*(size for size in asked.batches if size < own[-1]), int(own[-1]))
         form, narrower = Form(widths, batches, len(depths) > 1), any(each != widths for each in full)
     else:
         form, narrower = Form(shape.widths, shape.batches, shape.shallower), shape.padded
@@ -331,7 +330,7 @@ def _home(widths: tuple[int, ...], batch_size: int, frame: Sequence[Shape], size
 
     def flops(shape: Shape) -> float:
         own = np.array([shape.widths[: len(widths)]], np.int64).reshape(1, -1)
-        return float(kernel_flops(own, sizes)[0]) * float(padded(np.array(batch_size), shape.batches))
+        return float(kernel_flops(own, sizes)[0]) * padded_batch(batch_size, shape.batches)
 
     return min(fitting, key=flops)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine.costs import Costs, Sizes, epoch_seconds, parameters, tile_bytes
-from jaxsweep.engine.merging import conditions, padded, step_of
+from jaxsweep.engine.merging import conditions, padded, padded_batch, step_of
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.scope import Scope
@@ -75,7 +75,7 @@ def alike(config: Config, batches: Sequence[int], by_lane: tuple[str, ...] = ())
     What a batch is padded to is a lane's own, and no neighbour's: it decides last bits.
     """
     shared = {name: None if name in by_lane else config[name] for name in SHARED}
-    return Alike(**shared, batch_size=int(padded(config["batch_size"], batches)))
+    return Alike(**shared, batch_size=padded_batch(config["batch_size"], batches))
 
 
 def tiled(asked: Asked, members: Sequence[int], form: Form) -> Tiling:

@@ -127,7 +127,7 @@ def test_the_sizes_that_are_chosen_cost_least() -> None:
 def test_of_very_many_sizes_a_few_stand_for_all() -> None:
     sizes = np.arange(1, 257)
     load = np.full((1, 256), 1e6)
-    found = best_batches(np.array([[64, 64]]), np.array([2]), sizes, load, SIZES, Costs())
+    found = best_batches((64, 64), np.array([2]), sizes, load, SIZES, Costs())
     assert found[-1] == 256
     assert 3 < len(found) <= 8
 
