@@ -50,7 +50,6 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Optuna CMA-ES": ("CmaEsSampler", {"warn_independent_sampling": False}),
 }
 SIZES = {"NSGAIISampler": "population_size", "CmaEsSampler": "popsize"}  # what is to be the size of a batch
-SLOW = ("Optuna TPE",)  # too slow for batches of 500: some six minutes for each of 80 searches
 CHEAP = ("random", "evolution")  # asked for 10,000 too; bayes would need matrices of 40,000 x 40,000
 FLOORS = (0.001, 0.01, 0.03, 0.1, 1.0)  # shares of all cells, the best by their true means
 
@@ -328,11 +327,8 @@ def show_regrets(arguments: argparse.Namespace, measured: Measured) -> None:
     for batches, batch in BUDGETS:
         print(f"\n### Regret after {batches * batch} trials in batches of {batch}\n\n{head}")
         for name in arguments.only or contestants():
-            slow = name.startswith("Optuna TPE")
-            if slow and batch == BUDGETS[1][1]:
-                repetitions = 0 if name in SLOW else arguments.slow
-            else:
-                repetitions = arguments.repetitions
+            slow = name.startswith("Optuna TPE") and batch == BUDGETS[1][1]  # minutes a search
+            repetitions = arguments.slow if slow else arguments.repetitions
             if repetitions:
                 print(row(name, measured.regrets(name, batches, batch, repetitions)), flush=True)
 

@@ -38,12 +38,13 @@ TURNS = 2  # tiles on an accelerator: while the host looks at what one of them h
 
 # Fitted to what an H200 did with digits, 64-64, batch 64, Adam: 50 us a step of 64 lanes, 258 of 1,024, 3,191 of
 # 16,384; 0.46 us a lane for the rest of an epoch; 294 KB a lane. Bytes are those that `step_seconds` counts, 1.1 times
-# those that operations read and write there.
+# those that operations read and write there. Arithmetic that several activations or optimizers of a tile add hides
+# behind the traffic of memory: some 20 operations of 30e12 a second.
 _ACCELERATOR = Costs(
     turns=TURNS, rate=60e12, cached=5.2e12, bandwidth=5.2e12, cache_from=1e12, cache_to=2e12, call=0.5e-6, switch=8e-6,
     draw=1e-11, shuffle=1e-11, lane=20e-6, apart=0.0, weights_held=4.0, weights_parked=0.0, layers_held=False,
     compilation=2.0, compilation_layer=0.5, nominal_workers=1, widest=16_384, slack=0.1, several_batches=False,
-    passes_by=False,
+    passes_by=False, activation=1e-12, optimizer=1e-12,
 )  # fmt: skip
 
 

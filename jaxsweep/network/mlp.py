@@ -238,18 +238,22 @@ def activate(net: Architecture, mode: Mode, z: Array) -> Array:
     if net.differentiated:
         y: Array = select(mode.activation, [row.value for row in chosen], z, slope)
         return y
-    return _activation(chosen, mode.activation, slope, z)
+    again = net.platform != "cpu" and len(chosen) > 1
+    return _activation(chosen, mode.activation, slope, z, again)
 
 
-def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) -> Array:
+def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array, again: bool) -> Array:
     """Return chosen[index](z) with a derivative that keeps z and the value alone, and multiplies.
 
     Differentiating a `switch` keeps what any branch needs, as zeros for the others; so the backward pass switches
     again. And where a derivative is a choice, as of relu, the gradient is multiplied by it: LLVM makes a masked store
     of a choice in place, which is slow on some processors.
+
+    With `again` it keeps z alone, and computes anew what several activations need: on an accelerator that takes less
+    time than to read it.
     """
     values = [activation.value for activation in chosen]
-    derivatives = [lambda z, y, slope, g, f=activation.derivative: g * f(z, y, slope) for activation in chosen]
+    derivatives = [functools.partial(_times, each, again) for each in chosen]
 
     @jax.custom_vjp
     def apply(index: Array, slope: Array, z: Array) -> Array:
@@ -257,7 +261,8 @@ def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) 
 
     def go(index: Array, slope: Array, z: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
         y = apply(index, slope, z)
-        return y, (index, slope, z, y)
+        # The barrier keeps XLA from finding that the value has been computed before, and from keeping its parts.
+        return y, (index, slope, *((jax.lax.optimization_barrier(z), z) if again else (z, y)))
 
     def back(kept: tuple[Array, Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
         index, slope, z, y = kept
@@ -265,6 +270,11 @@ def _activation(chosen: list[Activation], index: Array, slope: Array, z: Array) 
 
     apply.defvjp(go, back)
     return apply(index, slope, z)
+
+
+def _times(chosen: Activation, again: bool, z: Array, y: Array, slope: Array, gradient: Array) -> Array:
+    """Return a gradient times the derivative of an activation, whose value is y, or computed `again`."""
+    return gradient * chosen.derivative(z, chosen.value(z, slope) if again else y, slope)
 
 
 def _normalize(
