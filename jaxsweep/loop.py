@@ -19,6 +19,7 @@ from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
+from jaxsweep.engine.garbage import set_aside
 from jaxsweep.engine.hypergradients import hypergradients
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
@@ -45,6 +46,7 @@ from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
+TICKS = 20  # how often in that time it is asked whether it is over: thousands of lanes may end at once
 WAVE_SHARE, LEAST_WAVE = 0.05, 32  # of a time limit, for the trials of a wave; and how many they are at least
 LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
 
@@ -64,7 +66,8 @@ def execute(
         store = Store(out, document, setup.columns.curves, setup.columns.test)
     loop = _Loop(setup, dataset, store, progress or Progress())
     try:
-        return loop.run()
+        with set_aside():
+            return loop.run()
     finally:
         if store is not None:
             store.close()
@@ -133,12 +136,12 @@ class _Loop:
         self.late = False  # whether the time limit ended the search
         minutes = request.minutes
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
-        self.flushed = -math.inf  # the first trial is shown at once
+        self.flushed = self.ticked = -math.inf  # the first trial is shown at once
         self.later = setup.trials  # that are to be asked for after the current batch
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
 
     def run(self) -> Result:
-        status = "completed"
+        status, whole = "completed", False
         try:
             self.progress.start(self.snapshot)
             for note in self.setup.notes:
@@ -147,12 +150,14 @@ class _Loop:
                 pass
             self._note_limit()
             self._confirm()
+            whole = True
         except KeyboardInterrupt:
             status = "interrupted"
             self.snapshot.interrupted = True
         finally:
             try:
-                self._agree()
+                if not whole:
+                    self._agree()
                 self._flush()
                 self._settle()
             finally:
@@ -194,7 +199,9 @@ class _Loop:
         try:
             for lane in lanes:
                 self._take(lane, resolved)
-                self._tick()
+                if time.perf_counter() - self.ticked >= FLUSH_SECONDS / TICKS:
+                    self._tick()
+            self._tick()
         except KeyboardInterrupt:
             self.snapshot.interrupted = True
             raise
@@ -349,6 +356,7 @@ class _Loop:
         if self.unsaved and self._due():
             self._flush()
         self.progress.update(self._look())
+        self.ticked = time.perf_counter()
 
     def _reckon(self) -> None:
         """Let the snapshot know what goes on in the engine, and how long the rest will take."""

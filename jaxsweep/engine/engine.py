@@ -29,7 +29,7 @@ from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
-from jaxsweep.engine.tiling import Alike, alike
+from jaxsweep.engine.tiling import Alike, alike, each_alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
@@ -185,8 +185,9 @@ class Engine:
             self.works.append(work)
             bank = Bank()
             together: dict[Alike, list[int]] = {}
-            for i in bucket.members:
-                together.setdefault(alike(configs[i], bucket.batches, bucket.by_lane), []).append(i)
+            members_alike = each_alike((configs[i] for i in bucket.members), bucket.batches, bucket.by_lane)
+            for i, shared in zip(bucket.members, members_alike, strict=True):
+                together.setdefault(shared, []).append(i)
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
                 members.sort(key=lambda i: (-depth_of(configs[i]), -configs[i]["batch_size"], -configs[i]["epochs"], i))

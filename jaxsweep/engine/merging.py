@@ -56,7 +56,8 @@ def _merged(
 ) -> list[list[int]]:
     """Return groups of shapes that all could share a program."""
     depth = np.array([len(widths) for widths, _ in shapes], np.int64)
-    full = [continued(widths, int(depth.max())) for widths, _ in shapes]
+    deepest = int(depth.max())
+    full = [continued(widths, deepest) for widths, _ in shapes]
     widths = np.array(full, np.int64).reshape(len(shapes), -1)
     batch = np.array([size for _, size in shapes], np.int64)
     # Where a program may have code for each size, batches make none.

@@ -263,7 +263,8 @@ def _bucket(asked: Asked, members: list[int], shape: Shape | None = None) -> Buc
     load = np.zeros((len(depths), len(own)))
     np.add.at(load, (of_depths.ravel(), of_batches.ravel()), asked.steps[members])
     if shape is None:
-        full = [continued(widths, int(depths.max())) for widths, _ in shapes]
+        deepest = int(depths.max())
+        full = [continued(widths, deepest) for widths, _ in shapes]
         widths = tuple(np.max(full, axis=0).astype(int).tolist())
         if asked.batches is None:
             batches = best_batches(widths, depths, own, load * asked.lanes_each, sizes, costs)

@@ -270,7 +270,8 @@ class Tile:
                     curve = np.concatenate([before.curves, curves[place, : length - before.epochs]])
                 else:  # a part of the whole unless that would keep much more of it in memory than it needs
                     curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
-                job = replace(job, parked=None)  # what it was is not kept with what it has come to
+                if job.parked is not None:  # what it was is not kept with what it has come to
+                    job = replace(job, parked=None)
                 results[slot] = LaneResult(
                     job, STATUS[int(status[slot])], int(self.steps[slot]), curve,
                     None if tests is None else tests[place], float(self.seconds[slot]),

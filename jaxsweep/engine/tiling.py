@@ -6,8 +6,9 @@ what the others of a tile have; but the fewer share a tile, the more slots stand
 """
 
 import itertools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ MARGIN = 0.03  # what it must save that lanes have a choice for themselves: of s
 TILES = tuple(2**power for power in range(15))
 SHARED = ("optimizer", "activation", "norm")  # what lanes of a tile share, so that a branch stays a branch ...
 BY_LANE = SHARED[:2]  # ... but for these, which they may have each for itself
+_ASKED = itemgetter(*SHARED, "batch_size")
 
 
 class Alike(NamedTuple):
@@ -119,6 +121,18 @@ def _ways(asked: Asked, members: Sequence[int]) -> list[tuple[str, ...]]:
     return [some for count in range(len(differ) + 1) for some in itertools.combinations(differ, count)]
 
 
+def each_alike(configs: Iterable[Config], batches: Sequence[int], by_lane: tuple[str, ...] = ()) -> list[Alike]:
+    """Return `alike` of each config; of thousands few differ in what it asks."""
+    known: dict[Any, Alike] = {}
+    found = []
+    for config in configs:
+        key = _ASKED(config)
+        if (same := known.get(key)) is None:
+            same = known[key] = alike(config, batches, by_lane)
+        found.append(same)
+    return found
+
+
 class _Kinds:
     """The lanes of a bucket by how much they do in a step: networks of one depth and about one batch size are alike."""
 
@@ -158,7 +172,7 @@ class _Kinds:
     def _counts(self, by_lane: tuple[str, ...]) -> NDArray[np.float64]:
         """Return how many configs of each kind may share a tile, [groups, kinds]."""
         if by_lane not in self._counted:
-            keys = [alike(config, self.form.batches, by_lane) for config in self.configs]
+            keys = each_alike(self.configs, self.form.batches, by_lane)
             groups = {key: number for number, key in enumerate(dict.fromkeys(keys))}
             counts = np.zeros((len(groups), len(self.depths)))
             np.add.at(counts, (np.array([groups[key] for key in keys]), self.which), 1.0)

@@ -5,6 +5,7 @@ the best. SQLite runs in WAL mode, and a trial is committed together with its le
 as finished once it is committed, so that it survives a kill of the process at any instant.
 """
 
+import functools
 import json
 import math
 import shutil
@@ -80,6 +81,7 @@ class Store:
     def __init__(self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = ()) -> None:
         check_free(out)
         self.path, self.curves, self.test = out, tuple(curves), tuple(test)
+        self._configs = _Configs()
         (out / MODELS).mkdir(exist_ok=True)
         self._db = sqlite3.connect(out / TRIALS)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -97,7 +99,7 @@ class Store:
         for trial, lanes in finished:
             trials.append(
                 (trial.id, trial.status, trial.score, trial.spread, trial.epochs_done, trial.seconds,
-                 _json(trial.metrics), json.dumps(trial.config))
+                 _json(trial.metrics), self._configs.text(trial))
             )  # fmt: skip
             if trial.lineage:
                 lineages.append((trial.id, lineage.to_json(trial.lineage)))
@@ -146,9 +148,30 @@ class Store:
         self._db.close()
 
 
-def _json(values: dict[str, Any]) -> str:
+def _json(values: dict[str, float]) -> str:
     """Return JSON in which what is not a number is null."""
-    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()})
+    pieces = (f"{_quoted(name)}: {f'{v!r}' if math.isfinite(v) else 'null'}" for name, v in values.items())
+    return f"{{{', '.join(pieces)}}}"
+
+
+class _Configs:
+    """Writes configs as JSON, one after the other, of which each differs from the last one in little."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = [self] * len(HYPERPARAMETERS)  # those written last, which none is at first
+        self._pieces = [""] * len(HYPERPARAMETERS)
+
+    def text(self, trial: Trial) -> str:
+        """Return what `json.dumps(trial.config)` does."""
+        for place, (name, value) in enumerate(zip(HYPERPARAMETERS, trial.values, strict=True)):
+            if value is not self._values[place]:
+                self._pieces[place] = f"{_quoted(name)}: {json.dumps(value)}"
+                self._values[place] = self if isinstance(value, list) else value  # a list may change
+        further = (f"{_quoted(name)}: {json.dumps(value)}" for name, value in trial.later.items())
+        return f"{{{', '.join((*self._pieces, *further))}}}"
+
+
+_quoted = functools.cache(json.dumps)
 
 
 @dataclass

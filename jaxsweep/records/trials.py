@@ -116,6 +116,11 @@ class Columns:
         return self.curves + self.test
 
     @cached_property
+    def place(self) -> int:
+        """Return the column of the objective among those of curves."""
+        return self.curves.index(self.objective)
+
+    @cached_property
     def sign(self) -> int:
         """Return 1 if larger objectives are better, else -1."""
         return sign(self.objective)
@@ -136,7 +141,7 @@ def lane_score(status: str, curves: NDArray[np.float64], columns: Columns, keep_
     """Return a lane's objective, or None if it did not finish or the objective is no finite number."""
     if status not in FINISHED:
         return None
-    score = float(curves[final_epoch(curves, columns, keep_best), columns.curves.index(columns.objective)])
+    score = float(curves[final_epoch(curves, columns, keep_best), columns.place])
     return score if math.isfinite(score) else None
 
 
@@ -145,17 +150,18 @@ def make_trial(
     swept: Swept = EVERYTHING,
 ) -> Trial:  # fmt: skip
     """Return the trial that its lanes make: means over them, and a score only if all of them finished."""
-    statuses = [lane.status for lane in lanes]
+    statuses = {lane.status for lane in lanes}
     status = next((s for s in ("failed", "diverged", "stopped") if s in statuses), "completed")
-    scores = [lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes]
-    finished = [score for score in scores if score is not None]
-    whole = len(finished) == len(scores)
-    if all(lane.status in FINISHED for lane in lanes):
-        values = _mean([lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]).tolist()
+    finished: list[float] = []
+    if statuses.issubset(FINISHED):
+        ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
+        finished = [score for end in ends if math.isfinite(score := float(end[columns.place]))]
+        values = _mean(ends).tolist()
         if columns.test:
             values += _mean([lane.test for lane in lanes if lane.test is not None]).tolist()
     else:
         values = [math.nan] * len(columns.metrics)
+    whole = len(finished) == len(lanes)
     return Trial(
         id=number,
         status=status,

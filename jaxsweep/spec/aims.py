@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,12 +83,12 @@ class Aims:
         """The direction of each objective."""
         return tuple(map(direction, self.objectives))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """What must be known of a trial beside its score: further objectives and constrained metrics, each once."""
         return tuple(dict.fromkeys([*self.objectives[1:], *(each.metric for each in self.constraints)]))
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[str, ...]:
         """Those of `names` that are sizes."""
         return tuple(name for name in self.names if name in SIZES)

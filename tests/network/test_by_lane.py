@@ -10,6 +10,7 @@ import pytest
 from parity import BASE, DEEP, ONE_PROGRAM, check, run_lanes, same, three_classes
 
 from jaxsweep.engine.costs import Costs, Sizes
+from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.planner import make_plan
 from jaxsweep.engine.tiling import BY_LANE
 from jaxsweep.network import inplace
@@ -48,6 +49,16 @@ def test_one_by_lane_and_the_other_by_tile(by_lane: tuple[str, ...]) -> None:
     configs = [{**BASE, "optimizer": optimizer, "activation": activation} for optimizer, activation in pairs]
     norms = cycle(HYPERPARAMETERS["norm"].choices)
     configs = [{**config, "norm": norm} for config, norm in zip(configs, norms, strict=False)]
+    check(three_classes(), configs, costs=ONE_PROGRAM, by_lane=by_lane)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("by_lane", [BY_LANE, ()])
+def test_what_is_written_for_accelerators_trains_the_same(
+    by_lane: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "platform", property(lambda _: "gpu", lambda _, value: None), raising=False)
+    configs = _each(len(OPTIMIZERS)) if by_lane else _each(4)
     check(three_classes(), configs, costs=ONE_PROGRAM, by_lane=by_lane)
 
 

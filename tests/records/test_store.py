@@ -1,6 +1,7 @@
 """The run directory while it is written: who may read, what is there at any time, and what a crash cannot undo."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -81,6 +82,26 @@ def test_a_trial_comes_with_its_learning_curves(tmp_path: Path) -> None:
     assert [np.frombuffer(curve, "<f8").tolist() for curve in curves] == [[3.25, 3.75]] * 2
 
 
+def test_configs_are_written_as_json_has_them(tmp_path: Path) -> None:
+    """One after the other differs in little, or in the contents of a list that is the same object."""
+    widths = [4, 5]
+    changes: list[dict[str, Any]] = [
+        {}, {"learning_rate": 1e-05}, {"learning_rate": 0.1, "nesterov": True}, {"width": widths, "depth": 2},
+        {"width": widths, "depth": 2}, {"width": 3}, {"optimizer": "sgd"}, {"l2": float("nan")}, {},
+    ]  # fmt: skip
+    with closing(Store(tmp_path / "run", "", ("train_loss", "val_loss"))) as store:
+        for number, change in enumerate(changes):
+            trial, lanes = finished(number)
+            trial.values = tuple({**CONFIG, **change}.values())
+            trial.later = {'a "new" one': 1.5} if number % 2 else {}
+            trial.metrics = {'val_"own"': float("inf"), "val_loss": 1e300}
+            store.record([(trial, lanes)])
+            row = store._db.execute("SELECT metrics, config FROM trials WHERE trial = ?", (number,)).fetchone()
+            assert row == (json.dumps({'val_"own"': None, "val_loss": 1e300}), json.dumps(trial.config))
+            if isinstance(change.get("width"), list):
+                widths[0] += 1
+
+
 def test_trials_are_recorded_together_or_not_at_all(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "run", "", ("train_loss", "val_loss"))) as store:
         store.record([finished(0)])
@@ -138,6 +159,7 @@ def test_whatever_is_shown_is_committed(tmp_path: Path, monkeypatch: pytest.Monk
         record(store, finished)
 
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: listener.now))
+    monkeypatch.setattr(loop, "TICKS", math.inf)  # this clock goes on with every look
     monkeypatch.setattr(Store, "record", recorded)
     configs = tuple({**LINEAR, "learning_rate": 1e38 if i == 5 else 0.01 * (i + 1)} for i in range(40))
     loop.execute(dataset(), Request(configs=configs, keep=40, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)
