@@ -18,7 +18,9 @@ from jaxsweep.loop import execute
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
 from jaxsweep.planning import plan as plan_request
+from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.result import Result
+from jaxsweep.records.trials import Trial
 from jaxsweep.report.progress import Progress
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.schedulers import options as scheduler_options
@@ -28,6 +30,7 @@ from jaxsweep.setup import resolve_for
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
+from jaxsweep.spec.lineage import Lineage
 from jaxsweep.spec.metrics import METRICS, check_objective
 from jaxsweep.spec.own import OwnMetric, metrics_of
 from jaxsweep.spec.request import DEFAULT_SEARCH, Request
@@ -188,10 +191,10 @@ def plan(
 
 def solo(
     data: Dataset | str | tuple[Any, Any],
-    config: Mapping[str, Any],
+    config: "Mapping[str, Any] | Trial",
     seed: int = 0,
     *,
-    trial: int = 0,
+    trial: int | None = None,
     replicate: int = 0,
     fold: int = 0,
     folds: Any = 0,
@@ -207,9 +210,10 @@ def solo(
 
     Args:
         data: the dataset.
-        config: hyperparameters by name; those left out have their defaults.
+        config: hyperparameters by name, of which those left out have their defaults; or a trial of the sweep, which is
+            trained as it was: under its id, for as long as it was, and, if it went on from others' weights, like them.
         seed: the sweep's seed.
-        trial: the trial's id, which its random numbers depend on.
+        trial: the trial's id, which its random numbers depend on; by default that of a given trial, or 0.
         replicate: the number of the replicate.
         fold: the number of the fold, if `folds` is not 0.
         folds: the folds of the sweep, as it takes them.
@@ -228,6 +232,14 @@ def solo(
     from jaxsweep.network.reference import train  # with Flax and Optax, which a sweep may not need
 
     dataset = _told(data, groups, weights)
+    stop_after: int | None = None
+    parts: Lineage = ()
+    if isinstance(config, Trial):
+        if trial not in (None, config.id):
+            raise RequestError(f"trial = {shown(trial)} is not the id of the given trial, {config.id}: leave it out")
+        trial, stop_after, parts = config.id, stopped_after(config, config.epochs_done), config.lineage
+        config = config.config
+    trial = 0 if trial is None else trial
     request = Request(
         configs=(dict(arguments.config("config", config)),), objective=objective, seed=seed, split=_fractions(split),
         folds=_pairs(folds, dataset, split, seed), keep_weights=keep_weights, train_metrics=train_metrics,
@@ -243,6 +255,7 @@ def solo(
     return train(
         prepared, full, request.seed, trial=trial, replicate=replicate, fold=fold, objective_metric=objective,
         keep_best=request.keep_best, train_metrics=request.train_metrics, metrics=request.metrics,
+        stop_after=stop_after, lineage=parts,
     )  # fmt: skip
 
 

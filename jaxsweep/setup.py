@@ -30,8 +30,11 @@ from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Space
+from jaxsweep.spec.swept import ACTS, acts
+from jaxsweep.streams import bit_generator, uniforms
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
+LOOKED_AT = 256  # configs of a space by which it is told whether an entry has an effect
 SLAB = 50_000  # most configs that are asked for at once
 WAVE = 128  # under a time limit, where nothing else makes batches: so many, or what a small part of the time is for
 
@@ -127,6 +130,13 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         notes.append(
             f"{request.search} trains each config a second time, with its derivatives: {len(gradients)} of them"
         )
+    if request.space is not None:
+        notes += _inert(request.space, data)
+    if searcher.learns and batch is not None and not request.warm_start and not request.initial and trials <= batch:
+        notes.append(
+            f"the searcher {request.search} learns of no score before its first {batch} configs have been trained, and "
+            f"there are {trials} trials: smaller batches would use it"
+        )
     if known.notes and not searcher.learns:
         notes.append(f"warm_start has no effect: the searcher {request.search} learns nothing of what it is told")
     if request.objective_weights and not searcher.learns:
@@ -219,6 +229,23 @@ def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[
     if most is not None and len(notes) > most:
         notes = [*notes[:most], f"{len(notes) - most} more, in data.notes and sweep.toml"]
     return [f"{dataset.name}: {'; '.join([kinds, *notes, task])}"]
+
+
+def _inert(space: Space, data: Prepared) -> list[str]:
+    """Return a note if entries of a space have no effect, such as momentum where there is no sgd."""
+    watched = [name for name in space.columns if name in ACTS]
+    if not watched:
+        return []
+    points = space.from_unit(uniforms(bit_generator(0, "inert"), LOOKED_AT, space.dimensions))
+    configs = [(point, resolve_for(data, point)) for point in points]
+    idle = [name for name in watched if not any(name in point and acts(name, full) for point, full in configs)]
+    if not idle:
+        return []
+    has = "has" if len(idle) == 1 else "have"
+    return [
+        f"{', '.join(idle)} {has} no effect in any of {LOOKED_AT} configs drawn from the space: something else that is "
+        "needed for that is not there"
+    ]
 
 
 def _cut_batches(request: Request, data: Prepared) -> list[str]:

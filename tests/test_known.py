@@ -45,6 +45,38 @@ def test_initial_configs_are_the_first_trials_and_are_told(iris: js.Dataset, tmp
     assert js.load(out).request.initial == result.request.initial
 
 
+def test_the_params_of_trials_are_configs_of_their_space(iris: js.Dataset) -> None:
+    """Also with a batch of all rows, which is a number in them, and without what had no effect."""
+    space = js.Space(
+        batch_size=js.Choice([30, "full"]),
+        optimizer=js.Choice(["adam", "sgd"]),
+        momentum=js.Uniform(0.1, 0.9),
+        epochs=1,
+    )
+    found = js.sweep(iris, space, trials=8, progress=False, keep=0).trials
+    assert {trial.config["batch_size"] for trial in found} == {30, 90}
+    assert {"momentum" in trial.params for trial in found} == {True, False}
+    again = set_up(iris, Request(space=space, initial=tuple(trial.params for trial in found), trials=8))
+    first, full = again.ask(0, 8)
+    assert [config["batch_size"] for config in first] == [
+        "full" if trial.config["batch_size"] == 90 else 30 for trial in found
+    ]
+    assert [(each["optimizer"], each["momentum"]) for each in full] == [
+        (trial.config["optimizer"], trial.params.get("momentum", 0.5)) for trial in found
+    ]
+
+
+def test_what_has_no_effect_is_said(iris: js.Dataset) -> None:
+    inert = js.Space(momentum=js.Uniform(0.1, 0.9), rms_decay=js.Uniform(0.1, 0.9), **SHAPE)
+    (note,) = js.plan(iris, inert, trials=4).notes
+    assert note.startswith("momentum, rms_decay have no effect in any of 256 configs drawn from the space")
+    acting = js.Space(momentum=js.Uniform(0.1, 0.9), optimizer=js.Choice(["adam", "sgd"]), **SHAPE)
+    assert js.plan(iris, acting, trials=4).notes == ()
+    (few,) = js.plan(iris, SPACE, trials=4, search="evolution").notes
+    assert few.startswith("the searcher evolution learns of no score before its first 50 configs")
+    assert js.plan(iris, SPACE, trials=4, search="evolution", population=2).notes == ()
+
+
 def test_a_sweep_without_them_is_recorded_as_before(iris: js.Dataset) -> None:
     text = sweepfile.to_toml(Request(space=SPACE))
     assert "initial" not in text

@@ -56,6 +56,9 @@ def show(arguments: Namespace) -> int:
             status = run.summary.get("status", "running")
             words = told(status, run.objective, run.request.confirm, run.trials, run.confirmed, ranked[0])
             print_winner(console, words, run.confirmed, show_test)
+        elif not any(trial.score is not None for trial in run.trials):
+            count = sum(trial.status == "diverged" for trial in run.trials)
+            tables.say(f"no trial has a score: {count} of {len(run.trials)} diverged")
     return 0
 
 

@@ -50,16 +50,14 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
     assert request.space is not None
     found, aims = Earlier(), Aims.of(request, objective)
     for source in request.warm_start:
-        reasons: Counter[str] = Counter()  # hyperparameters by which trials are no points
-        copies = 0  # trials that went on from others' weights, so that their scores are not those of their configs
         if is_study(source):
             if aims.names:
                 raise RequestError(
-                    f"warm_start: {source} is a study, whose trials have one score each, and this sweep must know "
-                    f"{', '.join(aims.names)} of them, too: leave it out"
+                    f"warm_start: {source} is a study, of which one score a trial is taken, and this sweep must know "
+                    f"{', '.join(aims.names)} of them, too: give a run directory, or leave it out"
                 )
-            points, differs = studies.points(source, request.space, objective, resolve)
-            metrics: list[Mapping[str, float]] = [{}] * len(points)
+            rows, differs = studies.points(source, request.space, objective, resolve)
+            metrics: list[Mapping[str, float]] = [{}] * len(rows)
         else:
             run = _read(source, request, request.space)
             _check_objective(run, objective)
@@ -67,18 +65,20 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
             scores = (np.nan if trial.score is None else trial.score for trial in run.trials)
             metrics = [trial.metrics for trial in run.trials]
             own = [None if trial.lineage else trial.config for trial in run.trials]
-            copies = own.count(None)
-            found_of = [None if config is None else point_or_reason(request.space, config, resolve) for config in own]
-            reasons = Counter(reason for reason in found_of if isinstance(reason, str))
-            configs = [None if isinstance(each, str) else each for each in found_of]
-            points, differs = list(zip(configs, scores, strict=True)), _differs(run, request, fingerprint)
-        rows = zip(points, metrics, strict=True)
-        told = [(config, score, known) for (config, score), known in rows if config is not None]
+            points = [None if config is None else point_or_reason(request.space, config, resolve) for config in own]
+            rows, differs = list(zip(points, scores, strict=True)), _differs(run, request, fingerprint)
+        # Trials that went on from others' weights have scores that are not those of their configs.
+        copies = sum(point is None for point, _ in rows)
+        reasons = Counter(
+            point for point, _ in rows if isinstance(point, str)
+        )  # hyperparameters by which they are none
+        pairs = zip(rows, metrics, strict=True)
+        told = [(point, score, known) for (point, score), known in pairs if isinstance(point, dict)]
         found.configs += [config for config, _, _ in told]
         found.scores += [score for _, score, _ in told]
         found.metrics += [known for _, _, known in told]
-        left = len(points) - len(told) - copies
-        note = f"warm start: the searcher knows {len(told)} of {len(points)} trials of {source}"
+        left = len(rows) - len(told) - copies
+        note = f"warm start: the searcher knows {len(told)} of {len(rows)} trials of {source}"
         if left:
             note += f"; {left} {'is no point' if left == 1 else 'are no points'} of this space"
             note += _by(reasons)

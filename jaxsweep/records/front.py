@@ -50,15 +50,20 @@ def front_rows(trials: Sequence[Trial], aims: Aims) -> list[dict[str, Any]]:
 
 
 def rows_of(trials: Sequence[Trial], aims: Aims) -> list[dict[str, Any]]:
-    """Return a row for each trial, as `Trial.row` gives it, with `front` and `feasible` behind the score where they say
-    something: with several objectives, and with constraints.
+    """Return a row for each trial, as `Trial.row` gives it, with more behind the score where that says something.
+
+    With several objectives that is `front`, with constraints `feasible`, and where trials went on from others' weights
+    `lineage`: after so many epochs it went on as that trial, such as "0: 12, 4: 7", or "" for itself all along.
     """
-    marks: list[dict[str, bool]] = [{} for _ in trials]
+    marks: list[dict[str, Any]] = [{} for _ in trials]
     if aims.several:
         best = {trial.id for trial in pareto_front(trials, aims)}
         marks = [{"front": trial.id in best} for trial in trials]
     if aims.constraints:
         marks = [{**mark, "feasible": trial.feasible} for mark, trial in zip(marks, trials, strict=True)]
+    if any(trial.lineage for trial in trials):
+        parts = [", ".join(f"{part.epoch}: {part.trial}" for part in trial.lineage) for trial in trials]
+        marks = [{**mark, "lineage": text} for mark, text in zip(marks, parts, strict=True)]
     rows = []
     for trial, mark in zip(trials, marks, strict=True):
         row = trial.row()
@@ -68,7 +73,10 @@ def rows_of(trials: Sequence[Trial], aims: Aims) -> list[dict[str, Any]]:
 
 
 def front_told(trials: Sequence[Trial], aims: Aims) -> str:
-    """Return in a sentence how many trials are on the front, and how many break a constraint; "" if neither matters."""
+    """Return in a sentence how many trials are on the front, break a constraint, or are in part copies of others.
+
+    It is "" if none of that matters.
+    """
     words = []
     if aims.several:
         count = len(pareto_front(trials, aims))
@@ -78,4 +86,9 @@ def front_told(trials: Sequence[Trial], aims: Aims) -> str:
         count = sum(not trial.feasible for trial in trials)
         limits = " and ".join(map(str, aims.constraints))
         words.append(f"{count} of {len(trials)} trials break{'s' * (count == 1)} a constraint ({limits})")
+    if count := sum(bool(trial.lineage) for trial in trials):
+        words.append(
+            f"{count} trial{'s went' if count > 1 else ' went'} on from others' weights: the hyperparameters that are "
+            "shown are those they ended with, and those alone would not give their scores (column lineage)"
+        )
     return "; ".join(words)

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.records.trials import Trial
-from jaxsweep.spec import arguments, studies
+from jaxsweep.spec import arguments, lineage, studies
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
 from jaxsweep.spec.extras import extra
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import direction
-from jaxsweep.spec.points import Resolve, active_part, point
+from jaxsweep.spec.points import Resolve, active_part, point_or_reason
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.swept import acts
@@ -30,8 +30,9 @@ from jaxsweep.spec.swept import acts
 if TYPE_CHECKING:
     from optuna.study import Study
 
-Scored = list[tuple[Config | None, float]]
-OBJECTIVE, CONFIG = "objective", "config"  # user attributes: of a study its metric, of a trial all hyperparameters
+Scored = list[tuple[Config | str | None, float]]
+# User attributes: of a study its metric; of a trial all hyperparameters, and whose weights it went on from.
+OBJECTIVE, CONFIG, LINEAGE = "objective", "config", "lineage"
 
 
 def written(
@@ -124,6 +125,7 @@ def _frozen(
             "seconds": trial.seconds,
             "spread": trial.spread,
             **{metric: value if math.isfinite(value) else None for metric, value in trial.metrics.items()},
+            **({LINEAGE: lineage.to_json(trial.lineage)} if trial.lineage else {}),
             CONFIG: {hyperparameter: _text(value) for hyperparameter, value in trial.config.items()},
         },
     )
@@ -152,8 +154,9 @@ def _has(entry: Distribution, value: Any) -> bool:
 
 
 def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple[Scored, str]:
-    """Return the finished trials of a study as points of a space, None for one that is none, with their scores.
+    """Return the finished trials of a study as points of a space, with their scores.
 
+    For one that is none there is the parameter by which it is none, and None for one that went on from others' weights.
     A failed trial, and one that was pruned, has the score NaN. What the study's parameters leave out is what the space
     and the defaults say, unless the study was written by a sweep, which says it.
 
@@ -188,7 +191,13 @@ def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple
         if trial.state.is_finished():
             config = trial.user_attrs.get(CONFIG)
             whole = isinstance(config, Mapping) and set(config) >= set(HYPERPARAMETERS)
-            known = point(space, dict(config), resolve) if whole else _of_params(space, trial.params, resolve)
+            known: Config | str | None
+            if trial.user_attrs.get(LINEAGE):
+                known = None
+            elif whole:
+                known = point_or_reason(space, dict(config), resolve)
+            else:
+                known = _of_params(space, trial.params, resolve)
             # What a sweep of this project pruned has the score that it would have in its record.
             states = ("COMPLETE", "PRUNED") if whole else ("COMPLETE",)
             score = trial.value if trial.state.name in states else None
@@ -196,22 +205,24 @@ def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple
     return found, "" if metric is not None else "it does not say by which metric"
 
 
-def _of_params(space: Space, params: Mapping[str, Any], resolve: Resolve) -> Config | None:
-    """Return the point of the space that parameters of Optuna stand for, or None if they are none."""
+def _of_params(space: Space, params: Mapping[str, Any], resolve: Resolve) -> Config | str:
+    """Return the point of the space that parameters of Optuna stand for, or the first one that makes them none."""
     part: Config = {}
     for name in evaluation_order(space.entries):
         entry = space.entries[name]
         if not all(above in part and hashable(part[above]) in legal for above, legal in parents(entry).items()):
             continue
         if name not in params and not isinstance(entry, Constant):
-            return None
+            return name
         given = params.get(name, entry.value if isinstance(entry, Constant) else None)
         try:
             part[name] = studies.value_of(entry, given if name in params else studies.category(given))
         except LookupError:
-            return None
+            return name
     part = {name: part[name] for name in space.entries if name in part}
     full = resolve(part)
-    others = (name for name in params if name not in part)
-    fits = (name in full and (studies.category(full[name]) == params[name] or not acts(name, full)) for name in others)
-    return part if all(fits) else None
+
+    def fits(name: str) -> bool:
+        return name in full and (studies.category(full[name]) == params[name] or not acts(name, full))
+
+    return next((name for name in params if name not in part and not fits(name)), part)

@@ -143,7 +143,7 @@ def check_aims(aims: Aims, task: str, outputs: int, curves: Iterable[str], own: 
         if name in aims.objectives[:number]:
             raise RequestError(f"objective: {name!r} is there twice: each must be named once")
         if name not in SIZES:
-            check_objective(name, task, outputs, own)
+            check_objective(name, task, outputs, own, SIZES)
     legal = [*curves, *SIZES]
     for each in aims.constraints:
         if each.metric.startswith("test_"):

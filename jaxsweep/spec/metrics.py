@@ -1,13 +1,13 @@
 """The table of metrics: which there are, for which task, which way is better, and their units. No JAX here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, meant, nearest
 from jaxsweep.spec.own import DIRECTIONS, Direction, OwnMetric, directed
 
 __all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric"]
@@ -123,10 +123,12 @@ def default_objective(task: str) -> str:
     return "val_accuracy" if task == "classification" else "val_mse"
 
 
-def check_objective(name: str, task: str, outputs: int, own: Sequence[OwnMetric] = ()) -> str:
+def check_objective(
+    name: str, task: str, outputs: int, own: Sequence[OwnMetric] = (), further: Iterable[str] = ()
+) -> str:
     """Return `name` if it is a validation metric that this task has, or one of the user's own, else raise RequestError.
 
-    One of the user's own comes back with its direction.
+    One of the user's own comes back with its direction; `further` is what else could have been meant.
     """
     legal = [f"val_{metric}" for metric in metric_names(task, outputs, own)]
     if name in legal:
@@ -136,7 +138,10 @@ def check_objective(name: str, task: str, outputs: int, own: Sequence[OwnMetric]
     if name.removeprefix("val_") in METRICS and name.startswith("val_"):
         what = f"{task} with {outputs} classes" if task == "classification" else task
         raise RequestError(f"objective = {name!r} does not exist for {what}: use one of {', '.join(legal)}")
-    raise RequestError(f"unknown objective {name!r}{suggestion(name, legal)} (it must be one of {', '.join(legal)})")
+    legal += further
+    raise RequestError(
+        f"unknown objective {name!r}{meant(nearest(name, legal))} (it must be one of {', '.join(legal)})"
+    )
 
 
 def sign(metric: str) -> int:

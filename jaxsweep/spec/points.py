@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxsweep.errors import RequestError
 from jaxsweep.spec import scope
 from jaxsweep.spec.conditions import evaluation_order, parents
-from jaxsweep.spec.distributions import Constant, hashable, plain
+from jaxsweep.spec.distributions import Constant, Distribution, hashable, plain
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.swept import acts
@@ -17,8 +19,9 @@ Resolve = Callable[[Config], Config]
 def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Config:
     """Return a config that somebody wrote as a point of the space, with what it leaves out.
 
-    An active entry that is left out has its constant, or its default where the space has that: what is written is what
-    is trained, whatever the seed. (Optuna's `enqueue_trial` would draw it.)
+    An active entry that is left out has its constant, or its default where the space has that, or any value where none
+    has an effect: what is written is what is trained, whatever the seed. (Optuna's `enqueue_trial` would draw it.) So
+    `Trial.params` of a sweep of this space are a config of it.
 
     Args:
         space: what is searched.
@@ -29,8 +32,10 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Conf
         RequestError: a name that the space lacks, a value outside it, an entry whose condition fails, or one that is
             left out though its default lies outside.
     """
-    for name, value in config.items():
+    for name in config:
         lookup(name)
+    config = _as_listed(space, config, resolve)
+    for name, value in config.items():
         space.check_value(name, value)
     given = {name: HYPERPARAMETERS[name].check(plain(value)) for name, value in config.items()}
     constants = {name: plain(entry.value) for name, entry in space.entries.items() if isinstance(entry, Constant)}
@@ -39,7 +44,9 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Conf
     known = {**resolve({**fixed, **given}), "batch_size": size, **constants, **given}
     whole = {**active_part(space, known), **given}
     for name, value in whole.items():
-        if not holds(space, name, value):
+        if not holds(space, name, value) and not acts(name, known):
+            whole[name] = _any_value(space.entries[name])  # none would change what is trained
+        elif not holds(space, name, value):
             raise RequestError(
                 f"{name} is left out, and its default {value!r} is outside the space: "
                 f"give it as {space.entries[name].words()}"
@@ -82,10 +89,17 @@ def holds(space: Space, name: str, value: Any) -> bool:
     return True
 
 
-def point(space: Space, config: Config, resolve: Resolve) -> Config | None:
-    """Return the point of the space that a resolved config is, or None if it is none."""
-    found = point_or_reason(space, config, resolve)
-    return None if isinstance(found, str) else found
+def _any_value(entry: Distribution) -> Any:
+    """Return the value of an entry in the middle of its range."""
+    return entry.values_from_codes(entry.codes_from_unit(np.array([0.5])))[0]
+
+
+def _as_listed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Mapping[str, Any]:
+    """Return a config with the batch size that the space has for the rows it names, such as 'full' for all of them."""
+    entry, size = space.entries.get("batch_size"), config.get("batch_size")
+    values = None if entry is None or size is None or holds(space, "batch_size", size) else scope.possible(entry)
+    same = [each for each in values or () if resolve({"batch_size": each})["batch_size"] == size]
+    return {**config, "batch_size": same[0]} if same else config
 
 
 def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | str:

@@ -20,7 +20,7 @@ def _hidden(config: Mapping[str, Any]) -> bool:
 
 
 # Where a hyperparameter has an effect, by the values of others; one that is absent has an effect everywhere.
-_ACTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+ACTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "width": _hidden,
     "width_shape": lambda c: c["depth"] > 1,  # a funnel begins with `width`
     "activation": _hidden,
@@ -49,7 +49,7 @@ def acts(name: str, config: Mapping[str, Any]) -> bool:
     The momentum of sgd does nothing under adam, huber_delta nothing under mse. At its neutral value (no dropout) a
     hyperparameter acts: another value would do something.
     """
-    return name not in _ACTS or _ACTS[name](config)
+    return name not in ACTS or ACTS[name](config)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jaxsweep.records.trials import Trial
 from jaxsweep.spec import studies
 from jaxsweep.spec.aims import Aims, Constraint
 from jaxsweep.spec.hyperparameters import resolve
+from jaxsweep.spec.lineage import Part
 from jaxsweep.spec.metrics import Direction
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Choice, Int, LogUniform, Space, Uniform
@@ -169,7 +170,20 @@ def test_what_a_sweep_wrote_is_known_as_it_was(tmp_path: Path, stored: bool) -> 
     np.testing.assert_array_equal([score for _, score in found], [0.5, np.nan, 0.75])
     assert note == ""
     longer = Space(**{**SPACE.entries, "epochs": 3})
-    assert [config for config, _ in told(known, longer)[0]] == [None] * 3
+    assert [config for config, _ in told(known, longer)[0]] == ["epochs"] * 3
+
+
+def test_what_went_on_from_others_weights_is_nobodys_point() -> None:
+    request = Request(space=SPACE)
+    mine = trials(request)
+    mine[0].lineage = (Part(0, 2, mine[2].config), Part(1, 0, mine[0].config))
+    known = written(mine, CURVES, request, ACCURACY, None, None)
+    assert [config for config, _ in told(known)[0]] == [None, *CONFIGS[1:]]
+    warm = Request(space=SPACE, warm_start=known)  # type: ignore[arg-type]
+    (note,) = earlier_module.earlier(warm, "val_accuracy", "f" * 64, WHOLE).notes
+    assert note.endswith(
+        "knows 2 of 3 trials of optuna:memory#" + known.study_name + "; 1 is a copy of another one, by pbt"
+    )
 
 
 def foreign(direction: Direction = "maximize") -> optuna.Study:
@@ -213,14 +227,16 @@ def test_parameters_of_others_are_points_where_they_fit() -> None:
     found, note = told(foreign(), space)
     adam = {"learning_rate": 0.05, "optimizer": "adam", "epochs": 2}
     sgd = {"learning_rate": 0.05, "optimizer": "sgd", "momentum": 0.75, "epochs": 2}
-    assert [config for config, _ in found] == [adam, sgd, None, adam, None, None, None, adam]
+    assert [point for point, _ in found] == [adam, sgd, "learning_rate", adam, "depth", "colour", "optimizer", adam]
     assert np.isnan(found[1][1])
     assert note == "it does not say by which metric"
-    for config, _ in found:
-        if config is not None:
-            space.check(config)
+    for point, _ in found:
+        if isinstance(point, dict):
+            space.check(point)
     deeper = Space(**{**space.entries, "depth": Int(1, 3)})
-    assert [config and config["depth"] for config, _ in told(foreign(), deeper)[0]] == [None] * 3 + [2, 3] + [None] * 3
+    points = [point for point, _ in told(foreign(), deeper)[0]]
+    assert [point["depth"] for point in points if isinstance(point, dict)] == [2, 3]
+    assert points[:3] == points[5:] == ["depth"] * 3
 
 
 def test_another_objective_or_direction_is_refused() -> None:
@@ -245,7 +261,7 @@ def test_a_note_says_how_many(tmp_path: Path) -> None:
     (note,) = found.notes
     assert note == (
         f"warm start: the searcher knows 0 of 8 trials of optuna:memory#{known.study_name}; 8 are no points of this "
-        "space; it does not say by which metric, so that its scores may not compare"
+        "space (by width); it does not say by which metric, so that its scores may not compare"
     )
 
 

@@ -9,7 +9,7 @@ import jaxsweep as js
 from jaxsweep.network import randomness
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, REGRESSION_LOSSES, resolve
 from jaxsweep.spec.request import Request
-from jaxsweep.spec.swept import _ACTS, Swept, acts
+from jaxsweep.spec.swept import ACTS, Swept, acts
 
 BASE: dict[str, Any] = {
     "depth": 1, "width": 6, "epochs": 4, "batch_size": 10, "learning_rate": 0.1, "momentum": 0.5, "decay_every": 2.0,
@@ -80,7 +80,7 @@ def test_parameters_of_a_loss_have_an_effect_under_it_alone() -> None:
 
 
 def test_all_that_may_have_no_effect_is_tried() -> None:
-    assert set(_ACTS) == {name for names in READ.values() for name in names} | {"huber_delta"}
+    assert set(ACTS) == {name for names in READ.values() for name in names} | {"huber_delta"}
 
 
 # --- what a sweep varied -----------------------------------------------------------------------------------------
