@@ -71,7 +71,7 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
         copies = sum(point is None for point, _ in rows)
         reasons = Counter(
             point for point, _ in rows if isinstance(point, str)
-        )  # hyperparameters by which they are none
+        )  # by which hyperparameters they are none
         pairs = zip(rows, metrics, strict=True)
         told = [(point, score, known) for (point, score), known in pairs if isinstance(point, dict)]
         found.configs += [config for config, _, _ in told]
