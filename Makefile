@@ -51,5 +51,5 @@ format: $(READY)  ## rewrite the code in the format that `make lint` checks
 	$(BIN)/ruff format .
 
 clean:  ## remove .venv and all caches; runs/ stays
-	rm -rf .venv .venv-devices build jaxsweep.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-devices* build jaxsweep.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

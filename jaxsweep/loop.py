@@ -281,7 +281,7 @@ class _Loop:
     def _merits(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what a lane is worth after each epoch, [epochs], from its learning curves [epochs, metrics]."""
         columns = self.setup.columns
-        merits = columns.sign * curves[:, columns.curves.index(columns.objective)]
+        merits = columns.sign * curves[:, columns.place]
         return np.fmax.accumulate(merits) if self.setup.request.keep_best else merits
 
     def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:

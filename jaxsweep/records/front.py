@@ -88,7 +88,7 @@ def front_told(trials: Sequence[Trial], aims: Aims) -> str:
         words.append(f"{count} of {len(trials)} trials break{'s' * (count == 1)} a constraint ({limits})")
     if count := sum(bool(trial.lineage) for trial in trials):
         words.append(
-            f"{count} trial{'s went' if count > 1 else ' went'} on from others' weights: the hyperparameters that are "
+            f"{count} trial{'s' * (count != 1)} went on from others' weights: the hyperparameters that are "
             "shown are those they ended with, and those alone would not give their scores (column lineage)"
         )
     return "; ".join(words)

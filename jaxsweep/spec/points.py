@@ -96,10 +96,15 @@ def _any_value(entry: Distribution) -> Any:
 
 def _as_listed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Mapping[str, Any]:
     """Return a config with the batch size that the space has for the rows it names, such as 'full' for all of them."""
-    entry, size = space.entries.get("batch_size"), config.get("batch_size")
+    listed = _listed_sizes(space, config.get("batch_size"), resolve)
+    return {**config, "batch_size": listed[0]} if listed else config
+
+
+def _listed_sizes(space: Space, size: Any, resolve: Resolve) -> list[Any] | None:
+    """Return the batch sizes of a space that are so many rows; None where it holds the size or lists none."""
+    entry = space.entries.get("batch_size")
     values = None if entry is None or size is None or holds(space, "batch_size", size) else scope.possible(entry)
-    same = [each for each in values or () if resolve({"batch_size": each})["batch_size"] == size]
-    return {**config, "batch_size": same[0]} if same else config
+    return None if values is None else [each for each in values if resolve({"batch_size": each})["batch_size"] == size]
 
 
 def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | str:
@@ -117,10 +122,7 @@ def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | 
 
 def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:
     """Return a resolved config with the batch size that the space has for it: 'full', or one that was cut."""
-    entry, size = space.entries.get("batch_size"), config["batch_size"]
-    values = None if entry is None or holds(space, "batch_size", size) else scope.possible(entry)
-    if values is None:
+    listed = _listed_sizes(space, config["batch_size"], resolve)
+    if listed is None:
         return config
-    # On other data 'full' was another number.
-    same = next((each for each in values if resolve({"batch_size": each})["batch_size"] == size), "full")
-    return {**config, "batch_size": same}
+    return {**config, "batch_size": next(iter(listed), "full")}  # on other data 'full' was another number

@@ -1,13 +1,12 @@
 """Compile a training program for a device that is absent, and write down what came out.
 
-Command: JAX_PLATFORMS=cpu python tests/devices/absent.py gpu uniform FOLDER, in an environment that has the compiler of
-the device but needs neither the device nor its driver: see `check.py`, which makes one. Into FOLDER go `program.mlir`
-(what was traced), `compiled.hlo` (what XLA made of it), `facts.json`, and of a GPU, if XLA_FLAGS ask for it, the
-sequence in which the host launches kernels.
+Command: PYTHONPATH=.:tests python tests/devices/absent.py gpu uniform FOLDER, in an environment that has the compiler
+of the device but needs neither the device nor its driver: see `check.py`, which makes one. Into FOLDER go
+`program.mlir` (what was traced), `compiled.hlo` (what XLA made of it), `facts.json`, and of a GPU, if XLA_FLAGS ask
+for it, the sequence in which the host launches kernels.
 """
 
 import argparse
-import functools
 import json
 import os
 from pathlib import Path
@@ -19,18 +18,14 @@ os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # nobody asks a cloud what it 
 
 import jax
 import numpy as np
+from devices.training import training
 from jax import export
 from jax.experimental import topologies
 
 from jaxsweep.bench import work
-from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import calibrate, programs
 from jaxsweep.engine.costs import kernel_flops
-from jaxsweep.engine.engine import Engine
-from jaxsweep.engine.planner import make_plan
 from jaxsweep.network import ambient
-from jaxsweep.spec import scope
-from jaxsweep.spec.hyperparameters import resolve
 
 LANES = 1024  # of a tile, unless told otherwise
 
@@ -70,56 +65,37 @@ def everything(count: int) -> list[dict[str, Any]]:
     ]
 
 
-_NAMES = {"float32": "f32", "int32": "s32", "uint32": "u32", "bool": "pred"}  # as XLA has them
 SCENARIOS = {"uniform": work.uniform, "mixed": work.mixed, "everything": everything}
 
 
 def compiled(kind: str, scenario: str, tile: int = LANES) -> tuple[dict[str, Any], str, str]:
     """Return facts, the traced program and the compiled one of a scenario's training on digits."""
     where = device(kind)
-    data = prepare(load_dataset("digits"))
-    rows = min(len(part) for part in data.train)
-    configs = [resolve(c, data.task, rows, data.image_shape is not None) for c in SCENARIOS[scenario](64)]
-    engine = Engine(data, scope.of_configs(configs), "val_accuracy", 0, workers=1)
-    engine.platform = kind  # which the programs are written for
-    plan = make_plan(configs, engine.supply.sizes, 1, calibrate._ACCELERATOR, scope=engine.scope)
-    group = engine._groups(plan, configs, range(len(configs)), 1)[0]
     sharding = jax.sharding.SingleDeviceSharding(where)
+    asked = training(SCENARIOS[scenario](64), kind, calibrate._ACCELERATOR, tile)
 
-    def on_it(array: Any) -> Any:
-        kind = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
-        return jax.ShapeDtypeStruct(np.shape(array), kind, sharding=sharding)  # type: ignore[no-untyped-call]
+    def there(array: Any) -> Any:
+        """Return what stands for an array, or for its shape, on the absent device."""
+        dtype = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
+        return jax.ShapeDtypeStruct(np.shape(array), dtype, sharding=sharding)  # type: ignore[no-untyped-call]
 
-    def there(tree: Any) -> Any:
-        """Return what stands for arrays, or for shapes, on the absent device."""
-        return jax.tree.map(on_it, tree)
-
-    choices, lanes = engine.supply.choices([], group, tile), engine.supply.lanes([], group, tile)
     with ambient.own():
-        fresh = jax.eval_shape(functools.partial(programs._fresh, group.program), choices, lanes)
-        state = there(fresh)
-        number = there(np.int32(1))
-        arguments = (there(engine.supply.places[0].data), there(choices), there(lanes), state, number, number)
-        train = jax.jit(functools.partial(programs.advance, group.program))
-        traced = export.export(train, platforms=["cuda" if kind == "gpu" else "tpu"])(*arguments)
+        arguments = jax.tree.map(there, asked.arguments)
+        traced = export.export(jax.jit(asked.function), platforms=["cuda" if kind == "gpu" else "tpu"])(*arguments)
         options = programs.OPTIONS[kind].training if kind in programs.OPTIONS else {}
         executable = jax.jit(traced.call, donate_argnums=3).lower(*arguments).compile(options)
-    memory, optimized = executable.memory_analysis(), executable.as_text()
+    memory, optimized, bucket = executable.memory_analysis(), executable.as_text(), asked.group.bucket
     assert memory is not None
     assert optimized is not None
     facts = {
         "device": where.device_kind,
         "scenario": scenario,
         "tile": tile,
-        "programs": plan.programs,
-        "by_lane": list(group.program.by_lane),
+        "by_lane": list(asked.group.program.by_lane),
         "jax": jax.__version__,
-        "flops": float(kernel_flops(np.array([group.bucket.widths]), engine.supply.sizes)[0])
-        * group.bucket.batches[-1],
-        "state_bytes": sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
-        "state": sorted(
-            {f"{_NAMES[leaf.dtype.name]}[{','.join(map(str, leaf.shape))}]" for leaf in jax.tree.leaves(state)}
-        ),
+        "flops": float(kernel_flops(np.array([bucket.widths]), asked.sizes)[0]) * bucket.batches[-1],
+        "state_bytes": sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(asked.state)),
+        "state": sorted(asked.types()),
         "donated_bytes": memory.alias_size_in_bytes,
         "temporary_bytes": memory.temp_size_in_bytes,
     }

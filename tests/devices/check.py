@@ -9,6 +9,7 @@ rule of `rules.py` is broken.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ COMPILERS = (
     "nvidia-nvvm",
     "libtpu",
 )
-TILES = {"gpu": 1024, "tpu": 1024}
+KINDS = ("gpu", "tpu")
 
 
 class Peak(NamedTuple):
@@ -68,11 +69,16 @@ def environment(folder: Path, version: str | None) -> Path:
 
 def evidence(python: Path, kind: str, scenario: str, folder: Path) -> Evidence:
     """Compile a program in the environment of `python`, and return what came out."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # nothing of an earlier program is to be taken for one of this
+    folder.mkdir(parents=True)
     flags = f"--xla_dump_to={folder}/dump --xla_dump_hlo_as_text" if kind == "gpu" else ""
-    settings = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    settings = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": flags,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+    }
     command = [str(python), str(ROOT / "tests/devices/absent.py"), kind, scenario, str(folder)]
-    command += ["--tile", str(TILES[kind])]
     ran = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {ran.returncode}:\n{ran.stderr[-3000:]}")
@@ -90,14 +96,14 @@ def evidence(python: Path, kind: str, scenario: str, folder: Path) -> Evidence:
 
 def report(judged: Sequence[tuple[Evidence, Sequence[Finding]]]) -> str:
     """Return the figures as tables of Markdown, and what is computed from them."""
-    first = judged[0][0].facts
+    first, read = judged[0][0].facts, [figures(each) for each, _ in judged]
     lines = [
         f"JAX {first['jax']}, tiles of {first['tile']:,} networks.\n",
         "| device | sweep | kernels a step | KB a lane-step | kernels an epoch | KB a lane in it | rules kept |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for each, found in judged:
-        f, kept = figures(each), f"{sum(rule.kept for rule in found)} of {len(found)}"
+    for (each, found), f in zip(judged, read, strict=True):
+        kept = f"{sum(rule.kept for rule in found)} of {len(found)}"
         lines.append(
             f"| {each.kind} | {each.scenario} | {f.kernels} | {f.bytes / 1e3:.0f} | {f.epoch_kernels} | "
             f"{f.epoch_bytes / 1e3:.0f} | {kept} |"
@@ -108,10 +114,10 @@ def report(judged: Sequence[tuple[Evidence, Sequence[Finding]]]) -> str:
         "| device | sweep | by bytes | by products |",
         "| --- | --- | --- | --- |",
     ]
-    for each, _ in judged:
+    for (each, _), f in zip(judged, read, strict=True):
         for peak in PEAKS:
             if peak.kind == each.kind:
-                by_bytes, by_flops = figures(each).bytes / peak.bandwidth, each.facts["flops"] / peak.rate
+                by_bytes, by_flops = f.bytes / peak.bandwidth, each.facts["flops"] / peak.rate
                 lines.append(f"| {peak.name} | {each.scenario} | {1e6 * by_bytes:.3f} us | {1e6 * by_flops:.3f} us |")
     return "\n".join(lines)
 
@@ -125,8 +131,8 @@ def main() -> None:
     asked = parser.parse_args()
     python = environment(asked.folder.absolute(), asked.jax)
     judged = []
-    for kind in asked.kinds or list(TILES):
-        if kind not in TILES:
+    for kind in asked.kinds or KINDS:
+        if kind not in KINDS:
             parser.error(f"{kind!r} is no kind of device: give gpu, tpu or nothing")
         for scenario in SCENARIOS:
             print(f"compiling the {scenario} sweep for a {kind}", file=sys.stderr, flush=True)

@@ -38,7 +38,6 @@ class Operation(NamedTuple):
     type: str  # of its result
     operands: tuple[str, ...]
     called: Mapping[str, tuple[str, ...]]  # computations, by what they are to it
-    text: str
 
 
 class Cost(NamedTuple):
@@ -51,10 +50,8 @@ class Cost(NamedTuple):
 
     def plus(self, other: "Cost") -> "Cost":
         """Return the cost of both."""
-        mine, more = self, other
-        return Cost(
-            mine.kernels + more.kernels, mine.bytes + more.bytes, mine.loops + more.loops, mine.copies + more.copies
-        )
+        kernels, moved = self.kernels + other.kernels, self.bytes + other.bytes
+        return Cost(kernels, moved, self.loops + other.loops, self.copies + other.copies)
 
     def copied(self, shapes: Collection[str]) -> int:
         """Return the bytes of copied arrays of some types, such as f32[2,3]."""
@@ -142,9 +139,7 @@ def _operation(line: str) -> Operation:
     called: dict[str, tuple[str, ...]] = {role: (name,) for role, name in _CALLED.findall(attributes)}
     if (branches := _BRANCHES.search(attributes)) is not None:
         called["branches"] = tuple(name.strip().removeprefix("%") for name in branches[1].split(","))
-    return Operation(
-        left.removeprefix("%"), kind, right[:end], tuple(re.findall(r"%([\w.\-]+)", operands)), called, attributes
-    )
+    return Operation(left.removeprefix("%"), kind, right[:end], tuple(re.findall(r"%([\w.\-]+)", operands)), called)
 
 
 def _closing(text: str) -> int:

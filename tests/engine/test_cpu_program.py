@@ -7,40 +7,26 @@ takes a fifth longer.
 import functools
 
 import jax
-import numpy as np
 from devices.hlo import Compiled, size
+from devices.training import training
 
-from jaxsweep.data import load_dataset, prepare
 from jaxsweep.engine import programs
 from jaxsweep.engine.costs import Costs
-from jaxsweep.engine.engine import Engine
-from jaxsweep.engine.planner import make_plan
 from jaxsweep.network import ambient
-from jaxsweep.spec import scope
-from jaxsweep.spec.hyperparameters import resolve
 
 TILE = 2
+CONFIG = {"width": 512, "depth": 2, "batch_size": 64, "optimizer": "adam", "epochs": 3}
 
 
 @functools.cache
 def _step(platform: str) -> tuple[Compiled, set[str], float]:
-    """Return a program of 512-512 with Adam, the types of its state, and the bytes of that for a lane."""
-    data = prepare(load_dataset("digits"))
-    config = {"width": 512, "depth": 2, "batch_size": 64, "optimizer": "adam", "epochs": 3}
-    configs = [resolve(config, data.task, len(data.train[0]), True)] * TILE
-    engine = Engine(data, scope.of_configs(configs), "val_accuracy", 0, workers=1)
-    engine.platform = platform
-    plan = make_plan(configs, engine.supply.sizes, 1, Costs(), TILE)
-    (group,) = engine._groups(plan, configs, range(TILE), 1)
-    choices, lanes = engine.supply.choices([], group, TILE), engine.supply.lanes([], group, TILE)
+    """Return a program of 512-512 with Adam, the types of floats in its state, and the bytes of one array of each."""
+    asked = training([CONFIG] * TILE, platform, Costs(), TILE, TILE)
     with ambient.own():
-        state = jax.eval_shape(functools.partial(programs._fresh, group.program), choices, lanes)
-        train = jax.jit(functools.partial(programs.advance, group.program), donate_argnums=3)
-        number = np.int32(1)
-        lowered = train.lower(engine.supply.places[0].data, choices, lanes, state, number, number)
+        lowered = jax.jit(asked.function, donate_argnums=3).lower(*asked.arguments)
         text = lowered.compile(programs.known_options("cpu").training).as_text()
-    types = {f"f32[{','.join(map(str, leaf.shape))}]" for leaf in jax.tree.leaves(state) if leaf.dtype == np.float32}
     assert text is not None
+    types = {name for name in asked.types() if name.startswith("f32")}
     return Compiled.read(text), types, sum(map(size, types))
 
 
