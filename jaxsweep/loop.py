@@ -192,7 +192,7 @@ class _Loop:
         ids = range(first, first + len(configs))
         director = None
         if self.setup.scheduler is not None:
-            director = Director(self.setup.scheduler, self._merits, resolved)
+            director = Director(self.setup.scheduler, self._merits, resolved, self._barred)
         lanes = self.engine.run(
             plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline
         )
@@ -283,6 +283,11 @@ class _Loop:
         columns = self.setup.columns
         merits = columns.sign * curves[:, columns.place]
         return np.fmax.accumulate(merits) if self.setup.request.keep_best else merits
+
+    def _barred(self, config: Config) -> bool:
+        """Return whether the trials of a resolved config are worth nothing to a scheduler, whatever they learn."""
+        data = self.setup.data
+        return self.setup.aims.too_large(config, len(data.feature_names), data.n_outputs)
 
     def _take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
         """Take one finished lane; the last one of a trial makes the trial."""

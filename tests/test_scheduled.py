@@ -97,6 +97,27 @@ def test_the_same_seed_gives_the_same_table_with_any_number_of_workers(
     assert tables[0].equals(tables[2])
 
 
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_trials_too_large_for_a_constraint_are_worth_nothing_to_a_scheduler(iris: js.Dataset, name: str) -> None:
+    """They are known before they train, so that nobody's epochs are spent on what could never be the best."""
+    space = js.Space(**{**SPACE.entries, "width": js.Choice([4, 32])})  # 39 and 259 parameters
+    found = js.sweep(
+        iris, space, trials=60, objective="val_loss", scheduler=name, keep=0, progress=False,
+        constraints=["parameters <= 100", "val_loss <= 9"],
+    )  # fmt: skip
+    able = [trial.epochs_done for trial in found.trials if trial.feasible]
+    barred = [trial.epochs_done for trial in found.trials if not trial.feasible]
+    assert found.best.epochs_done == 9
+    if name == "pbt":  # copies of the others take their places
+        assert len(barred) < 25
+        assert not any(trial.lineage for trial in found.trials if not trial.feasible)
+    else:
+        assert barred
+        assert np.mean(barred) < np.mean(able)
+    if name in ("halving", "asha"):
+        assert set(barred) == {1}
+
+
 def test_a_searcher_that_learns_is_told_batch_after_batch(iris: js.Dataset) -> None:
     one, other = (swept(iris, "asha", search="evolution", population=20, trials=60) for _ in range(2))
     assert one.to_pandas().equals(other.to_pandas())

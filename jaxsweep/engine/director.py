@@ -66,10 +66,14 @@ class Director:
         scheduler: it may know of earlier batches.
         merits: what a lane is worth after each epoch, from its learning curves.
         configs: those of the engine's run; new ones are put at the end.
+        barred: says of a config that its trials are worth nothing, whatever they learn.
     """
 
-    def __init__(self, scheduler: Scheduler, merits: Merits, configs: list[Config]) -> None:
-        self.scheduler, self.merits, self.configs = scheduler, merits, configs
+    def __init__(
+        self, scheduler: Scheduler, merits: Merits, configs: list[Config],
+        barred: Callable[[Config], bool] = lambda config: False,
+    ) -> None:  # fmt: skip
+        self.scheduler, self.merits, self.configs, self.barred = scheduler, merits, configs, barred
         self.trials: dict[int, Standing] = {}
         self.changed = threading.Condition()  # of what waits in queues
         self.training = 0  # lanes in queues or in tiles
@@ -81,6 +85,7 @@ class Director:
     ) -> None:  # fmt: skip
         """Take in the trials of a batch; `group_of` gives the queue of lanes like those of another under a config."""
         self.trials, self._group_of, self._lanes = trials, group_of, tuple(lanes)
+        self._nothing = {trial for trial, standing in trials.items() if self.barred(self.configs[standing.position])}
         with self.changed:
             self._obey(self.scheduler.begin(entrants))
 
@@ -134,7 +139,7 @@ class Director:
                 length = max(map(len, several))
                 padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
                 mean = np.mean(padded, axis=0)
-            merits = np.where(np.isfinite(mean), mean, -np.inf)
+            merits = np.where(np.isfinite(mean) & (trial not in self._nothing), mean, -np.inf)
         return Report(trial, merits, not standing.parked, diverged, intact)
 
     def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
@@ -171,6 +176,9 @@ class Director:
         standing.group = self._group_of(source.group, order.config)
         standing.parked, standing.ended = dict(source.parked), {}
         standing.lineage = (*before, Part(epoch, order.trial, order.config))
+        self._nothing.discard(order.trial)
+        if self.barred(order.config):
+            self._nothing.add(order.trial)
 
     def _settle(self, trial: int) -> list["Settled"]:
         """Return the lanes of a trial that goes on no more, and forget it."""

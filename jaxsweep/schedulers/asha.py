@@ -8,11 +8,12 @@ nothing else trains; this frees memory, and changes no promotion. Few trials pro
 when nothing else trains, the best of the highest rung goes on, so that one of them has trained to its end.
 """
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 
-from jaxsweep.schedulers.base import UNITS, Entrant, Go, Order, Report, Scheduler, Stop, merit_at, one_of, rungs
+from jaxsweep.schedulers.base import UNITS, Entrant, Go, Order, Report, Scheduler, Stop, joins, merit_at, one_of, rungs
 from jaxsweep.schedulers.clock import Clock, slots_for
 from jaxsweep.schedulers.halving import share_of_halving
 from jaxsweep.search.base import whole
@@ -36,8 +37,8 @@ class Rung:
             insort(self.waiting, place)
 
     def promotable(self, eta: int) -> int | None:
-        """Return the best trial that waits, if it is among the best of the rung."""
-        if self.waiting and self._rank(self.waiting[0]) < len(self.ranked) // eta:
+        """Return the best trial that waits, if it is worth anything and among the best of the rung."""
+        if self.waiting and math.isfinite(self.waiting[0][0]) and self._rank(self.waiting[0]) < len(self.ranked) // eta:
             return self.waiting.pop(0)[1]
         return None
 
@@ -113,8 +114,9 @@ class ASHA(Scheduler):
     def _hear(self, report: Report) -> list[Order]:
         """Let a trial reach the rung that it has trained for, and stop those that have no hope any more."""
         trial = report.trial
-        number = self._standing[trial][0] + 1 if trial in self._standing else 0
-        self._coming -= number == 0
+        known = trial in self._standing
+        number = self._standing[trial][0] + 1 if known else joins(self._budgets[trial])
+        self._coming -= not known
         self._reach(number, report)
         stopped: list[Order] = []
         if report.diverged:

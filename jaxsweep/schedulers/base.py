@@ -11,6 +11,7 @@ A scheduler is a subclass of `Scheduler` in a file of its own, with `begin` and 
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -112,19 +113,26 @@ class Scheduler(ABC):
 
 
 def rungs(entrant: Entrant, first: int, eta: int, unit: str) -> list[int]:
-    """Return the epochs at which a trial is compared: `first`, times `eta` each, below all of its epochs; then these.
+    """Return the epochs of a trial at each rung: `first`, times `eta` each, below all of its epochs; then these.
 
     In iterations, what a rung says is rounded up to whole epochs, as nothing is known of a network before its first.
+    Several rungs may so be its first look (`joins`): the number of a rung stands for a budget, whoever is there.
     """
+    steps = 1 if unit == "epochs" else entrant.epoch_steps
     found: list[int] = []
     budget = first
-    while True:
-        epochs = budget if unit == "epochs" else -(-budget // entrant.epoch_steps)
-        if epochs >= entrant.epochs:
-            return [*found, entrant.epochs]
-        if not found or epochs > found[-1]:
-            found.append(epochs)
+    while budget < entrant.epochs * steps:
+        found.append(-(-budget // steps))
         budget *= eta
+    return [*found, entrant.epochs]
+
+
+def joins(budgets: Sequence[int]) -> int:
+    """Return the rung at which a trial with these epochs at each is first compared: the last one of its first look.
+
+    At the rungs before it would have had more iterations than those that it is compared with.
+    """
+    return bisect_right(budgets, budgets[0]) - 1
 
 
 def merit_at(report: Report, epochs: int) -> float:

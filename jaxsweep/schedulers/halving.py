@@ -4,9 +4,10 @@ Karnin, Koren and Somekh, ICML 2013; for networks Jamieson and Talwalkar, AISTAT
 reached it are compared at once, so that decisions wait for the slowest of them.
 """
 
+import math
 from collections.abc import Sequence
 
-from jaxsweep.schedulers.base import UNITS, Entrant, Go, Order, Report, Scheduler, Stop, merit_at, one_of, rungs
+from jaxsweep.schedulers.base import UNITS, Entrant, Go, Order, Report, Scheduler, Stop, joins, merit_at, one_of, rungs
 from jaxsweep.search.base import whole
 from jaxsweep.spec.space import Space
 
@@ -14,7 +15,8 @@ from jaxsweep.spec.space import Space
 class Bracket:
     """Trials that are halved together.
 
-    A trial that has ended by itself keeps its place at the rungs that follow, by what it came to in the end.
+    A trial that has ended by itself keeps its place at the rungs that follow, by what it came to in the end. One that
+    is worth nothing goes on only where all are.
     """
 
     def __init__(self, entrants: Sequence[Entrant], rung: int, eta: int, budgets: dict[int, list[int]]) -> None:
@@ -43,19 +45,18 @@ class Bracket:
 
     def _decide(self) -> list[Order]:
         """Choose the members of the next rung."""
-        ranked = sorted(self.members, key=lambda trial: (-merit_at(self.last[trial], self._until(trial)), trial))
-        chosen = ranked[: len(ranked) // self.eta or 1]
-        alive = [trial for trial in ranked if not self.last[trial].ended]
-        if not alive:
-            self.members = []
-            return []
-        self.rung += 1
-        self.members = sorted(chosen)
-        goes_on = [trial for trial in self.members if not (self.last[trial].ended or self.last[trial].diverged)]
+        here = [trial for trial in self.members if joins(self.budgets[trial]) <= self.rung]
+        later = [trial for trial in self.members if joins(self.budgets[trial]) > self.rung]
+        merits = {trial: merit_at(self.last[trial], self._until(trial)) for trial in here}
+        ranked = sorted(here, key=lambda trial: (-merits[trial], trial))
+        best = ranked[: len(ranked) // self.eta or 1]
+        chosen = [trial for trial in best if math.isfinite(merits[trial])] or best[:1]
+        goes_on = [trial for trial in sorted(chosen) if not (self.last[trial].ended or self.last[trial].diverged)]
+        stopped = {trial for trial in here if not self.last[trial].ended} - set(goes_on)
+        over = not goes_on and all(self.last[trial].ended for trial in later)
+        self.members = [] if over else sorted([*chosen, *later])
         self.waiting = set(goes_on)
-        stopped = set(alive) - self.waiting
-        if not goes_on:
-            self.members = []
+        self.rung += 1
         return [*(Go(trial, self._until(trial)) for trial in goes_on), *(Stop(trial) for trial in sorted(stopped))]
 
 
@@ -108,7 +109,8 @@ def share_of_halving(entrants: Sequence[Entrant], rung: int, first: int, eta: in
     for entrant in entrants:
         budgets = rungs(entrant, first, eta, unit)
         before = 0
-        for number, epochs in enumerate(budgets[min(rung, len(budgets) - 1) :]):
+        begins = max(min(rung, len(budgets) - 1), joins(budgets))
+        for number, epochs in enumerate(budgets[begins:]):
             trained += (len(entrants) // eta**number or 1) / len(entrants) * (epochs - before)
             before = epochs
     return trained / sum(entrant.epochs for entrant in entrants)

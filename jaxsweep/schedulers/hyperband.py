@@ -7,7 +7,7 @@ time, so that one that waits for the last trials of a rung leaves no slot empty.
 
 from collections.abc import Sequence
 
-from jaxsweep.schedulers.base import Entrant, Order, rungs
+from jaxsweep.schedulers.base import Entrant, Order, joins, rungs
 from jaxsweep.schedulers.halving import Bracket, Halving, share_of_halving
 
 
@@ -28,7 +28,7 @@ class Hyperband(Halving):
         """See `Scheduler.begin`."""
         orders: list[Order] = []
         self._brackets = {}
-        parts = [(rung, part) for rung, part in enumerate(self._dealt(entrants)) if part]
+        parts = [(rung, part) for rung, part in self._dealt(entrants).items() if part]
         # That with the most rungs waits most often, so it begins; those with long trainings follow, the longest first.
         for rung, part in parts[:1] + parts[:0:-1]:
             budgets = {each.trial: rungs(each, self.first, self.eta, self.unit) for each in part}
@@ -42,22 +42,24 @@ class Hyperband(Halving):
         total = sum(entrant.epochs for entrant in entrants)
         if not total:
             return 1.0
-        parts = enumerate(self._dealt(entrants))
+        parts = self._dealt(entrants).items()
         trained = sum(
             share_of_halving(part, rung, self.first, self.eta, self.unit) * sum(each.epochs for each in part)
             for rung, part in parts
         )
         return trained / total
 
-    def _dealt(self, entrants: Sequence[Entrant]) -> list[list[Entrant]]:
-        """Return the trials of each bracket, whose number is that of its first rung; the most cutting comes first.
+    def _dealt(self, entrants: Sequence[Entrant]) -> dict[int, list[Entrant]]:
+        """Return the trials of each bracket by its first rung; the most cutting comes first.
 
         They are dealt out in turn, so that configs that stand together in a batch do not share a bracket.
         """
-        count = max((len(rungs(each, self.first, self.eta, self.unit)) for each in entrants), default=1)
+        budgets = [rungs(each, self.first, self.eta, self.unit) for each in entrants]
+        first, last = min(map(joins, budgets), default=0), max(map(len, budgets), default=1)
+        count = last - first
         sizes = [-(-count * self.eta**rounds // (rounds + 1)) for rounds in range(count - 1, -1, -1)]
         total, parts = sum(sizes), [list[Entrant]() for _ in sizes]
         for number, entrant in enumerate(sorted(entrants, key=lambda each: each.trial), 1):
             lacking = [size * number - total * len(part) for size, part in zip(sizes, parts, strict=True)]
             parts[lacking.index(max(lacking))].append(entrant)
-        return parts
+        return dict(enumerate(parts, first))

@@ -73,10 +73,13 @@ class Median(Scheduler):
         over: list[Order] = [] if report.ended else [Stop(report.trial)]
         if report.diverged or not len(report.merits):
             return over
-        epochs, merits = len(report.merits), np.where(np.isfinite(report.merits), report.merits, -np.inf)
+        epochs, merits = len(report.merits), report.merits[np.isfinite(report.merits)]
         others = self._means.setdefault(epochs, [])
-        worse = len(others) >= self.least and float(merits.max()) < _median(others)
-        insort(others, float(merits.mean()))
+        best = float(merits.max(initial=-np.inf))
+        worse = len(others) >= self.least and best < _median(others)
+        mean = float(merits.mean()) if len(merits) else -np.inf
+        if np.isfinite(mean):  # what is worth nothing is no measure for others
+            insort(others, mean)
         if worse or report.ended:
             return over
         self._resumed.append(Go(report.trial, min(epochs + self.every, self._entrants[report.trial].epochs)))
@@ -92,6 +95,6 @@ class Median(Scheduler):
 
 
 def _median(ordered: Sequence[float]) -> float:
-    """Return the median of sorted numbers, of which none is inf."""
+    """Return the median of sorted finite numbers."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -108,6 +108,12 @@ class Aims:
                 found.append(str(each))
         return tuple(found)
 
+    def too_large(self, config: Mapping[str, Any], features: int, outputs: int) -> bool:
+        """Return whether a resolved config breaks a constraint whatever it learns: by how many parameters it has."""
+        limits = [each for each in self.constraints if each.metric == "parameters"]
+        count = count_parameters(config, features, outputs) if limits else 0
+        return any(each.violation(count) > 0 for each in limits)
+
     def merits(self, scores: Sequence[float | None], metrics: Sequence[Mapping[str, float]]) -> FloatArray:
         """Return the objectives of trials, [trials, objectives], larger being better."""
         signs = [1.0 if way == "maximize" else -1.0 for way in self.directions]

@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
-from jaxsweep.schedulers import ASHA, PBT, Copy, Go, Halving, Hyperband, Median, Order, Report
-from jaxsweep.schedulers.base import rungs
+from jaxsweep.schedulers import ASHA, PBT, Copy, Go, Halving, Hyperband, Median, Order, Report, Scheduler
+from jaxsweep.schedulers.base import Entrant, joins, rungs
 from jaxsweep.schedulers.clock import Clock
 from jaxsweep.schedulers.contract import LONG, entrants, learners
 from jaxsweep.schedulers.machine import Learner, Machine
@@ -42,11 +42,76 @@ def by_merit(known: Mapping[int, Learner]) -> list[int]:
         (5, 99, 3, "epochs", [5]),
         (81, 10, 3, "iterations", [1, 3, 9, 27, 81]),  # 10 iterations are an epoch
         (20, 25, 2, "iterations", [3, 5, 10, 20]),  # 25, 50, 100 and 200
-        (20, 1, 3, "iterations", [1, 3, 9, 20]),  # 1, 3 and 9 iterations are less than an epoch
+        (20, 1, 3, "iterations", [1, 1, 1, 3, 9, 20]),  # 1, 3 and 9 iterations are less than an epoch
+        (1, 1, 3, "iterations", [1, 1, 1, 1]),  # of 10 in all
     ],
 )
 def test_rungs(epochs: int, first: int, eta: int, unit: str, expected: list[int]) -> None:
     assert rungs(entrants([epochs])[0], first, eta, unit) == expected
+
+
+def both_paces() -> tuple[list[Entrant], dict[int, Learner]]:
+    """Return 54 trials with 6 iterations in an epoch, 54 with 180, and what they are worth by the iterations done."""
+    quick, slow = entrants([LONG] * 54, steps=6), entrants([LONG] * 54, 54, steps=180)
+    heights = generator(4, "heights").random(108).tolist()
+    worth = [
+        Learner(height * np.log(each.epoch_steps * np.arange(1, LONG + 1)))
+        for height, each in zip(heights, [*quick, *slow], strict=True)
+    ]
+    return [*quick, *slow], dict(enumerate(worth))
+
+
+def test_trials_of_a_rung_have_had_the_same_iterations() -> None:
+    """First looked at after 10: those with 180 in an epoch join at the rung of 90, the last one that these cover."""
+    found, _ = both_paces()
+    levels = [10 * 3**number for number in range(8)]
+    for each in found:
+        budgets = rungs(each, 10, 3, "iterations")
+        assert joins(budgets) == (0 if each.epoch_steps == 6 else 2)
+        for level, epochs in list(zip(levels, budgets, strict=False))[joins(budgets) : -1]:
+            assert level <= epochs * each.epoch_steps < max(3 * level, level + each.epoch_steps)
+
+
+@pytest.mark.parametrize("make", [lambda: Halving(first=10, unit="iterations"),
+                                  lambda: ASHA(first=10, unit="iterations", slots=1)])  # fmt: skip
+def test_who_has_had_more_iterations_takes_no_place_of_others(make: Callable[[], Scheduler]) -> None:
+    """At the first rungs trials with few iterations in an epoch are compared among themselves, as without the others.
+
+    After one epoch most of the others are worth more than the best of these after two.
+    """
+    found, known = both_paces()
+    alone = Machine(make(), {i: known[i] for i in range(54)}, found[:54]).run().courses
+    both = Machine(make(), known, found).run().courses
+    for rung in (2, 5):  # epochs
+        beyond = [trial for trial in range(54) if alone[trial].done > rung]
+        assert 5 <= len(beyond) <= 27
+        assert [trial for trial in range(54) if both[trial].done > rung] == beyond
+    assert any(course.done == LONG for course in both.values())
+
+
+def test_brackets_of_hyperband_begin_at_the_first_look() -> None:
+    """Rungs that nobody is compared at are none: as many brackets as with rungs of whole epochs."""
+    found = entrants([LONG] * 143)  # 10 iterations in an epoch
+    early, plain = Hyperband(eta=10, unit="iterations"), Hyperband(eta=10)
+    assert list(early._dealt(found)) == [1, 2, 3]  # 10, 100 and 810 iterations, of which 1 and 10 are one epoch
+    assert list(early._dealt(found).values()) == list(plain._dealt(found).values())
+    assert early.expected(found) == plain.expected(found) != 1
+
+
+@pytest.mark.parametrize("kind", [Halving, ASHA])
+def test_what_is_worth_nothing_takes_nobodys_place(kind: type[Halving | ASHA]) -> None:
+    """Two of three are barred: none of them goes on, and the best of the others trains to its end."""
+    known = rising(90)
+    for trial in known:
+        if trial % 3:
+            known[trial] = Learner(np.full(LONG, -np.inf))
+    machine = Machine(kind(), known, entrants([LONG] * 90)).run()
+    for trial, course in machine.courses.items():
+        first = course.orders[0]
+        assert isinstance(first, Go)
+        assert trial % 3 == 0 or course.done == first.until
+    best = next(trial for trial in by_merit(known) if trial % 3 == 0)
+    assert machine.courses[best].done == LONG
 
 
 # --- halving: Jamieson and Talwalkar, AISTATS 2016 ------------------------------------------------------------------
@@ -94,7 +159,7 @@ def test_hyperband_has_the_brackets_of_the_paper() -> None:
     known = rising(count)
     scheduler = Hyperband()
     found = entrants([LONG] * count)
-    parts = scheduler._dealt(found)
+    parts = list(scheduler._dealt(found).values())
     assert [len(part) for part in parts] == [rounds[0][0] for rounds in TABLE.values()]
     machine = Machine(scheduler, known, found).run()
     for part, rounds in zip(parts, TABLE.values(), strict=True):
@@ -106,7 +171,7 @@ def test_hyperband_has_the_brackets_of_the_paper() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 50, 143, 500, 2000])
 def test_hyperband_deals_in_proportion_and_in_turn(count: int) -> None:
-    parts = Hyperband()._dealt(entrants([LONG] * count))
+    parts = list(Hyperband()._dealt(entrants([LONG] * count)).values())
     sizes = [rounds[0][0] for rounds in TABLE.values()]
     for part, size in zip(parts, sizes, strict=True):
         assert abs(len(part) - count * size / 143) <= 1
