@@ -39,7 +39,7 @@ def settle(setup: Setup, trials: Sequence[Trial], ended: Sequence[LaneResult]) -
     fresh: dict[int, list[Lane]] = {}
     for lane in ended:
         fresh.setdefault(lane.job.trial, []).append(Lane.of(lane))
-    confirmed = confirmation(trials, fresh, setup.columns, setup.request.keep_best)
+    confirmed = confirmation(trials, fresh, setup.columns, setup.request.keep_best, setup.aims.constraints)
     for lane in ended:
         if lane.job.trial != confirmed[0].trial:
             lane.test = None

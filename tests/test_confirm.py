@@ -120,6 +120,24 @@ def test_each_fold_is_trained_again(iris: js.Dataset) -> None:
     assert winner.scores[1] == pytest.approx(alone.curves["val_accuracy"][-1], abs=1e-6)
 
 
+def test_a_winner_keeps_the_constraints_when_it_is_trained_again(
+    iris: js.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that kept them in the search by luck is behind those that keep them, in the record, too, and it is said."""
+    like, slow = {**SHAPE, "learning_rate": 0.05}, {**SHAPE, "learning_rate": 0.002}
+    given: dict[str, Any] = {"configs": [*[like] * 29, slow], "keep": 0, "progress": False}
+    losses = sorted(trial.metrics["val_loss"] for trial in js.sweep(iris, **given).trials)
+    bound = losses[-5]  # that of the slow one is larger, and of the others luck decides
+    found = js.sweep(iris, constraints=[f"val_loss >= {bound!r}"], confirm=5, out=tmp_path / "run", **given)
+    assert sum(trial.feasible for trial in found.trials) == len(found.confirmed) == 5
+    assert max(found.trials, key=lambda trial: (trial.feasible, trial.score)).id != 29
+    assert found.best.id == 29
+    assert [not each.broken for each in found.confirmed] == [True, *[False] * 4]
+    assert js.load(tmp_path / "run").confirmed == found.confirmed
+    ok("show", tmp_path / "run")
+    assert f"its fresh trainings, by their means, break val_loss >= {bound!r}" in capsys.readouterr().err
+
+
 def test_without_a_score_there_is_nothing_to_confirm(iris: js.Dataset) -> None:
     wild = {**SHAPE, "learning_rate": 1e30, "optimizer": "sgd"}
     result = js.sweep(iris, configs=[wild], confirm=2, progress=False)

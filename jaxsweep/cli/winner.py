@@ -54,6 +54,11 @@ def print_winner(console: Console, told: str, confirmed: Sequence[Confirmed], sh
                     f"trial {each.trial} is last: {each.without_score} of its {each.trainings} fresh trainings "
                     "diverged, or have no finite score"
                 )
+            elif each.broken:
+                tables.say(
+                    f"trial {each.trial} is behind those that do not: its fresh trainings, by their means, break "
+                    f"{' and '.join(each.broken)}"
+                )
     console.print(told, soft_wrap=True)
     if show_test:
         tables.say(SHOWN_TEST)

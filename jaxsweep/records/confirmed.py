@@ -8,11 +8,12 @@ rows, which are looked at for the winner alone, the second.
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxsweep.records.lanes import Lane
-from jaxsweep.records.trials import Columns, Trial, best_first, lane_score
+from jaxsweep.records.trials import Columns, Trial, best_first, final_epoch, lane_score, mean_of
+from jaxsweep.spec.aims import Constraint
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,12 +27,15 @@ class Confirmed:
             that diverged, or whose objective is no finite number.
         test_score: of the winner alone, if there are test rows: the mean of the objective on them over its fresh
             trainings.
+        broken: the constraints on metrics that the means over its fresh trainings break; it is then ranked behind the
+            others. What it costs is as in the search.
     """
 
     trial: int
     search_score: float
     scores: tuple[float | None, ...]
     test_score: float | None = None
+    broken: tuple[str, ...] = ()
 
     @property
     def trainings(self) -> int:
@@ -58,7 +62,7 @@ class Confirmed:
     def row(self) -> dict[str, Any]:
         """Return it as `run --format json` prints it."""
         names = ("trial", "search_score", "confirmed_score", "spread", "trainings", "without_score", "test_score")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "broken": list(self.broken)}
 
     def told(self, objective: str) -> str:
         """Return a sentence, such as "trial 17: val_accuracy 0.981 in the search, 0.962 ± 0.008 in 8 fresh ..."."""
@@ -66,7 +70,8 @@ class Confirmed:
         if self.confirmed_score is None or self.spread is None:
             return f"{words}unconfirmed: {self.without_score} of {self.trainings} fresh trainings have no score"
         words += f"{_number(self.confirmed_score)} ± {_number(self.spread)} in {self.trainings} fresh trainings"
-        return words if self.test_score is None else f"{words}, {_number(self.test_score)} on the test rows"
+        words += "" if self.test_score is None else f", {_number(self.test_score)} on the test rows"
+        return f"{words}; in these it breaks {' and '.join(self.broken)}" if self.broken else words
 
     def __repr__(self) -> str:
         row = {name: _number(value) if isinstance(value, float) else value for name, value in self.row().items()}
@@ -79,26 +84,41 @@ def _number(value: float) -> str:
 
 
 def confirmation(
-    trials: Sequence[Trial], fresh: Mapping[int, Sequence[Lane]], columns: Columns, keep_best: bool
-) -> tuple[Confirmed, ...]:
+    trials: Sequence[Trial], fresh: Mapping[int, Sequence[Lane]], columns: Columns, keep_best: bool,
+    constraints: Sequence[Constraint] = (),
+) -> tuple[Confirmed, ...]:  # fmt: skip
     """Return what the fresh lanes of some trials came to, the best first.
 
     That is the one with the best mean; of equal ones that with the better score in the search, then the earlier.
-    Trials of which a lane has no score come last.
+    Trials whose means break a constraint come behind those, and trials of which a lane has no score last.
     """
     again = [trial for trial in best_first(trials, columns.objective) if trial.id in fresh]
     scored: list[Confirmed] = []
     for trial in again:
         lanes = sorted(fresh[trial.id], key=lambda lane: (lane.replicate, lane.fold))
         scores = tuple(lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes)
-        scored.append(Confirmed(trial.id, trial.score or 0.0, scores))
-    worst = float("inf")
+        broken = () if None in scores else _broken(lanes, columns, keep_best, constraints)
+        scored.append(Confirmed(trial.id, trial.score or 0.0, scores, broken=broken))
+    last = (True, float("inf"))
     # `again` stands in the order that decides between equals.
-    scored.sort(key=lambda each: worst if (s := each.confirmed_score) is None else -columns.sign * s)
+    scored.sort(
+        key=lambda each: last if (s := each.confirmed_score) is None else (len(each.broken) > 0, -columns.sign * s)
+    )
     if scored and scored[0].confirmed_score is not None:
-        winner = scored[0]
-        scored[0] = Confirmed(winner.trial, winner.search_score, winner.scores, _test(fresh[winner.trial], columns))
+        scored[0] = replace(scored[0], test_score=_test(fresh[scored[0].trial], columns))
     return tuple(scored)
+
+
+def _broken(
+    lanes: Sequence[Lane], columns: Columns, keep_best: bool, constraints: Sequence[Constraint]
+) -> tuple[str, ...]:
+    """Return the constraints on metrics that the means over lanes, all of which have a score, break."""
+    measured = [each for each in constraints if each.metric in columns.curves]
+    if not measured:
+        return ()
+    ends = [lane.curves[final_epoch(lane.curves, columns, keep_best)] for lane in lanes]
+    mean = dict(zip(columns.curves, mean_of([end[None] for end in ends])[0].tolist(), strict=True))
+    return tuple(str(each) for each in measured if each.violation(mean[each.metric]) > 0)
 
 
 def test_of(objective: str) -> str:

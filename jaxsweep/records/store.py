@@ -236,7 +236,8 @@ class StoredRun:
         if not self.request.confirm:
             return ()
         columns = Columns(self.curve_names, self.test_names, self.objective)
-        return confirmation(self.trials, self._lanes(">="), columns, self.request.keep_best)
+        constraints = Aims.of(self.request, self.objective).constraints
+        return confirmation(self.trials, self._lanes(">="), columns, self.request.keep_best, constraints)
 
     @property
     def ranked(self) -> list[Trial]:

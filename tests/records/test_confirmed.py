@@ -8,6 +8,7 @@ import pytest
 from jaxsweep.records.confirmed import Confirmed, confirmation, ranked, told
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.trials import Columns, Trial
+from jaxsweep.spec.aims import Constraint
 from jaxsweep.spec.hyperparameters import resolve
 
 VALUES = tuple(resolve({}, "classification", 100).values())
@@ -65,6 +66,22 @@ def test_a_trial_that_diverges_when_trained_again_is_last() -> None:
     assert "unconfirmed: 1 of 3 fresh trainings have no score" in lost.told("val_accuracy")
     nobody = confirmation(trials, {1: lanes(None)}, ACCURACY, False)
     assert (nobody[0].trial, nobody[0].test_score) == (1, None)
+
+
+def test_what_breaks_a_constraint_when_trained_again_is_behind() -> None:
+    """By the mean over its fresh trainings, at the epochs that count; sizes are as in the search."""
+    trials, limits = [trial(0, 0.8), trial(1, 0.9), trial(2, 0.7)], ["val_accuracy <= 0.8", "parameters <= 1"]
+    fresh = {0: lanes(0.7, 0.8), 1: lanes(0.75, 0.9), 2: lanes(0.1, None)}
+    confirmed = confirmation(trials, fresh, ACCURACY, False, [Constraint.parse(each) for each in limits])
+    assert [each.trial for each in confirmed] == [0, 1, 2]
+    assert [each.broken for each in confirmed] == [(), ("val_accuracy <= 0.8",), ()]
+    assert confirmed[1].told("val_accuracy").endswith("in 2 fresh trainings; in these it breaks val_accuracy <= 0.8")
+    assert confirmed[1].row()["broken"] == ["val_accuracy <= 0.8"]
+    last, best = (
+        confirmation(trials[:1], {0: lanes(0.25)}, ACCURACY, keep_best, [Constraint.parse("val_accuracy <= 0.3")])
+        for keep_best in (False, True)
+    )
+    assert (last[0].broken, best[0].broken) == ((), ("val_accuracy <= 0.3",))
 
 
 def test_the_best_epoch_counts_where_the_sweep_says_so() -> None:
