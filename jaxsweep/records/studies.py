@@ -17,7 +17,7 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import arguments, lineage, studies
 from jaxsweep.spec.aims import Aims
-from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
 from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
 from jaxsweep.spec.extras import extra
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
@@ -101,7 +101,7 @@ def _frozen(
     Optuna takes a constraint for broken where its number is above 0. A trial that stops by itself is complete; under a
     scheduler nobody knows of one with patience which of them stopped it.
     """
-    values = trial.params if space is None else active_part(space, _as_asked(trial.config, entries))
+    values = trial.params if space is None else active_part(space, as_asked(space.entries, trial.config))
     known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
     states = optuna.trial.TrialState
     objectives = aims.values(trial.score, trial.metrics)
@@ -133,16 +133,6 @@ def _frozen(
 
 def _text(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
-
-
-def _as_asked(config: Config, entries: Mapping[str, Distribution]) -> Config:
-    """Return a resolved config with a batch size that was asked for: one that was cut to the rows is smaller."""
-    size = config["batch_size"]
-    entry = entries.get("batch_size")
-    if not isinstance(entry, Choice) or _has(entry, size):
-        return config
-    larger = [value for value in entry.values if isinstance(value, int) and value >= size]
-    return {**config, "batch_size": min(larger, default="full")}
 
 
 def _has(entry: Distribution, value: Any) -> bool:

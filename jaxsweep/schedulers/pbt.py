@@ -18,7 +18,7 @@ import numpy as np
 from jaxsweep.errors import RequestError
 from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, Stop, merit_at
 from jaxsweep.search.base import number, whole
-from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
 from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform, hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.space import Space
@@ -161,7 +161,7 @@ class PBT(Scheduler):
 
 def _active(entries: Mapping[str, Distribution], config: Mapping[str, Any]) -> set[str]:
     """Return the entries that have an effect in a config, which has a value for every hyperparameter."""
-    active: set[str] = set()
+    active, config = set[str](), as_asked(entries, config)
     for name in evaluation_order(entries):
         conditions = parents(entries[name]).items()
         if all(parent in active and hashable(config[parent]) in legal for parent, legal in conditions):

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxsweep.errors import RequestError
 from jaxsweep.spec import scope
-from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
 from jaxsweep.spec.distributions import Constant, Distribution, hashable, plain
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
@@ -96,15 +96,11 @@ def _any_value(entry: Distribution) -> Any:
 
 def _as_listed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Mapping[str, Any]:
     """Return a config with the batch size that the space has for the rows it names, such as 'full' for all of them."""
-    listed = _listed_sizes(space, config.get("batch_size"), resolve)
-    return {**config, "batch_size": listed[0]} if listed else config
-
-
-def _listed_sizes(space: Space, size: Any, resolve: Resolve) -> list[Any] | None:
-    """Return the batch sizes of a space that are so many rows; None where it holds the size or lists none."""
-    entry = space.entries.get("batch_size")
-    values = None if entry is None or size is None or holds(space, "batch_size", size) else scope.possible(entry)
-    return None if values is None else [each for each in values if resolve({"batch_size": each})["batch_size"] == size]
+    entry, size = space.entries.get("batch_size"), config.get("batch_size")
+    if entry is None or size is None or holds(space, "batch_size", size):
+        return config
+    same = (each for each in scope.possible(entry) or () if resolve({"batch_size": each})["batch_size"] == size)
+    return {**config, "batch_size": next(same, size)}
 
 
 def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | str:
@@ -112,17 +108,13 @@ def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | 
 
     That one has a value that the space has not, or is not in the space and has an effect that its default has not.
     """
-    part = active_part(space, _unresolved(space, config, resolve))
+    asked = as_asked(space.entries, config)
+    size = asked["batch_size"]
+    if asked is not config and resolve({"batch_size": size})["batch_size"] != config["batch_size"]:
+        asked = {**config, "batch_size": "full"}  # which was another number on other data
+    part = active_part(space, asked)
     if (outside := next((name for name, value in part.items() if not holds(space, name, value)), None)) is not None:
         return outside
     full = resolve(part)
     differs = (name for name in HYPERPARAMETERS if name not in part and full[name] != config[name] and acts(name, full))
     return next(differs, part)
-
-
-def _unresolved(space: Space, config: Config, resolve: Resolve) -> Config:
-    """Return a resolved config with the batch size that the space has for it: 'full', or one that was cut."""
-    listed = _listed_sizes(space, config["batch_size"], resolve)
-    if listed is None:
-        return config
-    return {**config, "batch_size": next(iter(listed), "full")}  # on other data 'full' was another number

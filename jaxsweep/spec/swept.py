@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxsweep.spec.conditions import parents
-from jaxsweep.spec.distributions import Choice, Constant, Distribution, hashable
+from jaxsweep.spec.conditions import as_asked, parents
+from jaxsweep.spec.distributions import Distribution, hashable
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, LOSS_PARAMETERS, Config
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
@@ -72,21 +72,14 @@ class Swept:
 
     def params(self, config: Mapping[str, Any]) -> Config:
         """Return the part of a resolved config that was varied, is active under the space, and has an effect."""
-        return {name: config[name] for name in self.names if acts(name, config) and self._active(name, config)}
+        asked = as_asked(self.entries, config)
+        return {name: config[name] for name in self.names if acts(name, config) and self._active(name, asked)}
 
-    def _active(self, name: str, config: Mapping[str, Any]) -> bool:
+    def _active(self, name: str, asked: Mapping[str, Any]) -> bool:
         """Return whether all conditions of an entry, and of those that they name, hold in a config."""
         if name not in self.entries:
             return True
         return all(
-            self._active(parent, config) and _is_among(config[parent], legal, self.entries[parent])
+            self._active(parent, asked) and hashable(asked[parent]) in legal
             for parent, legal in parents(self.entries[name]).items()
         )
-
-
-def _is_among(value: Any, legal: tuple[Any, ...], entry: Distribution) -> bool:
-    """Return whether a parent's value is one that a condition asks for; a resolved 'full' batch is a number."""
-    if hashable(value) in legal:
-        return True
-    known = entry.values if isinstance(entry, Choice) else (entry.value,) if isinstance(entry, Constant) else ()
-    return "full" in legal and value not in known

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from random_spaces import spaces
 
 from jaxsweep.errors import RequestError
-from jaxsweep.spec.hyperparameters import resolve
-from jaxsweep.spec.points import active_part, completed
+from jaxsweep.schedulers import PBT
+from jaxsweep.spec.hyperparameters import Config, resolve
+from jaxsweep.spec.points import active_part, completed, point_or_reason
+from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Choice, Constant, Int, LogUniform, Space, Uniform
+from jaxsweep.spec.swept import Swept
+from jaxsweep.streams import generator
 
 SPACE = Space(
     depth=Int(1, 3),
@@ -48,6 +52,41 @@ def test_what_is_named_is_taken_as_it_is() -> None:
     assert named.items() <= point.items()
     SPACE.check(point)
     assert completed(SPACE, point, WHOLE) == point
+
+
+@pytest.mark.parametrize(
+    ("sizes", "legal"),
+    [([10, "full"], "full"), ([10, 500], 500), ([10, 20], 20), ([10, "full", 500], "full"),
+     ([500, "full"], 500), (["full"], "full"), ([10, 20], 10)],
+)  # fmt: skip
+def test_conditions_on_a_batch_that_is_cut_to_the_rows_hold_in_what_was_trained(sizes: list[Any], legal: Any) -> None:
+    """On 20 rows 'full' and 500 are trained as 20: tables, warm starts and pbt know what was asked for.
+
+    Where the space has both, it is the one with the condition, so that nothing which had an effect is lost.
+    """
+    both = {500, "full"} <= set(sizes)
+    space = Space(
+        batch_size=Choice(sizes), learning_rate=LogUniform(1e-3, 1e-1, when={"batch_size": legal}),
+        l2=LogUniform(1e-6, 1e-2),
+    )  # fmt: skip
+    swept = Swept.of(Request(space=space))
+    for config in space.sample(generator(0, "asked"), 20):
+        whole = WHOLE(config)
+        known = "learning_rate" in config or (both and whole["batch_size"] == 20)
+        assert ("learning_rate" in swept.params(whole)) == known
+        assert ("learning_rate" in changed(space, whole)) == known
+        assert WHOLE(completed(space, swept.params(whole), WHOLE)) == whole
+        point = point_or_reason(space, whole, WHOLE)
+        assert isinstance(point, dict)
+        assert WHOLE(point) == whole
+        assert ("learning_rate" in point) == known
+
+
+def changed(space: Space, config: Config) -> set[str]:
+    """Return what pbt changes in a resolved config."""
+    scheduler = PBT(space=space, resample=1.0)
+    new = scheduler._changed(config, np.full((2, 3), 0.37))
+    return {name for name in new if new[name] != config[name]}
 
 
 def test_a_list_of_widths_says_how_deep() -> None:
