@@ -99,7 +99,7 @@ def _frozen(
     """Return a trial as Optuna has it; one that lacks an objective has failed, one that a scheduler stopped is pruned.
 
     Optuna takes a constraint for broken where its number is above 0. A trial that stops by itself is complete; under a
-    scheduler nobody knows of one with patience which of them stopped it.
+    scheduler nobody knows of one that has outlasted its patience which of them stopped it.
     """
     values = trial.params if space is None else active_part(space, as_asked(space.entries, trial.config))
     known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
@@ -110,7 +110,8 @@ def _frozen(
     broken = {
         str(each): min(each.violation(trial.metrics.get(each.metric, math.nan)), most) for each in aims.constraints
     }
-    pruned = stoppable and trial.status == "stopped" and not trial.config["patience"]
+    patience = trial.config["patience"]  # stops no trial before it has waited so many epochs after the first
+    pruned = stoppable and trial.status == "stopped" and (not patience or trial.epochs_done <= patience)
     return optuna.trial.create_trial(
         state=(states.PRUNED if pruned else states.COMPLETE) if whole else states.FAIL,
         values=objectives if whole else None,

@@ -304,6 +304,23 @@ class SearcherContract:
             results.append(self.ask(searcher, MIXED, 50))
         assert results[0] == results[1]
 
+    def test_told_configs_with_parts_missing(self) -> None:
+        """Of an earlier search of fewer hyperparameters, say: refused without a trace, or ignored, or learned from."""
+        results = []
+        for wrong in (False, True):
+            searcher = self.make(NESTED)
+            configs, refused = searcher.ask(30), False
+            parts = [
+                {n: v for n, v in c.items() if n not in (list(c)[i % len(c)], "epochs")} for i, c in enumerate(configs)
+            ]
+            if wrong:
+                refused = bool(_refused(searcher.tell, parts, np.arange(30.0)))
+            searcher.tell(configs, np.arange(30.0))
+            results.append(self.ask(searcher, NESTED, 40))
+            for _ in range(3):
+                searcher.tell(configs := self.ask(searcher, NESTED, 40), np.arange(float(len(configs))))
+        assert not refused or results[0] == results[1]
+
     def test_a_tell_of_nothing(self) -> None:
         """No results change nothing."""
         searcher, other = self.make(MIXED), self.make(MIXED)

@@ -224,7 +224,7 @@ class Gradient(Searcher):
             if not tried:
                 break
             points = np.array([trial.start.genes + trial.far * self._way(trial, attempt) for trial in tried])
-            snapped = self.space.snap(np.clip(points, 0.0, 1.0))
+            snapped = self.space.snap(np.clip(np.nan_to_num(points, nan=0.5), 0.0, 1.0))  # what was not told: anything
             new = set(self._seen.take(snapped).tolist())
             if attempt == TRIES - 1:
                 new = set(range(len(tried)))  # then it need not be new

@@ -46,11 +46,11 @@ class NSGA2:
         return len(self._genes) > 0
 
     def learn(self, genes: FloatArray, merits: FloatArray, violations: FloatArray) -> None:
-        """Take in configs [n, dimensions], merits [n, objectives] (larger is better) and violations [n]."""
+        """Take in snapped configs [n, dimensions], merits [n, objectives] (larger is better) and violations [n]."""
         merits = np.concatenate([self._merits, merits]) if self.knows else merits
         self._genes, self._merits = np.concatenate([self._genes, genes]), merits
         self._violations = np.concatenate([self._violations, violations])
-        self._seen.add(self.space.snap(genes))
+        self._seen.add(genes)
 
     def bred(self, n: int) -> FloatArray:
         """Return the snapped genes of `n` children, [n, dimensions], new ones as far as the space has them."""

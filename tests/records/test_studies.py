@@ -101,10 +101,12 @@ def test_what_a_scheduler_stopped_is_pruned_and_known_by_its_score() -> None:
     request = Request(space=SPACE, scheduler="asha")
     mine = trials(request)
     mine[0].status = mine[2].status = "stopped"
-    mine[2].values = tuple(WHOLE({**CONFIGS[2], "patience": 3}).values())  # it may have stopped by itself
+    mine[2].values = tuple(WHOLE({**CONFIGS[2], "patience": 1}).values())  # it may have stopped by itself
     known = written(mine, CURVES, request, ACCURACY, None, None)
     assert [trial.state.name for trial in known.trials] == ["PRUNED", "FAIL", "COMPLETE"]
     np.testing.assert_array_equal([score for _, score in told(known)[0]], [0.5, np.nan, 0.75])
+    mine[2].values = tuple(WHOLE({**CONFIGS[2], "patience": 2}).values())  # of 2 epochs it cannot have
+    assert written(mine, CURVES, request, ACCURACY, None, None).trials[2].state.name == "PRUNED"
 
 
 def test_listed_configs_span_their_distributions() -> None:

@@ -68,6 +68,16 @@ def test_the_order_of_telling_has_no_effect() -> None:
     assert results[0] == results[1]
 
 
+def test_told_configs_with_parts_missing() -> None:
+    """As of one objective: what is missing counts as inactive, and whole configs are proposed."""
+    searcher = make("evolution", MIXED, direction=WAYS)
+    configs = searcher.ask(50)
+    parts = [{name: value for name, value in each.items() if name != "depth"} for each in configs]
+    searcher.tell(parts, [both(config) for config in configs], [0.0] * 50)
+    for config in searcher.ask(50):
+        MIXED.check(config)
+
+
 def test_scores_of_the_wrong_shape_are_refused() -> None:
     searcher = make("evolution", MIXED, direction=WAYS)
     configs = searcher.ask(2)
