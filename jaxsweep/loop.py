@@ -134,6 +134,7 @@ class _Loop:
         self.confirmed: tuple[Confirmed, ...] = ()
         self.began = self.looked = time.perf_counter()
         self.late = False  # whether the time limit ended the search
+        self.notes: list[str] = []  # that its user should read
         minutes = request.minutes
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.flushed = self.ticked = -math.inf  # the first trial is shown at once
@@ -145,7 +146,7 @@ class _Loop:
         try:
             self.progress.start(self.snapshot)
             for note in self.setup.notes:
-                self.progress.message(note)
+                self._say(note)
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
             self._note_limit()
@@ -172,7 +173,9 @@ class _Loop:
             self.confirmed,
         )  # fmt: skip
         if self.store:
-            self.store.conclude({**result.summary(), "prediction": result.numbers["prediction"]})
+            self.store.conclude(
+                {**result.summary(), **{name: result.numbers[name] for name in ("prediction", "notes")}}
+            )
         return result
 
     def _batch(self) -> bool:
@@ -244,10 +247,15 @@ class _Loop:
             return
         self.late = True
         stopped = f", {given_up:,} trainings stopped where they were" if given_up else ""
-        self.progress.message(
+        self._say(
             f"time limit of {self.setup.request.minutes:g} minutes: {len(self.trials):,} of {self.setup.trials:,} "
             f"trials{stopped}"
         )
+
+    def _say(self, note: str) -> None:
+        """Show a sentence to whoever listens, and keep it for those who read the record."""
+        self.notes.append(note)
+        self.progress.message(note)
 
     def _ready(self) -> tuple[Shape, ...]:
         """Return the shapes whose programs the sweep has already."""
@@ -399,6 +407,7 @@ class _Loop:
         return {
             "requested": self.setup.trials,
             "time_limit_reached": self.late,
+            "notes": self.notes,
             "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),

@@ -199,10 +199,10 @@ def _without_effect(
     looks = [(scheduler.first_look(each), each.epochs) for each in entrants(dict(enumerate(configs)), sizes_of(data))]
     if any(look < epochs for look, epochs in looks):
         return []
-    first, longest = min(look for look, _ in looks), max(epochs for _, epochs in looks)
+    longest = max(epochs for _, epochs in looks)
     return [
-        f"scheduler = {request.scheduler!r} has no effect: it first looks at a trial after {first} "
-        f"epoch{'s' * (first != 1)}, and none has more than {longest}"
+        f"scheduler = {request.scheduler!r} has no effect: it looks at no trial before its end, and none has more than "
+        f"{longest} epoch{'s' * (longest != 1)}"
     ]
 
 

@@ -61,6 +61,7 @@ def test_the_table_has_all_trials_and_says_how_far_each_came(run: js.Result) -> 
 def test_the_record_has_the_scheduler_and_its_options(run: js.Result) -> None:
     assert run.run is not None
     stored = js.load(run.run)
+    assert stored.notes == run.notes
     assert stored.request.scheduler == "asha"
     assert stored.request.scheduler_options == {"eta": 3, "slots": 8}
     assert stored.to_pandas().equals(run.to_pandas())
@@ -245,11 +246,11 @@ def test_pbt_needs_something_to_change(iris: js.Dataset) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "epochs", "note"),
     [
-        ("halving", {}, 1, "first looks at a trial after 1 epoch, and none has more than 1"),
-        ("asha", {"first": 20}, 9, "first looks at a trial after 9 epochs, and none has more than 9"),
-        ("hyperband", {"first": 100, "unit": "iterations"}, js.Int(2, 5), "after 2 epochs, and none has more than 5"),
-        ("median", {"grace": 9}, 9, "scheduler = 'median' has no effect: it first looks at a trial after 9 epochs"),
-        ("pbt", {"every": 50}, js.Int(2, 50), "after 50 epochs, and none has more than 50"),
+        ("halving", {}, 1, "it looks at no trial before its end, and none has more than 1 epoch"),
+        ("asha", {"first": 20}, 9, "before its end, and none has more than 9 epochs"),
+        ("hyperband", {"first": 100, "unit": "iterations"}, js.Int(2, 5), "none has more than 5 epochs"),
+        ("median", {"grace": 9}, 9, "scheduler = 'median' has no effect: it looks at no trial before its end"),
+        ("pbt", {"every": 50}, js.Int(2, 50), "none has more than 50 epochs"),
         ("halving", {}, js.Int(1, 2), None),
         ("asha", {"first": 8}, 9, None),
         ("hyperband", {"first": 8, "unit": "iterations"}, 9, None),
@@ -312,6 +313,7 @@ def test_a_time_limit_keeps_what_finished_and_stops_what_runs(
     assert note.startswith(f"time limit of 30 minutes: {len(result.trials):,} of 5,000 trials")
     assert result.summary()["time_limit_reached"] is True
     stored = js.load(tmp_path / "run")
+    assert stored.notes == result.notes == tuple(listener.notes)
     assert stored.request.minutes == 30
     assert stored.summary()["time_limit_reached"] is True
     assert stored.to_pandas().equals(result.to_pandas())

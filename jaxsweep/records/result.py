@@ -75,6 +75,11 @@ class Result:
         """The networks of each trial by its id: status, curves and test metrics of each replicate on each fold."""
         return self._lanes.lanes if isinstance(self._lanes, StoredRun) else self._lanes
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sweep remarked: how a table was read, what has no effect and so on; a run has it once it ended."""
+        return tuple(self.numbers.get("notes", ()))
+
     def __repr__(self) -> str:
         ranked = self._ranked
         best = f", best {ranked[0]!r}" if ranked else ""

@@ -22,6 +22,7 @@ from jaxsweep.streams import check_seed
 
 DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
+MOST_TRIALS = 10_000_000  # of which a plan and a table take 2 KB each
 LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
 EXAMPLES = {"search": "random", "objective": "val_loss", "scheduler": "asha"}
@@ -95,6 +96,8 @@ class Request:
             raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0), ("confirm", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
+        if self.trials is not None and self.trials > MOST_TRIALS:
+            raise RequestError(f"trials = {self.trials} are too many: one sweep has at most {MOST_TRIALS:,}")
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))
         self._take_aims()

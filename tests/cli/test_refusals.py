@@ -86,6 +86,7 @@ BAD_REQUESTS: dict[str, tuple[list[str], str]] = {
     "an unknown searcher": (["--search", "randm"], "unknown searcher 'randm'; did you mean 'random'?"),
     "an unknown option": (["--set", "search.resolution=3"], "unknown option 'resolution' of searcher 'random'"),
     "no trials": (["--trials", "0"], "trials = 0 is not legal"),
+    "trials without end": (["--trials", "10000001"], "are too many: one sweep has at most 10,000,000"),
     "no number": (["--trials", "many"], "argument --trials: 'many' is not legal: it must be an integer"),
     "a negative seed": (["--seed", "-1"], "seed = -1 is not legal"),
     "an unknown task": (["--task", "ranking"], "argument --task: invalid choice: 'ranking'"),
