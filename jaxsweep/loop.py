@@ -139,6 +139,7 @@ class _Loop:
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.flushed = self.ticked = -math.inf  # the first trial is shown at once
         self.later = setup.trials  # that are to be asked for after the current batch
+        self.searching = 0.0  # seconds that the searcher has taken for those before
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
 
     def run(self) -> Result:
@@ -185,7 +186,9 @@ class _Loop:
             self.frame = tuple(bucket.shape for bucket in whole.buckets)
             if self.setup.waves:
                 self.sizes = self._waves(whole)
+        asked = time.perf_counter()
         configs, resolved = self.setup.ask(first, self.setup.trials - first, next(self.sizes))
+        self.searching += time.perf_counter() - asked
         if not configs:
             return False
         resolved = list(resolved)  # to which a scheduler may add
@@ -389,6 +392,7 @@ class _Loop:
         done, rest = len(self.trials), now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
         left = seconds_left(works, self.plans[-1], clock, self.later / batch, may_compile=not self.frame)
+        left += self.searching * self.later / (now.requested - self.later)
         if done and not now.confirming and self.engine.usage.training:
             # What the first trials took says little of the rest; once many have finished, they are the better measure.
             weight = (done / now.requested) ** 2
