@@ -135,7 +135,7 @@ def test_a_winner_keeps_the_constraints_when_it_is_trained_again(
     assert [not each.broken for each in found.confirmed] == [True, *[False] * 4]
     assert js.load(tmp_path / "run").confirmed == found.confirmed
     ok("show", tmp_path / "run")
-    assert f"its fresh trainings, by their means, break val_loss >= {bound!r}" in capsys.readouterr().err
+    assert f" breaks val_loss >= {bound!r} in the mean of its fresh trainings" in capsys.readouterr().err
 
 
 def test_without_a_score_there_is_nothing_to_confirm(iris: js.Dataset) -> None:

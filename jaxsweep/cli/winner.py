@@ -56,8 +56,8 @@ def print_winner(console: Console, told: str, confirmed: Sequence[Confirmed], sh
                 )
             elif each.broken:
                 tables.say(
-                    f"trial {each.trial} is behind those that do not: its fresh trainings, by their means, break "
-                    f"{' and '.join(each.broken)}"
+                    f"trial {each.trial} breaks {' and '.join(each.broken)} in the mean of its fresh trainings, which "
+                    "puts it behind those that do not"
                 )
     console.print(told, soft_wrap=True)
     if show_test:

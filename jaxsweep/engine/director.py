@@ -66,7 +66,8 @@ class Director:
         scheduler: it may know of earlier batches.
         merits: what a lane is worth after each epoch, from its learning curves.
         configs: those of the engine's run; new ones are put at the end.
-        barred: says of a config that its trials are worth nothing, whatever they learn.
+        barred: says of a config that its trials are worth nothing, whatever they learn: they end after an epoch, or, of
+            a scheduler that changes trials, wait to become others.
     """
 
     def __init__(
@@ -140,7 +141,8 @@ class Director:
                 padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
                 mean = np.mean(padded, axis=0)
             merits = np.where(np.isfinite(mean) & (trial not in self._nothing), mean, -np.inf)
-        return Report(trial, merits, not standing.parked, diverged, intact)
+        over = trial in self._nothing and not self.scheduler.changes
+        return Report(trial, merits, over or not standing.parked, diverged, intact)
 
     def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
         """Do what the scheduler says, and return the lanes that are over."""
@@ -156,8 +158,9 @@ class Director:
             standing = self.trials[order.trial]
             if isinstance(order, Copy):
                 self._copy(order, standing, sources[order.trial])
+            until = 1 if order.trial in self._nothing and not self.scheduler.changes else order.until
             jobs = [
-                Job(standing.position, order.trial, *lane, until=order.until, parked=parked)
+                Job(standing.position, order.trial, *lane, until=until, parked=parked)
                 for lane, parked in (standing.parked or dict.fromkeys(self._lanes)).items()
             ]
             standing.parked = {}

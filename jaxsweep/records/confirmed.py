@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.trials import Columns, Trial, best_first, final_epoch, lane_score, mean_of
 from jaxsweep.spec.aims import Constraint
@@ -28,7 +30,7 @@ class Confirmed:
         test_score: of the winner alone, if there are test rows: the mean of the objective on them over its fresh
             trainings.
         broken: the constraints on metrics that the means over its fresh trainings break; it is then ranked behind the
-            others. What it costs is as in the search.
+            others. Bounds on sizes are those of the search, where a scheduler may have stopped it earlier.
     """
 
     trial: int
@@ -89,7 +91,8 @@ def confirmation(
 ) -> tuple[Confirmed, ...]:  # fmt: skip
     """Return what the fresh lanes of some trials came to, the best first.
 
-    That is the one with the best mean; of equal ones that with the better score in the search, then the earlier.
+    That is the one with the best mean, in float32, as scores are measured; of equal ones that with the better score in
+    the search, then the earlier.
     Trials whose means break a constraint come behind those, and trials of which a lane has no score last.
     """
     again = [trial for trial in best_first(trials, columns.objective) if trial.id in fresh]
@@ -102,7 +105,11 @@ def confirmation(
     last = (True, float("inf"))
     # `again` stands in the order that decides between equals.
     scored.sort(
-        key=lambda each: last if (s := each.confirmed_score) is None else (len(each.broken) > 0, -columns.sign * s)
+        key=lambda each: (
+            last
+            if (s := each.confirmed_score) is None
+            else (len(each.broken) > 0, -columns.sign * float(np.float32(s)))
+        )
     )
     if scored and scored[0].confirmed_score is not None:
         scored[0] = replace(scored[0], test_score=_test(fresh[scored[0].trial], columns))

@@ -17,8 +17,9 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import arguments, lineage, studies
 from jaxsweep.spec.aims import Aims
-from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
-from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, hashable
+from jaxsweep.spec.asked import as_asked
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Choice, Constant, Distribution, Int, Uniform, has, hashable
 from jaxsweep.spec.extras import extra
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.metrics import direction
@@ -102,7 +103,7 @@ def _frozen(
     scheduler nobody knows of one that has outlasted its patience which of them stopped it.
     """
     values = trial.params if space is None else active_part(space, as_asked(space.entries, trial.config))
-    known = {name: value for name, value in values.items() if name in entries and _has(entries[name], value)}
+    known = {name: value for name, value in values.items() if name in entries and has(entries[name], value)}
     states = optuna.trial.TrialState
     objectives = aims.values(trial.score, trial.metrics)
     whole = all(map(math.isfinite, objectives))
@@ -134,14 +135,6 @@ def _frozen(
 
 def _text(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
-
-
-def _has(entry: Distribution, value: Any) -> bool:
-    try:
-        entry.codes_from_values([value])
-    except LookupError:
-        return False
-    return True
 
 
 def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple[Scored, str]:

@@ -5,7 +5,8 @@ free, the best trial that can be promoted goes on, from the highest rung that ha
 slots are those of a logical clock, not of the machine, so that the same sweep takes the same decisions everywhere.
 A trial is stopped once so many are better that it cannot be promoted any more, whatever comes, at the latest when
 nothing else trains; this frees memory, and changes no promotion. Few trials promote nobody to the last rung: then,
-when nothing else trains, the best of the highest rung goes on, so that one of them has trained to its end.
+when nothing else trains, the best of those promoted most often goes on, so that one of them has trained to its end. So
+does the best of a rung at which few begin.
 """
 
 import math
@@ -81,6 +82,7 @@ class ASHA(Scheduler):
         self._standing: dict[int, tuple[int, Report]] = {}  # the rung that a trial has reached, and what it was there
         self._new: deque[int] = deque()
         self._coming = 0  # trials of this batch that have not reached the first rung
+        self._arrived = False  # whether one has been promoted to the last rung
 
     def begin(self, entrants: Sequence[Entrant]) -> list[Order]:
         """See `Scheduler.begin`."""
@@ -134,6 +136,7 @@ class ASHA(Scheduler):
         if trial in self._standing:
             self._rungs[number - 1].here -= 1
         self._rungs[number].here += 1
+        self._arrived |= number == len(self._rungs) - 1 > joins(budgets)
         self._standing[trial] = number, report
         place = -merit_at(report, budgets[min(number, len(budgets) - 1)]), trial
         self._rungs[number].enter(place, waits=not report.diverged)
@@ -158,12 +161,28 @@ class ASHA(Scheduler):
 
     def _promoted(self) -> tuple[int, int] | None:
         """Return the highest rung from which a trial can go on, and that trial."""
-        below = range(len(self._rungs) - 2, -1, -1)
-        for number in below:
-            if (trial := self._rungs[number].promotable(self.eta)) is not None:
+        below = self._rungs[:-1]
+        for number in range(len(below) - 1, -1, -1):
+            if (trial := below[number].promotable(self.eta)) is not None:
                 return number, trial
-        if below and self._clock.idle and not self._new and not self._rungs[-1].ranked:
-            for number in below:
-                if self._rungs[number].waiting:
-                    return number, self._rungs[number].waiting.pop(0)[1]
-        return None
+        if self._new or not self._clock.idle:
+            return None
+        firsts = [(number, rung.waiting[0]) for number, rung in enumerate(below) if rung.waiting]
+        alone = [each for each in firsts if self._unjudged(*each)]
+        if self._arrived and not alone:
+            return None
+        number, place = min(alone or firsts, key=self._rank_of_last, default=(0, None))
+        if place is None:
+            return None
+        below[number].waiting.remove(place)
+        return number, place[1]
+
+    def _unjudged(self, number: int, first: Place) -> bool:
+        """Return whether so few came to the rung where a trial was first compared that nobody could go on from it."""
+        rung = self._rungs[number]
+        return len(rung.ranked) < self.eta and first == rung.ranked[0] and joins(self._budgets[first[1]]) == number
+
+    def _rank_of_last(self, waiting: tuple[int, Place]) -> tuple[bool, int, Place]:
+        """Return the key by which the one that goes on last of all is chosen, of those that wait first at each rung."""
+        number, place = waiting
+        return math.isinf(place[0]), joins(self._budgets[place[1]]) - number, place

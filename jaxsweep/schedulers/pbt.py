@@ -18,7 +18,8 @@ import numpy as np
 from jaxsweep.errors import RequestError
 from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, Stop, merit_at
 from jaxsweep.search.base import number, whole
-from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
+from jaxsweep.spec.asked import as_asked
+from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform, hashable
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.space import Space

@@ -89,21 +89,6 @@ def parents(entry: Distribution) -> Mapping[str, tuple[Any, ...]]:
     return entry.when or {}
 
 
-def as_asked(entries: Entries, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a resolved config with the batch size that it was asked for, as conditions speak of it.
-
-    A resolved one is cut to the rows that there are: where the space does not list it, it was 'full', or a larger one.
-    Of several such it is one that a condition names, else a number; where there is none, the config is as it was.
-    """
-    entry, size = entries.get("batch_size"), config.get("batch_size")
-    values = entry.values if isinstance(entry, Choice) else (entry.value,) if isinstance(entry, Constant) else ()
-    if size in values or isinstance(size, str):
-        return config
-    named = {value for other in entries.values() for value in parents(other).get("batch_size", ())}
-    cut = sorted((v for v in values if v == "full" or v > size), key=lambda v: (v not in named, v == "full"))
-    return {**config, "batch_size": cut[0]} if cut else config
-
-
 def evaluation_order(entries: Entries) -> tuple[str, ...]:
     """Return the names with every parent before its children; raise RequestError for a circle."""
     order: dict[str, None] = {}

@@ -284,3 +284,12 @@ class Constant(Distribution):
 
     def words(self) -> str:
         return repr(plain(self.value))
+
+
+def has(entry: Distribution, value: Any) -> bool:
+    """Return whether an entry can have a value."""
+    try:
+        entry.codes_from_values([value])
+    except LookupError:
+        return False
+    return True

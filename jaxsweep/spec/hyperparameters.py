@@ -321,7 +321,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
         lookup(name)
     optimizer = HYPERPARAMETERS["optimizer"]
     chosen = optimizer.check(config["optimizer"]) if "optimizer" in config else optimizer.default
-    full = {**_defaults(chosen), **{name: HYPERPARAMETERS[name].check(value) for name, value in config.items()}}
+    full = {**defaults(chosen), **{name: HYPERPARAMETERS[name].check(value) for name, value in config.items()}}
     losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
     full["loss"] = full["loss"] or losses[0]
     if full["loss"] not in losses and not isinstance(full["loss"], Own):
@@ -341,7 +341,7 @@ def resolve(config: Mapping[str, Any], task: Task, rows: int | None, image: bool
 
 
 @functools.cache
-def _defaults(optimizer: str) -> Config:
+def defaults(optimizer: str) -> Config:
     """Return the defaults beside an optimizer, in the order of the table; not to be changed."""
     return {row.name: row.default_for(optimizer) for row in HYPERPARAMETERS.values()}
 

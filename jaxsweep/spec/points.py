@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.errors import RequestError
-from jaxsweep.spec import scope
-from jaxsweep.spec.conditions import as_asked, evaluation_order, parents
-from jaxsweep.spec.distributions import Constant, Distribution, hashable, plain
+from jaxsweep.spec.asked import as_asked, as_listed
+from jaxsweep.spec.conditions import evaluation_order, parents
+from jaxsweep.spec.distributions import Constant, Distribution, has, hashable, plain
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.swept import acts
@@ -34,7 +34,7 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Conf
     """
     for name in config:
         lookup(name)
-    config = _as_listed(space, config, resolve)
+    config = as_listed(space.entries, config, resolve)
     for name, value in config.items():
         space.check_value(name, value)
     given = {name: HYPERPARAMETERS[name].check(plain(value)) for name, value in config.items()}
@@ -44,9 +44,9 @@ def completed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Conf
     known = {**resolve({**fixed, **given}), "batch_size": size, **constants, **given}
     whole = {**active_part(space, known), **given}
     for name, value in whole.items():
-        if not holds(space, name, value) and not acts(name, known):
+        if not has(space.entries[name], value) and not acts(name, known):
             whole[name] = _any_value(space.entries[name])  # none would change what is trained
-        elif not holds(space, name, value):
+        elif not has(space.entries[name], value):
             raise RequestError(
                 f"{name} is left out, and its default {value!r} is outside the space: "
                 f"give it as {space.entries[name].words()}"
@@ -80,27 +80,9 @@ def active_part(space: Space, config: Mapping[str, Any]) -> Config:
     return {name: part[name] for name in space.entries if name in part}
 
 
-def holds(space: Space, name: str, value: Any) -> bool:
-    """Return whether an entry of a space can have a value."""
-    try:
-        space.entries[name].codes_from_values([value])
-    except LookupError:
-        return False
-    return True
-
-
 def _any_value(entry: Distribution) -> Any:
     """Return the value of an entry in the middle of its range."""
     return entry.values_from_codes(entry.codes_from_unit(np.array([0.5])))[0]
-
-
-def _as_listed(space: Space, config: Mapping[str, Any], resolve: Resolve) -> Mapping[str, Any]:
-    """Return a config with the batch size that the space has for the rows it names, such as 'full' for all of them."""
-    entry, size = space.entries.get("batch_size"), config.get("batch_size")
-    if entry is None or size is None or holds(space, "batch_size", size):
-        return config
-    same = (each for each in scope.possible(entry) or () if resolve({"batch_size": each})["batch_size"] == size)
-    return {**config, "batch_size": next(same, size)}
 
 
 def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | str:
@@ -113,7 +95,9 @@ def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | 
     if asked is not config and resolve({"batch_size": size})["batch_size"] != config["batch_size"]:
         asked = {**config, "batch_size": "full"}  # which was another number on other data
     part = active_part(space, asked)
-    if (outside := next((name for name, value in part.items() if not holds(space, name, value)), None)) is not None:
+    if (
+        outside := next((name for name, value in part.items() if not has(space.entries[name], value)), None)
+    ) is not None:
         return outside
     full = resolve(part)
     differs = (name for name in HYPERPARAMETERS if name not in part and full[name] != config[name] and acts(name, full))

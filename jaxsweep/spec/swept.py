@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxsweep.spec.conditions import as_asked, parents
+from jaxsweep.spec.asked import as_asked
+from jaxsweep.spec.conditions import parents
 from jaxsweep.spec.distributions import Distribution, hashable
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, LOSS_PARAMETERS, Config
 from jaxsweep.spec.own import Own

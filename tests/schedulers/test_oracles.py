@@ -253,6 +253,21 @@ def test_asha_with_few_trials_trains_its_best_to_the_end() -> None:
         assert [trial for trial, course in machine.courses.items() if course.done == LONG] == [best]
 
 
+@pytest.mark.parametrize("eta", [2, 3, 4])
+def test_asha_trains_the_best_of_few_to_the_end_also_by_iterations(eta: int) -> None:
+    """One that first stands at a high rung, since its epochs are long, is no better for that."""
+    for seed in range(20):
+        draws = generator(seed, "few").random(8)
+        count = 2 + int(4 * draws[0])
+        found = [entrants([LONG], trial, 1 + int(90 * draws[trial + 1]))[0] for trial in range(count)]
+        found.append(entrants([1], count, 200)[0])  # which ends with its first epoch
+        known = learners(found, seed)
+        known[1].merits += 5
+        known[count].merits[:] = -np.inf
+        courses = Machine(ASHA(eta=eta, unit="iterations"), known, found, seed).run().courses
+        assert [trial for trial, course in courses.items() if course.done == LONG] == [1]
+
+
 def test_the_clock_gives_each_slot_to_the_next_in_time() -> None:
     """Two slots, trials of 3, 1, 1 and 2 epochs: the second slot is free after 1 and 2."""
     lengths, heard, told = [3, 1, 1, 2], list[tuple[int, int]](), iter(range(4))

@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +90,12 @@ def test_requests_that_are_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError) as error:
         Request(configs=({},), **fields)
     assert said in str(error.value)
+
+
+def test_a_rounding_breaks_no_bound() -> None:
+    """Metrics are measured in float32, where 27 of 30 is a little less than 0.9; sizes are whole numbers."""
+    assert Constraint.parse("val_accuracy >= 0.9").violation(float(np.float32(27 / 30))) == 0
+    assert Constraint.parse("val_accuracy <= 0.8").violation(float(np.float32(24 / 30))) == 0
+    assert Constraint.parse("val_accuracy >= 0.9").violation(0.8999) > 0
+    assert Constraint.parse("val_loss <= 0").violation(1e-9) > 0
+    assert Constraint.parse("parameters <= 16777216").violation(16777217) > 0

@@ -60,19 +60,15 @@ def test_what_is_named_is_taken_as_it_is() -> None:
      ([500, "full"], 500), (["full"], "full"), ([10, 20], 10)],
 )  # fmt: skip
 def test_conditions_on_a_batch_that_is_cut_to_the_rows_hold_in_what_was_trained(sizes: list[Any], legal: Any) -> None:
-    """On 20 rows 'full' and 500 are trained as 20: tables, warm starts and pbt know what was asked for.
-
-    Where the space has both, it is the one with the condition, so that nothing which had an effect is lost.
-    """
-    both = {500, "full"} <= set(sizes)
+    """On 20 rows 'full' and 500 are trained as 20: tables, warm starts and pbt know what was asked for."""
     space = Space(
-        batch_size=Choice(sizes), learning_rate=LogUniform(1e-3, 1e-1, when={"batch_size": legal}),
+        batch_size=Choice(sizes), learning_rate=LogUniform(2e-3, 1e-1, when={"batch_size": legal}),
         l2=LogUniform(1e-6, 1e-2),
     )  # fmt: skip
     swept = Swept.of(Request(space=space))
     for config in space.sample(generator(0, "asked"), 20):
         whole = WHOLE(config)
-        known = "learning_rate" in config or (both and whole["batch_size"] == 20)
+        known = "learning_rate" in config
         assert ("learning_rate" in swept.params(whole)) == known
         assert ("learning_rate" in changed(space, whole)) == known
         assert WHOLE(completed(space, swept.params(whole), WHOLE)) == whole
@@ -80,6 +76,35 @@ def test_conditions_on_a_batch_that_is_cut_to_the_rows_hold_in_what_was_trained(
         assert isinstance(point, dict)
         assert WHOLE(point) == whole
         assert ("learning_rate" in point) == known
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_what_conditions_on_a_cut_batch_decided_is_known_again(data: st.DataObject) -> None:
+    """Whichever sizes a space has, and conditions name: tables and warm starts give what was trained."""
+    listed = st.lists(st.sampled_from([8, 19, 20, 21, 64, 500, "full"]), min_size=1, max_size=4, unique=True)
+    entry, values = data.draw(
+        st.one_of(
+            listed.map(lambda values: (Choice(values), values)),
+            st.sampled_from([(Int(16, 200), [16, 20, 21, 128]), (Int(100, 200), [100, 101, 200])]),
+        )
+    )
+    when = st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True).map(lambda some: {"batch_size": some})
+    others: dict[str, Any] = {
+        "learning_rate": LogUniform(0.01, 0.1, when=data.draw(when)),
+        "dropout": Uniform(0.1, 0.5, when=data.draw(when)),
+        "l2": Choice([0.0, 0.1, 0.2], when=data.draw(when)),
+    }
+    chosen = data.draw(st.lists(st.sampled_from(sorted(others)), min_size=1, unique=True))
+    space = Space(batch_size=entry, **{name: others[name] for name in chosen})
+    swept = Swept.of(Request(space=space))
+    for config in space.sample(generator(data.draw(st.integers(0, 99)), "cut"), 4):
+        whole = WHOLE(config)
+        params, point = swept.params(whole), point_or_reason(space, whole, WHOLE)
+        assert isinstance(point, dict), (config, point)
+        space.check(point)
+        assert WHOLE(point) == WHOLE(completed(space, params, WHOLE)) == whole
+        assert {name for name in config if whole[name] != WHOLE({})[name]} <= {*params, "batch_size"}
 
 
 def changed(space: Space, config: Config) -> set[str]:
