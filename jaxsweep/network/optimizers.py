@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsweep.network import inplace
+from jaxsweep.network import inplace, sums
 from jaxsweep.network.late import optax
 from jaxsweep.network.mlp import Params, select
 from jaxsweep.network.schedules import Hypers
@@ -157,7 +157,8 @@ def apply(
         h, platform = {**h, _ROOT: jnp.asarray(least)}, ""
     if "clip_norm" in h:
         bound = h["clip_norm"]
-        norm = optax.tree.norm(grads) if least is None else jnp.sqrt(optax.tree.norm(grads, squared=True) + least)
+        add = sums.total if platform == "cpu" else sums.plain
+        norm = jnp.sqrt(sum(add(sums.squared, g) for g in jax.tree.leaves(grads)) + (least or 0.0))
         clipped = (bound > 0) & (norm >= bound)  # 0 is off, also where the norm overflows
         grads = jax.tree.map(lambda g: jnp.where(clipped, g / norm * bound, g), grads)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxsweep.network import augment, optimizers, randomness, schedules
+from jaxsweep.network import augment, optimizers, randomness, schedules, sums
 from jaxsweep.network.initial import initial_stats, initialize
 from jaxsweep.network.mlp import Architecture, Mode, Params, forward, select, true_kernels
 from jaxsweep.network.objective import LossParameters
@@ -26,7 +26,6 @@ from jaxsweep.spec.own import Own, OwnMetric
 
 RUNNING, COMPLETED, STOPPED, DIVERGED, PAUSED = range(5)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
-TALL = 263  # rows of a matrix that is summed in eights; loops over 32 eights or fewer LLVM turns into gathers
 
 
 class Program(NamedTuple):
@@ -351,34 +350,15 @@ def _losses(program: Program, lane: Lane, outputs: Array, targets: Array, rows: 
 
 def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
     total: ArrayLike = 0.0
-    add = jnp.sum if program.net.differentiated else _sum
+    add = sums.plain if program.net.differentiated or program.net.platform != "cpu" else sums.total
     if (l1 := lane.h.get("l1")) is not None:
         # Padding must not enter: the derivative that JAX gives to |w| at 0 is 1.
-        size = sum(add(jnp.abs(w)) for w in true_kernels(program.net, lane.widths, params, lane.depth))
+        size = sum(add(jnp.abs, w) for w in true_kernels(program.net, lane.widths, params, lane.depth))
         total = total + jnp.where(l1 > 0, l1 * size, 0)  # select: a sum that overflows, times 0, is NaN
     if (l2 := lane.h.get("l2")) is not None:
         kernels = [params[name]["kernel"] for name in program.net.layers]
-        total = total + jnp.where(l2 > 0, l2 / 2 * sum(add(kernel * kernel) for kernel in kernels), 0)
+        total = total + jnp.where(l2 > 0, l2 / 2 * sum(add(sums.squared, kernel) for kernel in kernels), 0)
     return total
-
-
-@jax.custom_vjp
-def _sum(matrix: Array) -> Array:
-    """Return the sum of a matrix, by columns first, many at a time; XLA adds up a whole matrix one by one.
-
-    The rows of a tall matrix are first added up in eights, in so many words: for a long sum XLA would write the
-    elements to memory beforehand. So would JAX's own derivative, hence a plainer one.
-    """
-    eights = matrix.shape[0] // 8 if matrix.shape[0] > TALL else 0
-    columns = jnp.sum(matrix[8 * eights :], axis=0)
-    if eights:
-        head = matrix[: 8 * eights].reshape(eights, 8, -1)
-        added = jax.lax.optimization_barrier(sum(head[:, row] for row in range(8)))
-        columns = columns + jnp.sum(added, axis=0)
-    return jnp.sum(jax.lax.optimization_barrier(columns))
-
-
-_sum.defvjp(lambda matrix: (_sum(matrix), matrix), lambda matrix, g: (jnp.broadcast_to(g, matrix.shape),))
 
 
 # --- evaluation --------------------------------------------------------------------------------------------------
