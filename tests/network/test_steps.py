@@ -75,7 +75,7 @@ def test_extreme_draws_of_a_neighbour_reach_nobody(monkeypatch: pytest.MonkeyPat
 def test_overflowing_norms_and_penalties_reach_nobody() -> None:
     """Squares of large weights overflow in float32: a lane without l2 and clipping does not care."""
     params = {"output": {"kernel": jnp.full((2, 2), 1e25, jnp.float32), "bias": jnp.ones(2)}}
-    program: Any = SimpleNamespace(net=SimpleNamespace(layers=("output",), differentiated=False))
+    program: Any = SimpleNamespace(net=SimpleNamespace(layers=("output",), differentiated=False, platform="cpu"))
     for rate, finite in ((0.0, True), (0.1, False)):
         lane: Any = SimpleNamespace(h={"l1": jnp.float32(rate), "l2": jnp.float32(rate)}, widths=None, depth=None)
         penalty, gradient = jax.value_and_grad(lambda p, lane=lane: train._penalty(program, lane, p))(params)
