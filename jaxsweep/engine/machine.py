@@ -22,6 +22,13 @@ def instruction_set() -> list[str]:
     return sorted({line for line in _cpuinfo() if line.startswith(("flags", "Features", "model name"))})
 
 
+def wide_vectors() -> bool:
+    """Return whether vectors of 512 bits are worth their while: AMD's processors do not slow down for them."""
+    lines = _cpuinfo()
+    amd = any(line.startswith("vendor_id") and "AMD" in line for line in lines)
+    return amd and any(line.startswith("flags") and "avx512f" in line.split() for line in lines)
+
+
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
