@@ -132,6 +132,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         )
     if request.space is not None:
         notes += _inert(request.space, data)
+    notes += _out_of_reach(request, aims, listed, data)
     if searcher.learns and batch is not None and not request.warm_start and not request.initial and trials <= batch:
         notes.append(
             f"the searcher {request.search} learns of no score before its first {batch} configs have been trained, and "
@@ -236,8 +237,7 @@ def _inert(space: Space, data: Prepared) -> list[str]:
     watched = [name for name in space.columns if name in ACTS]
     if not watched:
         return []
-    points = space.from_unit(uniforms(bit_generator(0, "inert"), LOOKED_AT, space.dimensions))
-    configs = [(point, resolve_for(data, point)) for point in points]
+    configs = _drawn(space, data)
     idle = [name for name in watched if not any(name in point and acts(name, full) for point, full in configs)]
     if not idle:
         return []
@@ -245,6 +245,28 @@ def _inert(space: Space, data: Prepared) -> list[str]:
     return [
         f"{', '.join(idle)} {has} no effect in any of {LOOKED_AT} configs drawn from the space: something else that is "
         "needed for that is not there"
+    ]
+
+
+def _drawn(space: Space, data: Prepared) -> list[tuple[Config, Config]]:
+    """Return configs of a space as they are drawn, and with every hyperparameter."""
+    points = space.from_unit(uniforms(bit_generator(0, "inert"), LOOKED_AT, space.dimensions))
+    return [(point, resolve_for(data, point)) for point in points]
+
+
+def _out_of_reach(request: Request, aims: Aims, listed: Sequence[Config] | None, data: Prepared) -> list[str]:
+    """Return a note if no config seems to meet a bound on parameters; RequestError if none of those listed does."""
+    limits = [str(each) for each in aims.constraints if each.metric == "parameters"]
+    if not limits:
+        return []
+    drawn = [full for _, full in _drawn(request.space, data)] if request.space is not None else []
+    configs = drawn if listed is None else listed
+    if not all(aims.too_large(config, len(data.feature_names), data.n_outputs) for config in configs):
+        return []
+    if listed is not None:
+        raise RequestError(f"constraints: none of the {len(listed)} configs can meet {' and '.join(limits)}")
+    return [
+        f"none of {LOOKED_AT} configs drawn from the space can meet {' and '.join(limits)}: no trial may be the best"
     ]
 
 

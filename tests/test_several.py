@@ -161,3 +161,14 @@ def test_what_these_data_do_not_have_is_refused(fields: dict[str, Any], said: st
 def test_seconds_are_said_to_be_the_clocks() -> None:
     request = Request(space=SPACE, objective=["val_accuracy", "seconds"])  # type: ignore[arg-type]
     assert any("seconds are what the clock says" in note for note in set_up(js.load_dataset("iris"), request).notes)
+
+
+def test_bounds_that_no_network_can_meet_are_said_before_anything_trains() -> None:
+    """Of listed configs it is known; of a space as far as 256 configs drawn from it show."""
+    limit = ["parameters <= 10"]
+    notes = js.plan("iris", SPACE, trials=4, constraints=limit).notes
+    assert "none of 256 configs drawn from the space can meet parameters <= 10: no trial may be the best" in notes
+    assert not any("can meet" in note for note in js.plan("iris", SPACE, trials=4, constraints=["val_loss <= 0"]).notes)
+    with pytest.raises(js.RequestError, match="none of the 2 configs can meet parameters <= 10"):
+        js.plan("iris", configs=[{"width": 8}, {"width": 4}], constraints=limit)
+    assert js.plan("iris", configs=[{"depth": 0}, {"width": 9}], constraints=["parameters <= 15"]).lanes == 2

@@ -78,6 +78,7 @@ class Director:
         self.trials: dict[int, Standing] = {}
         self.changed = threading.Condition()  # of what waits in queues
         self.training = 0  # lanes in queues or in tiles
+        self._nothing: set[int] = set()  # trials that are barred
         self._group_of: Callable[[Group, Config], Group] = lambda group, config: group
 
     def begin(
@@ -141,8 +142,11 @@ class Director:
                 padded = [np.pad(each, (0, length - len(each)), mode="edge") for each in several]
                 mean = np.mean(padded, axis=0)
             merits = np.where(np.isfinite(mean) & (trial not in self._nothing), mean, -np.inf)
-        over = trial in self._nothing and not self.scheduler.changes
-        return Report(trial, merits, over or not standing.parked, diverged, intact)
+        return Report(trial, merits, self._ends(trial) or not standing.parked, diverged, intact)
+
+    def _ends(self, trial: int) -> bool:
+        """Return whether a trial trains for one epoch, and no more."""
+        return trial in self._nothing and not self.scheduler.changes
 
     def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
         """Do what the scheduler says, and return the lanes that are over."""
@@ -158,7 +162,7 @@ class Director:
             standing = self.trials[order.trial]
             if isinstance(order, Copy):
                 self._copy(order, standing, sources[order.trial])
-            until = 1 if order.trial in self._nothing and not self.scheduler.changes else order.until
+            until = 1 if self._ends(order.trial) else order.until
             jobs = [
                 Job(standing.position, order.trial, *lane, until=until, parked=parked)
                 for lane, parked in (standing.parked or dict.fromkeys(self._lanes)).items()
@@ -179,9 +183,8 @@ class Director:
         standing.group = self._group_of(source.group, order.config)
         standing.parked, standing.ended = dict(source.parked), {}
         standing.lineage = (*before, Part(epoch, order.trial, order.config))
-        self._nothing.discard(order.trial)
-        if self.barred(order.config):
-            self._nothing.add(order.trial)
+        self._nothing -= {order.trial}
+        self._nothing |= {order.trial} if self.barred(order.config) else set()
 
     def _settle(self, trial: int) -> list["Settled"]:
         """Return the lanes of a trial that goes on no more, and forget it."""

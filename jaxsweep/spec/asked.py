@@ -39,10 +39,12 @@ def _with_best(
     entries: Entries, config: Mapping[str, Any], sizes: Sequence[Any], default: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Return a config with the first of the sizes with which the fewest of its values are out of place."""
-    if not sizes or (len(sizes) == 1 and sizes[0] == config["batch_size"]):
+    if not sizes:
         return config
     several = [{**config, "batch_size": size} for size in sizes]
-    return min(several, key=lambda each: _misplaced(entries, each, default)) if len(several) > 1 else several[0]
+    if len(several) == 1 or not any("batch_size" in parents(entry) for entry in entries.values()):
+        return several[0]
+    return min(several, key=lambda each: _misplaced(entries, each, default))
 
 
 def _candidates(entries: Entries, size: int) -> list[Any]:

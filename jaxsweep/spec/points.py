@@ -92,13 +92,12 @@ def point_or_reason(space: Space, config: Config, resolve: Resolve) -> Config | 
     """
     asked = as_asked(space.entries, config)
     size = asked["batch_size"]
-    if asked is not config and resolve({"batch_size": size})["batch_size"] != config["batch_size"]:
+    if size != config["batch_size"] != resolve({"batch_size": size})["batch_size"]:
         asked = {**config, "batch_size": "full"}  # which was another number on other data
     part = active_part(space, asked)
-    if (
-        outside := next((name for name, value in part.items() if not has(space.entries[name], value)), None)
-    ) is not None:
-        return outside
+    outside = [name for name, value in part.items() if not has(space.entries[name], value)]
+    if outside:
+        return outside[0]
     full = resolve(part)
     differs = (name for name in HYPERPARAMETERS if name not in part and full[name] != config[name] and acts(name, full))
     return next(differs, part)

@@ -153,3 +153,11 @@ def test_the_active_part_of_a_resolved_config() -> None:
     part = active_part(SPACE, full)
     assert set(SPACE) - set(part) == {"b2", "epochs"}
     assert part["momentum"] == 0.6
+
+
+def test_a_batch_of_other_data_that_the_space_lists_is_that() -> None:
+    """Also where it is more than the 20 rows that there are; one that it does not list was 'full', if it has that."""
+    earlier = resolve({"batch_size": 128}, "classification", 1000)
+    for sizes, expected in (([128, 500], 128), ([128, "full"], 128), ([16, "full"], "full"), ([16, 200], "batch_size")):
+        point = point_or_reason(Space(batch_size=Choice(sizes), learning_rate=LogUniform(1e-4, 1)), earlier, WHOLE)
+        assert (point if isinstance(point, str) else point["batch_size"]) == expected
