@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.trials import Columns, Trial, best_first, final_epoch, lane_score, mean_of
 from jaxsweep.spec.aims import Constraint
+
+DIGITS = 7  # of a score that float32 knows
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,7 +91,7 @@ def confirmation(
 ) -> tuple[Confirmed, ...]:  # fmt: skip
     """Return what the fresh lanes of some trials came to, the best first.
 
-    That is the one with the best mean, in float32, as scores are measured; of equal ones that with the better score in
+    That is the one with the best mean, in as many digits as float32 has; of equal ones that with the better score in
     the search, then the earlier.
     Trials whose means break a constraint come behind those, and trials of which a lane has no score last.
     """
@@ -102,18 +102,16 @@ def confirmation(
         scores = tuple(lane_score(lane.status, lane.curves, columns, keep_best) for lane in lanes)
         broken = () if None in scores else _broken(lanes, columns, keep_best, constraints)
         scored.append(Confirmed(trial.id, trial.score or 0.0, scores, broken=broken))
-    last = (True, float("inf"))
-    # `again` stands in the order that decides between equals.
-    scored.sort(
-        key=lambda each: (
-            last
-            if (s := each.confirmed_score) is None
-            else (len(each.broken) > 0, -columns.sign * float(np.float32(s)))
-        )
-    )
+    scored.sort(key=lambda each: _rank(each, columns.sign))  # `again` stands in the order that decides between equals
     if scored and scored[0].confirmed_score is not None:
         scored[0] = replace(scored[0], test_score=_test(fresh[scored[0].trial], columns))
     return tuple(scored)
+
+
+def _rank(each: Confirmed, sign: int) -> tuple[bool, bool, float]:
+    """Return what confirmed trials are sorted by: have they a score, what do they break, how good is it."""
+    score = each.confirmed_score
+    return score is None, bool(each.broken), 0.0 if score is None else -sign * float(f"{score:.{DIGITS}g}")
 
 
 def _broken(

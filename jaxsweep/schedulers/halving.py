@@ -50,7 +50,7 @@ class Bracket:
         merits = {trial: merit_at(self.last[trial], self._until(trial)) for trial in here}
         ranked = sorted(here, key=lambda trial: (-merits[trial], trial))
         best = ranked[: len(ranked) // self.eta or 1]
-        chosen = [trial for trial in best if math.isfinite(merits[trial])] or best[:1]
+        chosen = [trial for trial in best if math.isfinite(merits[trial])] or ([] if later else best[:1])
         goes_on = [trial for trial in sorted(chosen) if not (self.last[trial].ended or self.last[trial].diverged)]
         stopped = {trial for trial in here if not self.last[trial].ended} - set(goes_on)
         over = not goes_on and all(self.last[trial].ended for trial in later)

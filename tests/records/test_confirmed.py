@@ -57,6 +57,17 @@ def test_of_equals_the_search_decides_and_then_the_number() -> None:
     assert [each.trial for each in confirmed] == [1, 2, 0]
 
 
+def test_means_that_differ_by_a_rounding_are_equal() -> None:
+    """Three sets of 30 rows right: 28, 28, 28 and 27, 28, 29, as float32 has them; also where numbers are huge."""
+    parts = [[np.float32(right / 30) for right in rights] for rights in ((28, 28, 28), (27, 28, 29))]
+    fresh = {number: lanes(*map(float, scores)) for number, scores in enumerate(parts)}
+    for scores in ((0.9, 0.8), (0.8, 0.9)):
+        confirmed = confirmation([trial(n, s) for n, s in enumerate(scores)], fresh, ACCURACY, False)
+        assert confirmed[0].trial == scores.index(0.9)
+    fresh = {0: lanes(1e50), 1: lanes(2e50)}
+    assert confirmation([trial(0, 0.9), trial(1, 0.8)], fresh, ACCURACY, False)[0].trial == 1
+
+
 def test_a_trial_that_diverges_when_trained_again_is_last() -> None:
     trials = [trial(0, 0.8), trial(1, 0.9), trial(2, 0.7)]
     confirmed = confirmation(trials, {0: lanes(0.1), 1: lanes(0.9, None, 0.9), 2: lanes(math.nan)}, ACCURACY, False)
