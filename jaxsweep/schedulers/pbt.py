@@ -10,7 +10,7 @@ weights and of its optimizer's state as they are. Depth, width, normalization, o
 weights. A trial that has diverged is replaced like the worst.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from jaxsweep.errors import RequestError
 from jaxsweep.schedulers.base import Copy, Entrant, Go, Order, Report, Scheduler, Stop, merit_at
 from jaxsweep.search.base import number, whole
 from jaxsweep.spec.asked import as_asked
-from jaxsweep.spec.conditions import evaluation_order, parents
-from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform, hashable
+from jaxsweep.spec.conditions import active
+from jaxsweep.spec.distributions import Choice, Distribution, Int, LogUniform, Uniform
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
 from jaxsweep.spec.space import Space
 from jaxsweep.streams import bit_generator, uniforms
@@ -146,10 +146,11 @@ class PBT(Scheduler):
     def _changed(self, config: Config, draws: Any) -> Config:
         """Return a config with its changeable hyperparameters changed; `draws` [names, 3] are numbers in [0, 1)."""
         assert self.space is not None
-        new, active = dict(config), _active(self.space.entries, config)
+        entries = self.space.entries
+        new, on = dict(config), active(entries, as_asked(entries, config))
         for name, (anew, way, place) in zip(self._names, draws, strict=True):
-            entry = self.space.entries[name]
-            if name not in active:
+            entry = entries[name]
+            if name not in on:
                 continue
             if anew < self.resample:
                 new[name] = entry.values_from_codes(entry.codes_from_unit(np.array([place])))[0]
@@ -158,16 +159,6 @@ class PBT(Scheduler):
             elif isinstance(config[name], float):
                 new[name] = _next(entry, config[name], 1 if way < 0.5 else -1)
         return new
-
-
-def _active(entries: Mapping[str, Distribution], config: Mapping[str, Any]) -> set[str]:
-    """Return the entries that have an effect in a config, which has a value for every hyperparameter."""
-    active, config = set[str](), as_asked(entries, config)
-    for name in evaluation_order(entries):
-        conditions = parents(entries[name]).items()
-        if all(parent in active and hashable(config[parent]) in legal for parent, legal in conditions):
-            active.add(name)
-    return active
 
 
 def _scaled(entry: Distribution, value: float, factor: float) -> Any:

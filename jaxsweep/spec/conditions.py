@@ -89,6 +89,15 @@ def parents(entry: Distribution) -> Mapping[str, tuple[Any, ...]]:
     return entry.when or {}
 
 
+def active(entries: Entries, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the entries whose conditions hold in a config that has a value for each, parents before children."""
+    on: dict[str, None] = {}
+    for name in evaluation_order(entries):
+        if all(parent in on and hashable(config[parent]) in legal for parent, legal in parents(entries[name]).items()):
+            on[name] = None
+    return tuple(on)
+
+
 def evaluation_order(entries: Entries) -> tuple[str, ...]:
     """Return the names with every parent before its children; raise RequestError for a circle."""
     order: dict[str, None] = {}

@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxsweep.errors import RequestError
 from jaxsweep.spec.asked import as_asked, as_listed
-from jaxsweep.spec.conditions import evaluation_order, parents
-from jaxsweep.spec.distributions import Constant, Distribution, has, hashable, plain
+from jaxsweep.spec.conditions import active, parents
+from jaxsweep.spec.distributions import Constant, Distribution, has, plain
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config, check_together, lookup
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.swept import acts
@@ -72,12 +72,8 @@ def active_part(space: Space, config: Mapping[str, Any]) -> Config:
 
     Whether its values are possible is another matter (`Space.check`). `config` must have every entry of the space.
     """
-    part: Config = {}
-    for name in evaluation_order(space.entries):
-        conditions = parents(space.entries[name]).items()
-        if all(parent in part and hashable(part[parent]) in legal for parent, legal in conditions):
-            part[name] = config[name]
-    return {name: part[name] for name in space.entries if name in part}
+    on = active(space.entries, config)
+    return {name: config[name] for name in space.entries if name in on}
 
 
 def _any_value(entry: Distribution) -> Any:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxsweep.spec.asked import as_asked
-from jaxsweep.spec.conditions import parents
-from jaxsweep.spec.distributions import Distribution, hashable
+from jaxsweep.spec.conditions import active
+from jaxsweep.spec.distributions import Distribution
 from jaxsweep.spec.hyperparameters import CLASSIFICATION_LOSSES, HYPERPARAMETERS, LOSS_PARAMETERS, Config
 from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
@@ -73,14 +73,7 @@ class Swept:
 
     def params(self, config: Mapping[str, Any]) -> Config:
         """Return the part of a resolved config that was varied, is active under the space, and has an effect."""
-        asked = as_asked(self.entries, config)
-        return {name: config[name] for name in self.names if acts(name, config) and self._active(name, asked)}
-
-    def _active(self, name: str, asked: Mapping[str, Any]) -> bool:
-        """Return whether all conditions of an entry, and of those that they name, hold in a config."""
-        if name not in self.entries:
-            return True
-        return all(
-            self._active(parent, asked) and hashable(asked[parent]) in legal
-            for parent, legal in parents(self.entries[name]).items()
-        )
+        on = active(self.entries, as_asked(self.entries, config))
+        return {
+            name: config[name] for name in self.names if acts(name, config) and (name in on or name not in self.entries)
+        }
