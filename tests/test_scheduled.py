@@ -268,7 +268,10 @@ def test_a_scheduler_that_has_no_effect_is_remarked(
 
 
 class _Clock:
-    """A clock that runs as time does, and is an hour ahead once so many calls of programs have been made."""
+    """A clock that runs as time does, and is an hour ahead once so many calls of programs have been made.
+
+    Each call is for an epoch: how far lanes are at the last one does not depend on how fast the machine is.
+    """
 
     def __init__(self, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = calls
@@ -279,6 +282,7 @@ class _Clock:
             self.left -= 1
             return original(tiles)
 
+        monkeypatch.setattr(tile, "CALL_SECONDS", 0.0)
         monkeypatch.setattr(tile.Tile, "_advance", advance)
         monkeypatch.setattr(time, "perf_counter", self.now)
 
