@@ -74,7 +74,10 @@ def _contender(name: str, data: str) -> Callable[[Any], Answer]:
 
 
 def _sgemm(data: str) -> Callable[[Any], Answer]:
-    """Measure float32 matrix products: NumPy's BLAS and XLA, on all cores or the accelerator, whichever is faster."""
+    """Measure float32 matrix products and the traffic of memory, on all cores or the accelerator.
+
+    Products are NumPy's BLAS and XLA's, whichever is faster; the traffic is that of reading and writing a large array.
+    """
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -84,6 +87,9 @@ def _sgemm(data: str) -> Callable[[Any], Answer]:
     on_device = jnp.asarray(a)
     product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     product(on_device).block_until_ready()
+    much = jnp.zeros(2**26, jnp.float32)  # 268 MB, more than any cache
+    passing = jax.jit(lambda a: a + 1)
+    passing(much).block_until_ready()
 
     def seconds(work: Callable[[], Any]) -> float:
         times = []
@@ -98,7 +104,8 @@ def _sgemm(data: str) -> Callable[[Any], Answer]:
         rates = {"xla": flops / seconds(lambda: product(on_device).block_until_ready())}
         if jax.default_backend() == "cpu":
             rates["numpy"] = flops / seconds(lambda: a @ a)
-        return {"flops": max(rates.values()), "rates": rates}
+        traffic = 2.0 * much.nbytes / seconds(lambda: passing(much).block_until_ready())
+        return {"flops": max(rates.values()), "rates": rates, "bandwidth": traffic}
 
     return carry_out
 

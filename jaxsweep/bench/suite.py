@@ -55,6 +55,7 @@ class Bench:
     options: Options
     cores: int
     sgemm: float = 0.0  # FLOP/s
+    bandwidth: float = 0.0  # bytes/s of memory
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,7 +97,8 @@ def run(options: Options, say: Callable[[str], None]) -> tuple[list[Section], fl
     bench.check_device()
     say("matrix products")
     with bench.crews([SGEMM]) as crews:
-        bench.sgemm = crews[SGEMM].train([])["flops"]
+        measured = crews[SGEMM].train([])
+        bench.sgemm, bench.bandwidth = measured["flops"], measured["bandwidth"]
     sections = []
     for name in options.sections or tuple(SECTIONS):
         say(name)
@@ -138,20 +140,41 @@ def contenders(bench: Bench) -> Section:
     section = Section(
         "contenders",
         f"{work.DATA}, {work.describe(configs)}, warm",
-        ("contender", "configs/s", "spread", "jaxsweep is", "GFLOP/s", "of sgemm", "first", "memory", "accuracy"),
-        note="spread: (slowest - fastest) / median of "
+        (
+            "contender",
+            "configs/s",
+            "spread",
+            "jaxsweep is",
+            "GFLOP/s",
+            "of sgemm",
+            "of memory",
+            "host alone",
+            "first",
+            "memory",
+            "accuracy",
+        ),
+        note="of memory: the least that must be read and written, of the "
+        f"{bench.bandwidth / 1e9:,.0f} GB/s measured in this run, the roofline of an accelerator (the caches of a CPU "
+        "serve most of it); host alone: seconds in which nothing trains; spread: (slowest - fastest) / median of "
         f"{bench.options.repeats} rounds; first: seconds of the first call beyond a later one, mostly compilation; "
         "memory: peak of all its processes; accuracy: mean on the validation rows, a check that all train the same.",
         data={},
     )
     for name, timing in timings.items():
-        rate = work.flops(work.uniform(timing.count), sizes) / timing.median
+        trained = work.uniform(timing.count)
+        rate = work.flops(trained, sizes) / timing.median
+        of_memory = work.least_bytes(trained, sizes) / timing.median / bench.bandwidth
+        apart = timing.answer.get("summary", {}).get("seconds", {})  # device and host, of the last round
         section.rows.append(
             (name, f"{timing.rate:.0f}", f"{timing.spread:.0%}", f"{timings[SWEEP].rate / timing.rate:.1f}x",
-             f"{rate / 1e9:.1f}", f"{rate / bench.sgemm:.0%}", f"{timing.first - timing.median:.1f} s",
+             f"{rate / 1e9:.1f}", f"{rate / bench.sgemm:.0%}", f"{of_memory:.0%}",
+             f"{apart['host']:.2f} of {apart['total']:.2f} s" if apart else "", f"{timing.first - timing.median:.1f} s",
              f"{timing.answer['peak_bytes'] / 2**20:.0f} MiB", f"{timing.answer['accuracy']:.3f}")
         )  # fmt: skip
-        section.data[name] = {"configs_per_second": timing.rate, "of_sgemm": rate / bench.sgemm, **_numbers(timing)}
+        section.data[name] = {
+            "configs_per_second": timing.rate, "of_sgemm": rate / bench.sgemm, "of_memory": of_memory,
+            **({"host": apart["host"], "device": apart["train"]} if apart else {}), **_numbers(timing)
+        }  # fmt: skip
     return section
 
 

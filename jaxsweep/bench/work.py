@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep.engine.costs import Sizes, forward_flops, kernel_flops
+from jaxsweep.engine.costs import Sizes, forward_flops, kernel_flops, parameters
 from jaxsweep.spec.hyperparameters import Config
 
 SEED = 0
@@ -118,6 +118,21 @@ def flops(configs: Sequence[Config], sizes: Sizes) -> float:
         widths = np.full(config["depth"], config["width"], np.int64)
         training, validation = float(kernel_flops(widths, sizes)), float(forward_flops(widths, sizes))
         total += config["epochs"] * (sizes.rows * training + sizes.val_rows * validation)
+    return total
+
+
+def least_bytes(configs: Sequence[Config], sizes: Sizes) -> float:
+    """Return the bytes that these trainings move through memory at least, where a step keeps nothing for the next one.
+
+    A step reads and writes the weights and Adam's two moments, and reads the rows of its batch; a validation reads the
+    weights and its rows. Numbers are of float32.
+    """
+    total = 0.0
+    for config in configs:
+        widths = np.full(config["depth"], config["width"], np.int64)
+        weights, steps = float(parameters(widths, sizes)), -(-sizes.rows // config["batch_size"])
+        training = steps * 6 * weights + sizes.rows * sizes.features
+        total += 4 * config["epochs"] * (training + weights + sizes.val_rows * sizes.features)
     return total
 
 

@@ -32,6 +32,12 @@ def test_flops_are_those_of_the_matrix_products() -> None:
     assert work.flops(work.small(2, 5), sizes) == 2 * 5 * (90 * step + 30 * forward)
 
 
+def test_the_least_traffic_is_that_of_weights_moments_and_rows() -> None:
+    sizes = sizes_of(load("iris"))
+    weights = 4 * 16 + 16 * 3 + 16 + 3
+    assert work.least_bytes(work.small(2, 5), sizes) == 4 * 2 * 5 * (2 * 6 * weights + 90 * 4 + weights + 30 * 4)
+
+
 @pytest.mark.parametrize("name", list(CONTENDERS))
 def test_every_contender_learns(name: str) -> None:
     contender = CONTENDERS[name]
