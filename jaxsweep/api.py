@@ -68,6 +68,7 @@ def sweep(
     confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
+    precision: str = "highest",
     metrics: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -114,6 +115,9 @@ def sweep(
         keep_weights: whether a trial's score and weights are those of its `last` or its `best` epoch.
         train_metrics: whether every network is also evaluated on its training rows at the end of each epoch, as it is
             on the validation rows: `train_accuracy` and so on beside `train_loss`.
+        precision: of matrix products: `highest`, that of their numbers, on every device; `default` lets an accelerator
+            round what it multiplies (an NVIDIA GPU to TF32, a TPU to bfloat16), which is faster, and `solo` then agrees
+            less. A CPU has no other than the highest.
         metrics: your own metrics by name: functions of JAX of outputs, targets and perhaps weights, or `js.Metric` of
             one for which smaller is better. They are `val_NAME`, `test_NAME` and so on, also as an objective.
         out: a new run directory in which everything is recorded as it finishes.
@@ -134,7 +138,8 @@ def sweep(
         "scheduler": scheduler, "minutes": minutes,
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
-        "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
+        "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
+        "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()
@@ -165,6 +170,7 @@ def plan(
     confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
+    precision: str = "highest",
     metrics: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -185,7 +191,8 @@ def plan(
         "scheduler": scheduler, "minutes": minutes,
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
-        "keep_weights": keep_weights, "train_metrics": train_metrics, "metrics": _metrics(metrics),
+        "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
+        "metrics": _metrics(metrics),
     }))  # fmt: skip
 
 

@@ -115,7 +115,7 @@ class _Loop:
         self.costs = device_costs()  # once, and first: what is free later is less by what this sweep itself has taken
         self.engine = Engine(
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
-            train_metrics=request.train_metrics, metrics=request.metrics,
+            train_metrics=request.train_metrics, metrics=request.metrics, precision=request.precision,
         )  # fmt: skip
         kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
         self.keeper = Keeper(
@@ -429,4 +429,5 @@ class _Loop:
             "lane_occupancy": usage.occupancy,
             "padding_waste": waste,
             "iterations": usage.useful_steps,
+            "precision": self.engine.precision,
         }

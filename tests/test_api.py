@@ -103,6 +103,7 @@ def test_configs_that_are_refused(configs: Any, words: str) -> None:
 def test_what_sweep_takes_plan_takes_too() -> None:
     given: dict[str, Any] = {
         "trials": np.int64(2), "objective": "val_loss", "keep": 3, "keep_weights": "best", "train_metrics": True,
+        "precision": "default",
         "out": "nowhere", "progress": False, "seed": None, "split": np.array([0.5, 0.3, 0.2]),
     }  # fmt: skip
     assert js.plan("iris", CONFIG, **given).lanes == 2

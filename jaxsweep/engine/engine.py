@@ -58,17 +58,18 @@ class Engine:
         workers: threads that train, by default one for each core of a CPU and two for each accelerator.
         devices: where they train, in turn; by default all accelerators of this host, or the CPU.
         metrics: those of the user's own.
+        precision: of matrix products, `highest` or `default`; a CPU has no other than the highest.
     """
 
     def __init__(
         self, data: Prepared, scope: Scope, objective: str, seed: int, keep_best: bool = False,
         train_metrics: bool = False, workers: int | None = None, devices: Sequence[jax.Device | None] | None = None,
-        metrics: Sequence[OwnMetric] = (),
+        metrics: Sequence[OwnMetric] = (), precision: str = "highest",
     ) -> None:  # fmt: skip
         cache.enable()
         self.objective = objective.removeprefix("val_")
         self.scope, self.keep_best, self.train_metrics = scope, keep_best, train_metrics
-        self.metrics = tuple(metrics)
+        self.metrics, self.asked_precision = tuple(metrics), precision
         self.wide = ambient.x64()  # of this thread; the workers do not inherit it
         devices = devices or default_devices()
         self.platform = jax.default_backend() if devices[0] is None else devices[0].platform
@@ -82,6 +83,11 @@ class Engine:
         self.stop = threading.Event()
         self.interrupted = False  # while it waited for lanes
 
+    @property
+    def precision(self) -> str:
+        """The precision of matrix products, in a word of JAX."""
+        return "highest" if self.platform == "cpu" else self.asked_precision
+
     def program(self, bucket: Bucket) -> Program:
         """Return what the bucket's compiled program is specialized to."""
         values = self.scope.values
@@ -93,7 +99,7 @@ class Engine:
             self.supply.prepared.task, net, bucket.batches,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
-            *self._own(),
+            *self._own(), precision=self.precision,
         )  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:

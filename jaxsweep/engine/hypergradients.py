@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -215,7 +214,7 @@ def _compiled(how: _How, place: Place, arguments: tuple[Data, Choices, Lane, Bou
             return jax.vmap(one)(lanes)
 
         options = programs.known_options(program.net.platform).training
-        with ambient.retraced(program.code) if program.own else nullcontext(), borrowed():
+        with programs.tracing(program), borrowed():
             new = jax.jit(tile).lower(*arguments).compile(options)
         with _guard:
             _cache[key] = new

@@ -10,9 +10,9 @@ import inspect
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -214,6 +214,14 @@ def key_of(program: Program, data: Data, test: TestData | None, choices: Choices
     return program, signature(data), signature(test), signature(choices), signature(lanes)
 
 
+@contextmanager
+def tracing(program: Program) -> Generator[None, None, None]:
+    """Inside, products are traced with the precision of a program, and functions of the user's own as they stand."""
+    own = ambient.retraced(program.code) if program.own else nullcontext()
+    with jax.default_matmul_precision(program.precision), own:
+        yield
+
+
 def kept(key: Any) -> bool:
     """Return whether the programs with this key were traced before, so that making them ready takes but a moment."""
     return cache.has(exported.name_of(advance.__name__, key))
@@ -234,7 +242,7 @@ def compiled(
         if (known := _known(key, device)) is not None:
             return known, 0.0
         began = time.perf_counter()
-        with ambient.retraced(program.code) if program.own else nullcontext():
+        with tracing(program):
             new = _compile(key, program, data, test, choices, lanes)
         _keep(key, device, new)
         return new, time.perf_counter() - began

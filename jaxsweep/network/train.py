@@ -48,6 +48,7 @@ class Program(NamedTuple):
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own, which see exactly the rows that there are ...
     train_sizes: tuple[int, ...] = ()  # ... of each split, so that a program knows the sizes, each once, smallest first
     val_sizes: tuple[int, ...] = ()
+    precision: str = "highest"  # of matrix products, a word of JAX; initial weights have the highest in any case
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ DEFAULT_SEARCH = "random"
 MOST_TRIALS = 10_000_000  # of which a plan and a table take 2 KB each
 LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
+PRECISIONS = ("highest", "default")  # of matrix products on an accelerator
 EXAMPLES = {"search": "random", "objective": "val_loss", "scheduler": "asha"}
 
 
@@ -55,6 +56,7 @@ class Request:
     keep: int = 10
     keep_weights: str = "last"
     train_metrics: bool = False
+    precision: str = "highest"
     source: Source = field(default_factory=Source)
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own
     initial: tuple[Config, ...] = ()
@@ -104,8 +106,10 @@ class Request:
         for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
-        if not isinstance(self.keep_weights, str) or self.keep_weights not in KEEP_WEIGHTS:
-            raise RequestError(f"keep_weights = {shown(self.keep_weights)} is not legal: it must be one of last, best")
+        for name, words in (("keep_weights", KEEP_WEIGHTS), ("precision", PRECISIONS)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in words:
+                raise RequestError(f"{name} = {shown(value)} is not legal: it must be one of {', '.join(words)}")
         if self.scheduler_options and self.scheduler is None:
             name = next(iter(self.scheduler_options))
             raise RequestError(f"{name} is an option of a scheduler, and there is none: add scheduler, or leave it out")

@@ -69,6 +69,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "confirm": _INTEGER,
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
+        "precision": ((str,), "highest or default"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
         "warm_start": ((list, tuple, str), "a list of run directories and studies, such as ['runs/a']"),
     },

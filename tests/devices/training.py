@@ -45,7 +45,10 @@ class Training(NamedTuple):
         return {f"{NAMES[leaf.dtype.name]}[{','.join(map(str, leaf.shape))}]" for leaf in leaves}
 
 
-def training(configs: Sequence[Config], platform: str, costs: Costs, tile: int, planned: int | None = None) -> Training:
+def training(
+    configs: Sequence[Config], platform: str, costs: Costs, tile: int, planned: int | None = None,
+    precision: str = "highest",
+) -> Training:  # fmt: skip
     """Return the training of configs as it is written for a platform.
 
     Args:
@@ -54,11 +57,12 @@ def training(configs: Sequence[Config], platform: str, costs: Costs, tile: int, 
         costs: by which is planned.
         tile: the networks of a tile.
         planned: the tile that is asked of the plan, if it is not to choose one.
+        precision: what the sweep asks for.
     """
     data = prepare(load_dataset("digits"))
     rows = min(len(part) for part in data.train)
     full = [resolve(config, data.task, rows, data.image_shape is not None) for config in configs]
-    engine = Engine(data, scope.of_configs(full), "val_accuracy", 0, workers=1)
+    engine = Engine(data, scope.of_configs(full), "val_accuracy", 0, workers=1, precision=precision)
     engine.platform = platform
     supply = engine.supply
     plan = make_plan(full, supply.sizes, 1, costs, planned, scope=engine.scope)

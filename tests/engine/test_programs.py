@@ -1,13 +1,19 @@
 """What programs are compiled with, and what needs no program of its own."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import chex
+import jax
 import numpy as np
 import pytest
+from devices.training import training
 from parity import run_lanes, three_classes
 
+import jaxsweep as js
 from jaxsweep.engine import programs
+from jaxsweep.engine.costs import Costs
+from jaxsweep.network import ambient
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
@@ -17,6 +23,28 @@ def test_options_that_this_xla_does_not_have_are_left_out() -> None:
     for known, asked in zip(programs.known_options("cpu"), programs.OPTIONS["cpu"], strict=True):
         assert set(known) <= set(asked)
         assert "xla_backend_optimization_level" in known
+
+
+@pytest.mark.parametrize("precision", ["highest", "default"])
+def test_every_product_has_the_precision_that_the_sweep_asks_for(precision: str) -> None:
+    asked = training([{"width": 8, "depth": 2, "batch_size": 32, "epochs": 2}] * 2, "gpu", Costs(), 2, 2, precision)
+    with ambient.own(), programs.tracing(asked.group.program):
+        text = jax.jit(asked.function).lower(*asked.arguments).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    assert len(products) > 5
+    assert all(("HIGHEST" in product) == (precision == "highest") for product in products)
+
+
+def test_on_a_cpu_no_precision_makes_a_program_of_its_own(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"configs": [{"width": 8, "epochs": 2}], "progress": False}
+    plain = js.sweep("iris", **how)
+    other = js.sweep("iris", precision="default", out=tmp_path / "run", **how)
+    assert other.to_pandas().equals(plain.to_pandas())
+    assert other.numbers["seconds"]["compile"] == 0
+    stored = js.load(tmp_path / "run")
+    assert (stored.request.precision, stored.numbers["precision"]) == ("default", "highest")
+    with pytest.raises(js.RequestError, match="precision = 'tf32' is not legal: it must be one of highest, default"):
+        js.sweep("iris", precision="tf32", **how)
 
 
 def test_values_never_compile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_every_default_is_written() -> None:
     table = tomllib.loads(to_toml(Request(space=Space(epochs=3))))
     assert table["sweep"] == {
         "search": "random", "seed": 0, "replicates": 1, "folds": 0, "keep": 10, "confirm": 0,
-        "keep_weights": "last", "train_metrics": False,
+        "keep_weights": "last", "train_metrics": False, "precision": "highest",
     }  # fmt: skip
     assert table["data"] == {"split": [0.6, 0.2, 0.2]}
 
