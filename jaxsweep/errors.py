@@ -27,6 +27,13 @@ def shown(value: object) -> str:
     return " ".join(_short.repr(value).split())
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters written out, which a terminal would obey: a table may have any name."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like this one, or None if none is like it."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import Any
 
 from jaxsweep.cli.interrupt import Interrupts
+from jaxsweep.cli.outputs import make_steady
 from jaxsweep.cli.parser import make_parser
-from jaxsweep.errors import RequestError, SweepFailed, suggestion
+from jaxsweep.errors import RequestError, SweepFailed, printable, suggestion
 
 WORKER = "jaxsweep-"  # how the names of the engine's threads begin
 FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
@@ -40,6 +41,7 @@ _COMMANDS = {
 
 def entry() -> None:
     """Run the command line of this process and exit."""
+    make_steady()
     code = main(sys.argv[1:])
     if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
         # A second interrupt has not waited for what XLA compiles: Python's own end would abort with such a thread.
@@ -62,9 +64,10 @@ def main(argv: Sequence[str]) -> int:
             return _say("interrupted", 128 + (interrupts.caught or signal.SIGINT))
         except BrokenPipeError:
             # The reader (`| head`) has what it wants. Python flushes stdout once more at exit, which must not fail.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             return 0
         except OSError as error:
+            _drop_stdout()  # it may be what has failed, and would again
             return _say(f"failed: {error}", FAILED)
 
 
@@ -89,6 +92,14 @@ def _carry_out(argv: Sequence[str]) -> int:
     return code
 
 
+def _drop_stdout() -> None:
+    """Let what Python still holds for stdout go nowhere."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say(text: str, code: int) -> int:
-    print("jaxsweep: " + " ".join(text.split("\n")), file=sys.stderr)
+    print("jaxsweep: " + printable(" ".join(text.split("\n"))), file=sys.stderr)
     return code

@@ -15,7 +15,7 @@ from jaxsweep.data import read_raw
 from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, printable
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.spec import sweepfile
 
@@ -36,9 +36,9 @@ def predict(arguments: Namespace) -> int:
             columns += model.predict_proba(table).T.tolist()
             header += [f"proba_{label}" for label in model.classes]
     for note in table.notes:
-        print(f"jaxsweep: {Path(arguments.table).name}: {note}", file=sys.stderr)
+        print(printable(f"jaxsweep: {Path(arguments.table).name}: {note}"), file=sys.stderr)
     if unknown is not None:
-        print(f"jaxsweep: {' '.join(unknown.splitlines())}", file=sys.stderr)
+        print(printable(f"jaxsweep: {' '.join(unknown.splitlines())}"), file=sys.stderr)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -110,8 +110,12 @@ def _are_names(first_row: set[str], names: frozenset[str]) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there."""
+    """Write a file so that it is either whole or not there, or through what is no plain file: a device, a link."""
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            with path.open("w", encoding="utf-8", newline="") as through:
+                through.write(text)
+            return
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as file:
             file.write(text)
         umask = os.umask(0)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from jaxsweep.errors import printable
 from jaxsweep.report.words import short
 from jaxsweep.spec.aims import SIZES
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -23,14 +24,15 @@ FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varie
 
 
 def stdout() -> Console:
-    """Return a console for results; what is no terminal is as wide as it needs to be."""
-    console = Console(file=sys.stdout, highlight=False)
-    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=500)
+    """Return a console for results; what is no terminal is as wide as it needs to be. Texts stand as they are."""
+    plain: dict[str, Any] = {"file": sys.stdout, "highlight": False, "markup": False, "emoji": False}
+    console = Console(**plain)
+    return console if console.is_terminal else Console(**plain, width=500)
 
 
 def say(text: str) -> None:
     """Print a message for people on stderr."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> Table:

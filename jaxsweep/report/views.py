@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jaxsweep.errors import printable
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.report.words import activity, best_text, clock_text, rate_text, taken, telling
 
@@ -67,7 +68,7 @@ class LiveView(Progress):
 
     def message(self, text: str) -> None:
         """Show a sentence above the view."""
-        self.console.print(f"note: {text}", markup=False, style="yellow")
+        self.console.print(f"note: {printable(text)}", markup=False, emoji=False, style="yellow")
 
     def close(self, snapshot: Snapshot) -> None:
         """Draw the last state and leave it there."""
@@ -168,7 +169,7 @@ class LineView(Progress):
         )
 
     def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 # --- a notebook --------------------------------------------------------------------------------------------------
