@@ -1,40 +1,86 @@
-"""Ctrl-C and `kill`: both end a sweep early, and the exit code tells which it was."""
+"""Ctrl-C, `kill` and a terminal that is closed: each ends a sweep early, and the exit code tells which it was.
+
+Python raises an interrupt wherever the main thread happens to be. That may be a place which cannot pass it on: a
+callback of the garbage collector (JAX has one), of a weak reference or a `__del__` prints it and goes on; an import may
+leave half a module behind, or abort in C code. So an import is let end first, and what somebody has swallowed is raised
+once more, a moment later.
+"""
 
 import signal
+import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+AGAIN_SECONDS = 0.02  # until an interrupt is raised that could not be, or was swallowed
+_IMPORTING = "<frozen importlib._bootstrap"  # how the files of Python's import begin
 
 
 class Interrupts:
-    """While this is entered, SIGINT and SIGTERM raise KeyboardInterrupt; `caught` is the last one, if any."""
+    """While this is entered, SIGNALS raise KeyboardInterrupt; `caught` is the last one, if any.
+
+    One that the process was told to ignore, as `nohup` tells it of SIGHUP, stays ignored.
+    """
 
     current: "Interrupts | None" = None
 
     def __init__(self) -> None:
         self.caught: int | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._hook = sys.unraisablehook
 
     def __enter__(self) -> Self:
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         try:
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in heard}
+            if hasattr(signal, "setitimer"):
+                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise)
         except ValueError:  # not the main thread, which alone may handle signals
             self._before = {}
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
         Interrupts.current = self
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
         Interrupts.current = None
+        sys.unraisablehook = self._hook
+        if self._before and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.caught = number
+        self._raise(number, frame)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if _importing(frame) and self._later():
+            return
         raise KeyboardInterrupt
+
+    def _swallowed(self, unraisable: Any) -> None:
+        """Take what Python cannot raise: an interrupt comes again, anything else is told as ever."""
+        if not (issubclass(unraisable.exc_type, KeyboardInterrupt) and self._later()):
+            self._hook(unraisable)
+
+    def _later(self) -> bool:
+        """Let an interrupt come again in a moment; return whether this system can."""
+        if not hasattr(signal, "setitimer"):
+            return False
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        return True
 
     @classmethod
     def exit_code(cls) -> int:
         """Return 128 + the signal that was caught last."""
         caught = cls.current.caught if cls.current is not None else None
         return 128 + (caught or signal.SIGINT)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Return whether code was interrupted that a module is imported by."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORTING):
+            return True
+        frame = frame.f_back
+    return False

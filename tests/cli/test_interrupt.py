@@ -1,0 +1,132 @@
+"""Signals at the worst instants: none is swallowed, and each has its exit code."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxsweep as js
+from jaxsweep.cli.interrupt import Interrupts
+
+
+class Here:
+    """What is interrupted, or goes away, in this process."""
+
+
+def _kill(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _wait() -> None:
+    """Do something for long enough that an interrupt which comes later comes here."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def test_an_interrupt_in_a_callback_of_the_garbage_collector_comes_again() -> None:
+    def collect() -> None:
+        gc.callbacks.append(_kill)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(_kill)
+        _wait()
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        collect()
+    assert interrupts.caught == signal.SIGINT
+
+
+def test_an_interrupt_as_something_dies_comes_again() -> None:
+    here = Here()
+    gone = weakref.ref(here, _kill)
+
+    def forget() -> None:
+        nonlocal here
+        del here
+        _wait()
+
+    with Interrupts(), pytest.raises(KeyboardInterrupt):
+        forget()
+    assert gone() is None
+
+
+def test_what_is_being_imported_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.1)\nwhole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load() -> None:
+        import_module("slow_to_import")
+        _wait()
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        load()
+    assert interrupts.caught == signal.SIGTERM
+    assert sys.modules["slow_to_import"].whole
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """`nohup` starts a process so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.caught is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_other_things_that_cannot_be_raised_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    here = Here()
+    gone = weakref.ref(here, lambda _: 1 / 0)
+    with Interrupts():
+        del here
+    assert gone() is None
+    assert [each.exc_type for each in told] == [ZeroDivisionError]
+
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The processes here share what they compile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_signals_at_any_instant(number: signal.Signals, tmp_path: Path) -> None:
+    """From Python's start to the end of a sweep, all at work at once; `experiments/torture.py` has hundreds."""
+    instants = np.linspace(0.15, 3.0, 4)
+    line = [sys.executable, "-m", "jaxsweep", "run", "--data", "iris", "--trials", "20000", "--set", "width=8"]
+    line += ["--set", "epochs=5", "--format", "json", "--out"]
+    for instant in instants:
+        out = tmp_path / f"{instant:.2f}"
+        with subprocess.Popen([*line, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(instant)
+            process.send_signal(number)
+            printed, said = process.communicate()
+        assert process.returncode == CODES[number], said
+        assert "Traceback" not in said
+        assert "ignored" not in said
+        if printed:
+            last = json.loads(printed.splitlines()[-1])
+            assert last["trials"]["finished"] == last["trials"]["recorded"] == len(js.load(out).trials)
