@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxsweep import search as search
     from jaxsweep.api import plan as plan
+    from jaxsweep.api import resume as resume
     from jaxsweep.api import solo as solo
     from jaxsweep.api import sweep as sweep
     from jaxsweep.data import Dataset as Dataset
@@ -38,12 +39,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Choice", "Confirmed", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError",
     "Result", "Space", "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan",
-    "read_table", "search", "solo", "sweep",
+    "read_table", "resume", "search", "solo", "sweep",
 ]  # fmt: skip
 
 # Names are loaded when they are first used, so that `--help` does not import JAX.
 _HOMES = {
-    "jaxsweep.api": ("plan", "solo", "sweep"),
+    "jaxsweep.api": ("plan", "resume", "solo", "sweep"),
     "jaxsweep.data": ("Dataset", "datasets", "load_dataset", "read_table"),
     "jaxsweep.engine.planner": ("Plan",),
     "jaxsweep.errors": ("RequestError", "SweepFailed"),

@@ -1,7 +1,7 @@
-"""The functions that notebooks call: `sweep`, `plan` and `solo`."""
+"""The functions that notebooks call: `sweep`, `resume`, `plan` and `solo`."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,39 @@ def sweep(
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()
     return execute(dataset, request, folder, view)
+
+
+def resume(
+    path: str | Path,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    data: Dataset | str | tuple[Any, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    progress: bool = True,
+) -> Result:
+    """Go on with the sweep of a run directory that was interrupted, killed or cut off; return all of its trials.
+
+    What is recorded is not trained again; what was under way is, from its beginning. In the same versions the table is
+    bit by bit that of a sweep that ran through. One that has ended can be given more trials.
+
+    Args:
+        path: of the run directory.
+        trials: how many trials there are to be in all; by default as many as were asked for.
+        minutes: a time limit for what is left; by default that of the sweep, from now on.
+        data: what the sweep was trained on, if it was in memory; else it is read again from where it came.
+        functions: your own functions that the sweep was given, by name, as `js.load` takes them.
+        progress: whether to show how far the sweep is.
+
+    Raises:
+        RequestError: there is no run in `path`, another process writes into it, or its data have changed.
+    """
+    from jaxsweep.report.views import make_progress
+    from jaxsweep.resuming import go_on, stored_run
+
+    run = stored_run(arguments.path("path", path), arguments.functions(functions))
+    view = make_progress(None) if arguments.flag("progress", progress) else Progress()
+    return go_on(run, trials, minutes, None if data is None else dataset_of(data), view)
 
 
 def plan(

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,17 @@ from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.underway import expected_compilation, seconds_left
 from jaxsweep.engine.usage import Usage
 from jaxsweep.planning import foreseen, plan_again, plan_of
+from jaxsweep.records import own
+from jaxsweep.records.before import Before
 from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.front import judge
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
+from jaxsweep.records.model import Model
 from jaxsweep.records.own import row_of
-from jaxsweep.records.result import Result
-from jaxsweep.records.store import Store
+from jaxsweep.records.result import Networks, Result
+from jaxsweep.records.store import Store, StoredRun
+from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import SLAB, WAVE, Setup, how_read, set_up
@@ -53,18 +57,24 @@ LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep ma
 
 def execute(
     dataset: Dataset, request: Request, out: Path | None = None, progress: Progress | None = None,
-    command: str | None = None,
+    command: str | None = None, before: StoredRun | None = None, remarks: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     """Run a sweep and return its result; with `out`, record it there as it goes.
 
-    An interrupt (Ctrl-C) ends the sweep early and keeps the trials that have finished.
+    An interrupt (Ctrl-C) ends the sweep early and keeps the trials that have finished. With `before`, the run that is
+    in `out`, the sweep goes on: it asks and tells what it did from the start, and trains what is not recorded.
+    `remarks` come before the sweep's own.
     """
     setup = set_up(dataset, request)
-    store = None
+    setup.notes[:0] = remarks
+    store, known = None, None
     if out is not None:
-        document = to_toml(_written_out(setup, dataset), _record(setup, dataset, command))
-        store = Store(out, document, setup.columns.curves, setup.columns.test)
-    loop = _Loop(setup, dataset, store, progress or Progress())
+        record = _record(setup, dataset, command) if before is None else before.record
+        document = to_toml(written_out(setup, dataset), record)
+        store = Store(out, document, setup.columns.curves, setup.columns.test, resumed=before is not None)
+        if before is not None:
+            known = Before(read_run(out, own.given(before.functions)))  # once more: now nobody else writes into it
+    loop = _Loop(setup, dataset, store, progress or Progress(), known)
     try:
         with set_aside():
             return loop.run()
@@ -73,7 +83,7 @@ def execute(
             store.close()
 
 
-def _written_out(setup: Setup, dataset: Dataset) -> Request:
+def written_out(setup: Setup, dataset: Dataset) -> Request:
     """Return the request with every default written out, and where its data came from if they know."""
     request, origin = setup.request, dataset.origin
     source = request.source
@@ -109,8 +119,11 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
 class _Loop:
     """The state of a running sweep."""
 
-    def __init__(self, setup: Setup, dataset: Dataset, store: Store | None, progress: Progress) -> None:
+    def __init__(
+        self, setup: Setup, dataset: Dataset, store: Store | None, progress: Progress, before: Before | None = None
+    ) -> None:
         self.setup, self.dataset, self.store, self.progress = setup, dataset, store, progress
+        self.before = before
         request = setup.request
         self.costs = device_costs()  # once, and first: what is free later is less by what this sweep itself has taken
         self.engine = Engine(
@@ -122,8 +135,10 @@ class _Loop:
             kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store,
             bool(setup.aims.constraints),
         )  # fmt: skip
+        self.networks: Mapping[int, Model] = {} if before is None else Networks(before.run)  # that are kept already
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []
+        self.restored = 0  # of these, recorded before this sweep went on
         self.lanes: dict[int, Sequence[Lane]] = {}
         self.plans: list[Plan] = []
         self.sizes: Iterator[int] = itertools.repeat(SLAB)  # most configs of each batch
@@ -175,7 +190,7 @@ class _Loop:
         )  # fmt: skip
         if self.store:
             self.store.conclude(
-                {**result.summary(), **{name: result.numbers[name] for name in ("prediction", "notes")}}
+                {**result.summary(), **{name: result.numbers[name] for name in ("prediction", "notes", "precision")}}
             )
         return result
 
@@ -196,13 +211,21 @@ class _Loop:
         self.plans.append(plan)
         self.later = self.setup.trials - first - len(configs)
         ids = range(first, first + len(configs))
-        director = None
-        if self.setup.scheduler is not None:
-            director = Director(self.setup.scheduler, self._merits, resolved, self._barred)
+        scheduler, director = self.setup.scheduler, None
+        known = {} if self.before is None else self.before.of(ids, resolved, again=scheduler is None)
+        if scheduler is not None and scheduler.changes:
+            # Nobody has the weights that trials went on from: all of the batch is recorded, or all of it trains again.
+            known, scheduler = (known, None) if len(known) == len(ids) else ({}, scheduler)
+        if scheduler is not None:
+            director = Director(scheduler, self._merits, resolved, self._barred, known)
         lanes = self.engine.run(
-            plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline
-        )
+            plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline,
+            without=known if director is None else (),
+        )  # fmt: skip
         try:
+            if director is None:
+                for lane in itertools.chain.from_iterable(known.values()):
+                    self._take(lane, resolved)
             for lane in lanes:
                 self._take(lane, resolved)
                 if time.perf_counter() - self.ticked >= FLUSH_SECONDS / TICKS:
@@ -270,6 +293,12 @@ class _Loop:
         if not chosen:
             return
         self._flush()
+        if self.before is not None and (known := self.before.confirmed):
+            if set(known) == {trial.id for trial in chosen}:
+                self.fresh = [lane for lanes in known.values() for lane in lanes]
+                return
+            assert self.store is not None
+            self.store.forget_fresh(self.setup.request.replicates)  # others are the best by now
         self.plans.append(plan_again(self.setup, [trial.config for trial in chosen], self.costs, self._ready()))
         self.snapshot.confirming = len(chosen)
         self._tick()
@@ -281,7 +310,7 @@ class _Loop:
         if not self.fresh:
             return
         confirmed = settle(self.setup, self.trials, self.fresh)
-        if self.store is not None:
+        if self.store is not None and not all(lane.recorded for lane in self.fresh):
             self.store.record_fresh(self.fresh)
         self.confirmed, winner = confirmed, confirmed[0]
         if winner.confirmed_score is not None:
@@ -308,6 +337,9 @@ class _Loop:
             return
         del self.pending[lane.job.trial]
         lanes.sort(key=lambda each: (each.job.replicate, each.job.fold))
+        if self.before is not None and all(each.recorded for each in lanes):
+            self._restore(self.before.trials[lane.job.trial])
+            return
         keep_best = self.setup.request.keep_best
         config = configs[lane.job.position]
         trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self.swept)
@@ -316,6 +348,16 @@ class _Loop:
         self.unsaved.append((trial, lanes))
         self.trials.append(trial)
         self.keeper.settle(trial, lanes)
+
+    def _restore(self, trial: Trial) -> None:
+        """Take in a trial that is recorded."""
+        assert self.before is not None
+        self.lanes[trial.id] = self.before.lanes[trial.id]
+        self.trials.append(trial)
+        self.restored += 1
+        if trial.id in self.networks:
+            self.keeper.restore(trial, self.networks[trial.id])
+        self._note(trial)
 
     def _note(self, trial: Trial) -> None:
         """Let the snapshot know of a trial, which is committed if anything is."""
@@ -359,7 +401,7 @@ class _Loop:
     def _look(self) -> Snapshot:
         now, usage = self.snapshot, self.engine.usage
         now.seconds = time.perf_counter() - self.began
-        now.rate = now.finished / now.seconds if now.seconds > 0 else 0.0
+        now.rate = (now.finished - self.restored) / now.seconds if now.seconds > 0 else 0.0
         now.busy = usage.occupancy
         now.programs = len(usage.programs)
         now.interrupted |= self.engine.interrupted
@@ -389,13 +431,13 @@ class _Loop:
         now.depths = tuple(sorted({bucket.depth for bucket in training})) if of_one_depth else ()
         if not works:
             return
-        done, rest = len(self.trials), now.requested - len(self.trials)
+        done, rest = len(self.trials) - self.restored, now.requested - len(self.trials)
         batch = sum(len(work.bucket.members) for work in works)
         left = seconds_left(works, self.plans[-1], clock, self.later / batch, may_compile=not self.frame)
         left += self.searching * self.later / (now.requested - self.later)
         if done and not now.confirming and self.engine.usage.training:
             # What the first trials took says little of the rest; once many have finished, they are the better measure.
-            weight = (done / now.requested) ** 2
+            weight = (done / (now.requested - self.restored)) ** 2
             left += weight * ((clock - self.engine.usage.training[0][0]) * rest / done - left)
         now.left = left if rest or now.confirming else 0.0
         if not now.confirming and math.isfinite(self.deadline):

@@ -149,6 +149,7 @@ def test_the_run_directory_says_what_the_json_line_says(watched: Watched) -> Non
         kept = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM summary")}
     assert kept.pop("prediction") == watched.result.numbers["prediction"]
     assert tuple(kept.pop("notes")) == watched.result.notes
+    assert kept.pop("precision") == "highest"
     assert kept == watched.result.summary()
 
 

@@ -143,7 +143,8 @@ def test_a_plan_has_the_memory_of_lanes_that_stand_still(
         nonlocal peak
         settled = original(self, *arguments)
         with self.changed:
-            parked = [lane.state.tree() for standing in self.trials.values() for lane in standing.parked.values()]
+            rows = [lane.state for standing in self.trials.values() for lane in standing.parked.values()]
+        parked = [row.tree() for row in rows if row is not None]
         peak = max(peak, sum(leaf.nbytes for leaf in jax.tree.leaves(parked)))
         return settled
 
@@ -390,9 +391,9 @@ def test_under_a_limit_trials_begin_in_waves_of_all_kinds(iris: js.Dataset, monk
     waves: list[list[int]] = []
     run = engines.Engine.run
 
-    def watched_run(self: engines.Engine, plan: Any, configs: Any, trials: Any, *rest: Any) -> Any:
+    def watched_run(self: engines.Engine, plan: Any, configs: Any, trials: Any, *rest: Any, **how: Any) -> Any:
         waves.append(list(trials))
-        return run(self, plan, configs, trials, *rest)
+        return run(self, plan, configs, trials, *rest, **how)
 
     monkeypatch.setattr("jaxsweep.loop.WAVE", 4)
     monkeypatch.setattr(engines.Engine, "run", watched_run)

@@ -5,9 +5,11 @@ The suite makes a few hundred calls; WRONG_ARGUMENTS=4000 makes as many as it sa
 
 import os
 import shutil
+import sqlite3
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +18,11 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep import api
+from jaxsweep import api, resuming
 from jaxsweep.engine.costs import Costs
 from jaxsweep.network import reference
 from jaxsweep.planning import plan_of
+from jaxsweep.records.store import FORMAT
 from jaxsweep.setup import set_up
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
@@ -55,7 +58,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
     data = js.Dataset.from_arrays(X, y)
 
-    def execute(dataset: js.Dataset, request: Any, *_: Any) -> None:
+    def execute(dataset: js.Dataset, request: Any, *_: Any, **__: Any) -> None:
         setup = set_up(dataset, request)
         plan_of(setup, setup.ask(0, min(setup.trials, 2))[1], Costs())
         raise Planned
@@ -64,6 +67,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
         raise Planned
 
     monkeypatch.setattr(api, "execute", execute)
+    monkeypatch.setattr(resuming, "execute", execute)
     monkeypatch.setattr(reference, "train", train)
     space = js.Space(depth=js.Int(0, 2), learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["sgd", "adam"]))
     request = {
@@ -72,6 +76,9 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
         "keep": 1, "confirm": 0, "keep_weights": "last", "train_metrics": False, "precision": "highest",
         "metrics": None, "out": None, "progress": False,
     }  # fmt: skip
+    again = {
+        "path": "again", "trials": None, "minutes": None, "data": None, "functions": None, "progress": False,
+    }  # fmt: skip
     listed = {**request, "space": None, "configs": [{"depth": 1}], "trials": None}
     solo = {
         "data": data, "config": {"depth": 1}, "seed": 0, "trial": 0, "replicate": 0, "fold": 0, "folds": 0,
@@ -79,6 +86,9 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
     }  # fmt: skip
     one = {name: row.default for name, row in HYPERPARAMETERS.items()}
     shutil.copytree(RUN, "run")
+    shutil.copytree(RUN, "again")
+    with closing(sqlite3.connect("again/trials.sqlite")) as db:  # as if it were one that can go on
+        db.execute(f"PRAGMA user_version = {FORMAT}")
     result = js.load("run")
     model = result.model()
     table = pd.DataFrame({column.name: [0.0, 1.0] for column in model.preprocessor.inputs})
@@ -105,7 +115,8 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
             "X": X, "y": y, "task": None, "X_val": None, "y_val": None, "X_test": None, "y_test": None,
             "image_shape": None, "name": "a", "feature_names": None,
         }),
-        (js.load_dataset, {"name": "iris"}), (js.load, {"path": "run"}), (js.load_model, {"directory": "x"}),
+        (js.load_dataset, {"name": "iris"}), (js.load, {"path": "run"}), (js.resume, again),
+        (js.load_model, {"directory": "x"}),
         (js.read_table, {"path": "x.csv", "target": "y", "task": None, "header": None, "drop": None}),
         (result.top, {"k": 1}), (result.curves, {"metric": "val_loss"}), (result.model, {"trial": None}),
         (model.predict, {"X": table}), (model.predict_proba, {"X": table}), (model.save, {"directory": "model"}),

@@ -38,6 +38,7 @@ assert_type(js.load_model("model"), js.Model)
 assert_type(js.load_model("model").predict(X), NDArray[Any])
 assert_type(js.sweep("digits", configs=[{"depth": 1}, {"depth": 2}], out="runs/a"), js.Result)
 assert_type(js.load("runs/a"), js.Result)
+assert_type(js.resume("runs/a", trials=2000), js.Result)
 trial = js.load("runs/a").best
 assert_type(trial, js.Trial)
 assert_type(trial.score, float | None)

@@ -24,6 +24,7 @@ FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
 
 _COMMANDS = {
     "run": "training",
+    "resume": "training",
     "plan": "training",
     "show": "runs",
     "export": "runs",

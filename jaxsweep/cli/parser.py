@@ -145,6 +145,9 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         output = parser.add_argument_group("output")
         output.add_argument("--out", metavar="DIR", help="a new run directory (default: runs/DATA-TIME)")
         output.add_argument(
+            "--resume", action="store_true", help="go on with the run in --out, if there is one (for job scripts)"
+        )
+        output.add_argument(
             "--keep", metavar="K", type=_integer, help="keep the weights of the best K trials (default: 10)"
         )
         output.add_argument(
@@ -155,6 +158,23 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
+    resume = _add(
+        commands, "resume", "go on with a run that was interrupted or killed, or give it more trials",
+        "What is recorded is not trained again; the table is that of a run that nobody has stopped.\n\n"
+        "examples:\n  jaxsweep resume runs/a\n  jaxsweep resume runs/a --trials 2000",
+    )  # fmt: skip
+    resume.add_argument("run", metavar="DIR", help="a run directory")
+    resume.add_argument(
+        "--trials", metavar="N", type=_integer, help="trials in all (default: as many as were asked for)"
+    )
+    resume.add_argument(
+        "--minutes", metavar="M", type=_number, help="begin no training after M minutes from now (default: the run's)"
+    )
+    resume.add_argument(
+        "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
+    )
+    resume.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
+    resume.add_argument("--quiet", action="store_true", help="show no progress")
     show = _add(
         commands, "show", "print the table of a run", "example:\n  jaxsweep show runs/a --sort val_loss --top 5"
     )

@@ -1,4 +1,4 @@
-"""`run` and `plan`: a sweep, and what it would cost."""
+"""`run`, `resume` and `plan`: a sweep, going on with one, and what it would cost."""
 
 import re
 import shlex
@@ -14,14 +14,16 @@ from jaxsweep.cli.winner import print_front, print_winner
 from jaxsweep.data import Dataset, datasets
 from jaxsweep.data.source import looks_like_a_file, open_source
 from jaxsweep.engine.planner import Plan, rounded
-from jaxsweep.errors import RequestError, SweepFailed, suggestion
+from jaxsweep.errors import RequestError, SweepFailed, printable, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.planning import plan as plan_request
+from jaxsweep.records import store
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
 from jaxsweep.report.views import make_progress
 from jaxsweep.report.words import duration
+from jaxsweep.resuming import check_same, go_on, stored_run
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.request import Request
 
@@ -34,7 +36,27 @@ def run(arguments: Namespace) -> int:
     dataset, request = _asked(arguments)
     out = Path(arguments.out) if arguments.out else _new_directory(dataset.name)
     view = make_progress(not arguments.quiet)
-    result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
+    if arguments.resume and not arguments.out:
+        raise RequestError("--resume goes on with the run in a directory: name it, --out DIR")
+    if arguments.resume and store.holds_run(out):
+        run = stored_run(out)
+        check_same(run, dataset, request)
+        result = go_on(run, request.trials, request.minutes, dataset, view)
+    else:
+        result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
+    return _conclude(arguments, result, out)
+
+
+def resume(arguments: Namespace) -> int:
+    """Go on with a run, print its table, and return the exit code."""
+    arguments.out = arguments.run
+    run = stored_run(Path(arguments.run))
+    result = go_on(run, arguments.trials, arguments.minutes, progress=make_progress(not arguments.quiet))
+    return _conclude(arguments, result, run.path)
+
+
+def _conclude(arguments: Namespace, result: Result, out: Path) -> int:
+    """Print what a sweep came to, and return the exit code."""
     if arguments.format == "json":
         tables.print_json(result.summary())
     else:
@@ -128,7 +150,7 @@ def _print_result(result: Result, show_test: bool) -> None:
     finished = [row for row in rows if row["score"] == row["score"]]
     best = tables.sort_rows(finished, "score", result.objective)[:TOP]
     shown = f"the best {len(best)} of {len(rows)} trials" if len(best) < len(rows) else f"{len(rows)} trials"
-    console.print(f"{shown} on {result.data.name}, score is {result.objective}")
+    console.print(f"{shown} on {printable(result.data.name)}, score is {result.objective}")
     if best:
         remark = tables.trial_table(console, best, rows, result.objective, "score", show_test, result.aims.names)
         if remark:
@@ -147,6 +169,7 @@ def _what_next(result: Result, out: Path) -> None:
     if result.status == "interrupted":
         of = f"{counts['finished']} of {counts['requested']} trials finished{done and f' ({done})'}"
         tables.say(f"interrupted after {seconds}: {of}, and {counts['recorded']} are recorded in {out}")
+        tables.say(f"to go on:         jaxsweep resume {where}")
     else:
         tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
     if any(trial.counts for trial in result.trials):

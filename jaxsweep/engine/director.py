@@ -68,13 +68,17 @@ class Director:
         configs: those of the engine's run; new ones are put at the end.
         barred: says of a config that its trials are worth nothing, whatever they learn: they end after an epoch, or, of
             a scheduler that changes trials, wait to become others.
+        recorded: lanes of trials that an earlier process has recorded. The scheduler hears of them what it heard then,
+            from their curves; only if it now lets one go on further does that train again.
     """
 
     def __init__(
         self, scheduler: Scheduler, merits: Merits, configs: list[Config],
         barred: Callable[[Config], bool] = lambda config: False,
+        recorded: Mapping[int, Sequence[LaneResult]] | None = None,
     ) -> None:  # fmt: skip
         self.scheduler, self.merits, self.configs, self.barred = scheduler, merits, configs, barred
+        self.recorded = dict(recorded or {})
         self.trials: dict[int, Standing] = {}
         self.changed = threading.Condition()  # of what waits in queues
         self.training = 0  # lanes in queues or in tiles
@@ -84,12 +88,16 @@ class Director:
     def begin(
         self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
         lanes: Sequence[Identity],
-    ) -> None:  # fmt: skip
-        """Take in the trials of a batch; `group_of` gives the queue of lanes like those of another under a config."""
+    ) -> list["Settled"]:  # fmt: skip
+        """Take in the trials of a batch; return those about which all is decided, since they are recorded.
+
+        `group_of` gives the queue of lanes like those of another under a config.
+        """
         self.trials, self._group_of, self._lanes = trials, group_of, tuple(lanes)
         self._nothing = {trial for trial, standing in trials.items() if self.barred(self.configs[standing.position])}
         with self.changed:
-            self._obey(self.scheduler.begin(entrants))
+            settled, still = self._obey(self.scheduler.begin(entrants))
+            return settled + self._hear(still)
 
     @property
     def done(self) -> bool:
@@ -107,14 +115,22 @@ class Director:
             for job, parked in paused:
                 self.trials[job.trial].parked[job.replicate, job.fold] = parked
                 moved[job.trial] = None
-            reports = [self._report(trial) for trial in moved if self.trials[trial].still]
-            settled = self._obey(self.scheduler.report(reports)) if reports else []
+            settled = self._hear([trial for trial in moved if self.trials[trial].still])
+            self.changed.notify_all()
+            return settled
+
+    def _hear(self, still: Sequence[int]) -> list["Settled"]:
+        """Let the scheduler hear of trials that stand still, and do what follows, as long as something does."""
+        settled: list[Settled] = []
+        while still:
+            reports = [self._report(trial) for trial in still]
+            more, still = self._obey(self.scheduler.report(reports))
+            settled += more
             for report in reports:
                 waits = self.scheduler.changes and report.diverged and report.intact  # it may become a copy
                 if report.ended and not waits and report.trial in self.trials:
                     settled += self._settle(report.trial)
-            self.changed.notify_all()
-            return settled
+        return settled
 
     def conclude(self) -> list["Settled"]:
         """Return what the trials that stand still, or wait to go on, came to: nobody lets them go on any more."""
@@ -148,9 +164,10 @@ class Director:
         """Return whether a trial trains for one epoch, and no more."""
         return trial in self._nothing and not self.scheduler.changes
 
-    def _obey(self, orders: Sequence[Order]) -> list["Settled"]:
-        """Do what the scheduler says, and return the lanes that are over."""
+    def _obey(self, orders: Sequence[Order]) -> tuple[list["Settled"], list[int]]:
+        """Do what the scheduler says; return the lanes that are over, and the trials that stand still again at once."""
         settled: list[Settled] = []
+        still: list[int] = []
         queued: dict[int, tuple[Group, list[Job]]] = {}
         # Before anybody moves: a copy is one of a trial that stands still.
         copies = {order.trial: self.trials[order.source] for order in orders if isinstance(order, Copy)}
@@ -163,6 +180,9 @@ class Director:
             if isinstance(order, Copy):
                 self._copy(order, standing, sources[order.trial])
             until = 1 if self._ends(order.trial) else order.until
+            if order.trial in self.recorded and self._recalled(order.trial, until):
+                still.append(order.trial)
+                continue
             jobs = [
                 Job(standing.position, order.trial, *lane, until=until, parked=parked)
                 for lane, parked in (standing.parked or dict.fromkeys(self._lanes)).items()
@@ -172,7 +192,25 @@ class Director:
             self.training += len(jobs)
         for group, jobs in queued.values():
             group.push(jobs)
-        return settled
+        return settled, still
+
+    def _recalled(self, trial: int, until: int) -> bool:
+        """Let a trial stand where its record says that it stood after so many epochs; return whether it says that.
+
+        One that was halted before, and is to go on, trains again from its beginning: nobody has its weights.
+        """
+        lanes, standing = self.recorded[trial], self.trials[trial]
+        standing.parked, standing.ended = {}, {}
+        if any(lane.halted and lane.epochs < until for lane in lanes):
+            del self.recorded[trial]
+            return False
+        for lane in lanes:
+            identity = lane.job.replicate, lane.job.fold
+            if lane.epochs > until or (lane.halted and lane.epochs == until):
+                standing.parked[identity] = Parked(None, until, 0, lane.curves[:until], None, 0.0)
+            else:
+                standing.ended[identity] = lane
+        return True
 
     def _copy(self, order: Copy, standing: Standing, source: Standing) -> None:
         """Let a trial stand where its source does, with a config of its own."""
@@ -189,10 +227,12 @@ class Director:
     def _settle(self, trial: int) -> list["Settled"]:
         """Return the lanes of a trial that goes on no more, and forget it."""
         standing = self.trials.pop(trial)
+        if trial in self.recorded:
+            return [Settled(lane) for lane in self.recorded[trial]]
         settled = [Settled(result) for result in standing.ended.values()]
         for lane, parked in standing.parked.items():
             job = Job(standing.position, trial, *lane)
-            result = LaneResult(job, "stopped", parked.steps, parked.curves, parked.test, parked.seconds)
+            result = LaneResult(job, "stopped", parked.steps, parked.curves, parked.test, parked.seconds, halted=True)
             settled.append(Settled(result, parked, standing.group.program))
         for each in settled:
             each.result.lineage = standing.lineage
@@ -205,7 +245,7 @@ def with_weights(settled: Sequence[Settled], wanted: Wanted, configs: Sequence[C
     stopped.sort(key=lambda each: last_lane_first(each[0].job))
     flags = wanted([result for result, _, _ in stopped]) if stopped else []
     for (result, parked, program), fetch in zip(stopped, flags, strict=True):
-        if fetch and program is not None:
+        if fetch and program is not None and parked.state is not None:
             weights: Any = final_weights(program, parked.state.tree())
             result.weights = cut(weights, configs[result.job.position], program.net)
     return [each.result for each in settled]

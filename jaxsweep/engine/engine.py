@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, programs
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.calibrate import default_devices, default_workers
-from jaxsweep.engine.director import Director, Standing, entrants, with_weights
+from jaxsweep.engine.director import Director, Settled, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import Job, LaneResult, Wanted
@@ -99,8 +99,8 @@ class Engine:
             self.supply.prepared.task, net, bucket.batches,
             values("optimizer"), values("schedule"), values("loss"), values("monitor"), self.objective, self.keep_best,
             self.train_metrics, self.supply.few_rows, self.supply.prepared.image_shape, self.code, bucket.by_lane,
-            *self._own(), precision=self.precision,
-        )  # fmt: skip
+            *self._own(),
+        )._replace(precision=self.precision)  # fmt: skip
 
     def _own(self) -> tuple[Any, ...]:
         """Return what a program knows of the user's own metrics, and the sizes of the splits for them; else nothing."""
@@ -120,6 +120,7 @@ class Engine:
         director: Director | None = None,
         deadline: float = math.inf,
         first: int = 0,
+        without: Container[int] = (),
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -136,15 +137,15 @@ class Engine:
                 after their current call.
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
             first: the number of the first replicate.
+            without: trials that train no more; their buckets are those of the plan all the same.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
         ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
         while it waits ends that too.
         """
-        groups = self._groups(plan, configs, trials, replicates, first)
+        groups = self._groups(plan, configs, trials, replicates, first, without)
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
-        if director is not None:
-            self._direct(director, groups, configs, trials, replicates)
+        begun = [] if director is None else self._direct(director, groups, configs, trials, replicates)
         pool, places = (
             _Pool(groups, self.stop, director, deadline),
             [(place, Room(plan.room)) for place in self.supply.places],
@@ -162,6 +163,7 @@ class Engine:
             try:
                 for thread in threads:
                     thread.start()
+                yield from (settled.result for settled in begun)
                 for _ in threads:
                     while (item := _next(done, tick)) is not None:
                         if isinstance(item, BaseException):
@@ -179,20 +181,22 @@ class Engine:
                 self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
 
     def _groups(
-        self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0
-    ) -> list[Group]:
+        self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0,
+        without: Container[int] = (),
+    ) -> list[Group]:  # fmt: skip
         groups = []
         sizes = self.supply.sizes
         self.works = []
         for bucket in plan.buckets:
             program = self.program(bucket)
-            steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in bucket.members)
+            training = [i for i in bucket.members if trials[i] not in without]
+            steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in training)
             work = Work(bucket, steps * replicates * sizes.splits)
             self.works.append(work)
             bank = Bank()
             together: dict[Alike, list[int]] = {}
-            members_alike = each_alike((configs[i] for i in bucket.members), bucket.batches, bucket.by_lane)
-            for i, shared in zip(bucket.members, members_alike, strict=True):
+            members_alike = each_alike((configs[i] for i in training), bucket.batches, bucket.by_lane)
+            for i, shared in zip(training, members_alike, strict=True):
                 together.setdefault(shared, []).append(i)
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
@@ -209,8 +213,11 @@ class Engine:
     def _direct(
         self, director: Director, groups: list[Group], configs: Sequence[Config], trials: Sequence[int],
         replicates: int,
-    ) -> None:  # fmt: skip
-        """Let a director begin with the lanes of some groups, and put into their queues what it lets train."""
+    ) -> list[Settled]:  # fmt: skip
+        """Let a director begin with the lanes of some groups, and put into their queues what it lets train.
+
+        Return the lanes about which all is decided already, since they are recorded.
+        """
         sizes = self.supply.sizes
         standing: dict[int, Standing] = {}
         for group in groups:
@@ -228,7 +235,7 @@ class Engine:
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
         entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
-        director.begin(standing, entering, group_of, lanes)
+        return director.begin(standing, entering, group_of, lanes)
 
     def _work(
         self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any],

@@ -19,7 +19,7 @@ Weights = tuple[dict[str, dict[str, NDArray[Any]]], dict[str, dict[str, NDArray[
 class Parked:
     """A lane that stands still, with all that it takes to go on, and to be judged if it does not."""
 
-    state: "Row"  # where its `train.State` is
+    state: "Row | None"  # where its `train.State` is; None of one that is but recalled from a record
     epochs: int
     steps: int
     curves: NDArray[np.float64]  # [epochs, curve metrics]
@@ -51,6 +51,8 @@ class LaneResult:
     seconds: float
     weights: Weights | None = None  # if somebody wants them
     lineage: Lineage = ()
+    halted: bool = False  # whether a scheduler or a time limit ended it, where it could have gone on
+    recorded: bool = False  # whether it is in the run directory already: it ended before the sweep was resumed
 
     @property
     def epochs(self) -> int:

@@ -147,7 +147,7 @@ class Tile:
         self.asked[places] = [before.epochs for _, before in parked]
         self.steps[places] = [before.steps for _, before in parked]
         self.seconds[places] = [before.seconds for _, before in parked]
-        rows = [before.state for _, before in parked]
+        rows = [before.state for _, before in parked if before.state is not None]  # of those that wait all have one
         self.state = self.group.bank.place(self.state, places, rows, in_place=not self.ahead)
 
     def _epochs(self) -> int:
@@ -209,14 +209,18 @@ class Tile:
         status, epochs = np.asarray(self.state.status), np.asarray(self.state.epoch)
         trained = slots[epochs[slots] > 0]
         if len(trained):
-            self._hand_over(trained, np.where(status == RUNNING, STOPPED, status), epochs, wanted, done)
+            halted = status == RUNNING
+            self._hand_over(trained, np.where(halted, STOPPED, status), epochs, wanted, done, halted)
 
     def _hand_over(
         self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,
-        done: queue.Queue[Any],
+        done: queue.Queue[Any], halted: NDArray[np.bool_] | None = None,
     ) -> None:  # fmt: skip
-        """Hand over the lanes of some slots, which have ended or stand still, and free these."""
+        """Hand over the lanes of some slots, which have ended, were halted or stand still, and free these."""
         results = self._results(slots, status, epochs)
+        if halted is not None:
+            for slot, result in results.items():
+                result.halted = bool(halted[slot])
         paused = slots[status[slots] == PAUSED].tolist()
         # The first lane of a trial comes after the others, so that it is known by then whether the trial is wanted.
         over = [(slot, result) for slot, result in results.items() if slot not in set(paused)]

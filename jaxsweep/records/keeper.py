@@ -68,6 +68,10 @@ class Keeper:
     def _enters(self, entry: tuple[float, int]) -> bool:
         return len(self._ranking) < self.keep or entry > self._ranking[0]
 
+    def restore(self, trial: Trial, model: Model) -> None:
+        """Take in a network that the run directory has already."""
+        self._take(trial, model)
+
     def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
         """Decide on a trial whose lanes have all ended, and take their weights from them."""
         self._seen.pop(trial.id, None)
@@ -76,15 +80,22 @@ class Keeper:
             lane.weights = None
         if weights is None or trial.score is None or not trial.counts:
             return
-        entry = (self.columns.sign * trial.score, -trial.id)
         with self._lock:
-            if not self._enters(entry):
+            if not self._enters(self._entry(trial)):
                 return
-        self.models[trial.id] = model = Model.of(self.data, trial.config, *weights)
+        model = Model.of(self.data, trial.config, *weights)
         if self.store is not None:
             model.save(self.store.model_path(trial.id))
+        self._take(trial, model)
+
+    def _entry(self, trial: Trial) -> tuple[float, int]:
+        return self.columns.sign * (trial.score or 0.0), -trial.id
+
+    def _take(self, trial: Trial, model: Model) -> None:
+        """Keep a network, and drop the worst if there are too many."""
+        self.models[trial.id] = model
         with self._lock:
-            heapq.heappush(self._ranking, entry)
+            heapq.heappush(self._ranking, self._entry(trial))
             dropped = -heapq.heappop(self._ranking)[1] if len(self._ranking) > self.keep else None
         if dropped is not None:
             del self.models[dropped]

@@ -18,6 +18,7 @@ class Lane:
 
     `status` is completed, stopped, diverged, or "" where a run of an earlier format does not say; `curves` are
     float64 [epochs, curve metrics]; `test` float64 [test metrics], None without test rows or where a run does not say.
+    `halted` is whether a scheduler or a time limit ended it.
     """
 
     replicate: int
@@ -25,11 +26,12 @@ class Lane:
     status: str
     curves: NDArray[np.float64]
     test: NDArray[np.float64] | None
+    halted: bool = False
 
     @classmethod
     def of(cls, ended: LaneResult) -> "Lane":
         """Return what is remembered of a lane that has ended."""
-        return cls(ended.job.replicate, ended.job.fold, ended.status, ended.curves, ended.test)
+        return cls(ended.job.replicate, ended.job.fold, ended.status, ended.curves, ended.test, ended.halted)
 
 
 def lane_rows(trial: Trial, lanes: Sequence[Lane], columns: Columns, keep_best: bool) -> list[dict[str, Any]]:

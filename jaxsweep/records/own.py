@@ -90,6 +90,16 @@ def _checked(function: Any, name: str, mark: str, where: str) -> Callable[..., A
     return new
 
 
+def given(known: Owns) -> dict[str, Callable[..., Any]]:
+    """Return functions of a record as `recalled` takes them."""
+    return {
+        f"{role}:{name}": own.function
+        for role, several in known.items()
+        for name, own in several.items()
+        if own.function is not None
+    }
+
+
 def put(table: Mapping[str, Any], known: Owns) -> dict[str, Any]:
     """Return the tables of a sweep file with the functions in place of their names."""
     new = dict(table)

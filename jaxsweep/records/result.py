@@ -323,7 +323,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-class _Networks(Mapping[int, Model]):
+class Networks(Mapping[int, Model]):
     """The kept networks of a run directory, each read when it is asked for."""
 
     def __init__(self, run: StoredRun) -> None:
@@ -355,13 +355,11 @@ def load(path: str | Path, functions: Mapping[str, Callable[..., Any]] | None = 
     Raises:
         RequestError: there is no run in `path`, it cannot be read, or a function is not the one that it was.
     """
-    if not isinstance(functions, Mapping | None):
-        raise RequestError(f"functions = {arguments.shown(functions)} is not legal: it must be like {{'sin': jnp.sin}}")
-    run = read_run(arguments.path("path", path), functions)
+    run = read_run(arguments.path("path", path), arguments.functions(functions))
     requested = run.summary.get("trials", {}).get("requested", run.request.trials)
     numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
-        Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, _Networks(run),
+        Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, Networks(run),
         run.confirmed,
     )  # fmt: skip

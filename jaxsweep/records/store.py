@@ -8,6 +8,7 @@ as finished once it is committed, so that it survives a kill of the process at a
 import functools
 import json
 import math
+import os
 import shutil
 import sqlite3
 import tomllib
@@ -29,6 +30,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.records import own
 from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
+from jaxsweep.records.lock import Lock
 from jaxsweep.records.trials import Columns, Trial
 from jaxsweep.spec import lineage
 from jaxsweep.spec.aims import Aims
@@ -42,8 +44,8 @@ SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
 MODELS = "models"
 # Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
-# test metrics, too.
-FORMAT = 2
+# test metrics, too. 3: whether it was halted, without which nobody could go on with the run.
+FORMAT = 3
 CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
 
 _SCHEMA = """
@@ -53,18 +55,35 @@ CREATE TABLE trials (
 );
 CREATE TABLE evaluations (
     trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
-    status TEXT NOT NULL, {columns}, PRIMARY KEY (trial, replicate, fold)
+    status TEXT NOT NULL, halted INTEGER NOT NULL, {columns}, PRIMARY KEY (trial, replicate, fold)
 );
 CREATE TABLE lineages (trial INTEGER PRIMARY KEY, parts TEXT NOT NULL);
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_OF_LANES = ("trial", "replicate", "fold", "epochs", "status")  # columns of `evaluations` that are no metrics
+_OF_LANES = ("trial", "replicate", "fold", "epochs", "status", "halted")  # columns of `evaluations` that are no metrics
 
 
-def check_free(out: Path) -> None:
-    """Raise RequestError if `out` cannot become a run directory: it holds a run, or cannot be written."""
-    if (out / TRIALS).exists() or (out / SWEEP).exists():
-        raise RequestError(f"--out {out} already holds a run: name a new directory, or remove it first")
+def holds_run(out: Path) -> bool:
+    """Return whether a directory has a run that can be read; one that was killed as it was made has no tables yet."""
+    if not (out / TRIALS).exists():
+        return False
+    try:
+        with _reading(out) as db:
+            return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summary'").fetchone())
+    except sqlite3.DatabaseError:
+        return True  # a broken one is the user's to look after
+
+
+def check_free(out: Path, left_behind: bool = False) -> None:
+    """Raise RequestError if a directory holds a run, or the bare beginning of one that no killed process has left."""
+    if holds_run(out) or (not left_behind and ((out / TRIALS).exists() or (out / SWEEP).exists())):
+        raise RequestError(
+            f"--out {out} already holds a run: name a new directory, or go on with it (jaxsweep resume {out})"
+        )
+
+
+def check_writable(out: Path) -> None:
+    """Make a directory; RequestError if it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -76,20 +95,69 @@ def check_free(out: Path) -> None:
 
 
 class Store:
-    """The writer of a new run directory."""
+    """The one writer of a run directory.
 
-    def __init__(self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = ()) -> None:
-        check_free(out)
+    Args:
+        out: a directory without a run, or, to go on, with one.
+        sweep_toml: what was asked for.
+        curves: the metrics that have learning curves.
+        test: the metrics of test rows.
+        resumed: whether the directory has a run, which goes on.
+    """
+
+    def __init__(
+        self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = (), resumed: bool = False
+    ) -> None:
         self.path, self.curves, self.test = out, tuple(curves), tuple(test)
         self._configs = _Configs()
-        (out / MODELS).mkdir(exist_ok=True)
-        self._db = sqlite3.connect(out / TRIALS)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
-        self._db.executescript(_SCHEMA.format(columns=", ".join(metrics)))
-        self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        (out / SWEEP).write_text(sweep_toml)
+        # A trial that was halted, and goes on in a sweep that is resumed, takes the place of what it was.
+        self._insert = "INSERT OR REPLACE" if resumed else "INSERT"
+        if not resumed:
+            check_writable(out)
+        self._lock = Lock(out)
+        try:
+            if not resumed:
+                check_free(out, self._lock.left_behind)
+                (out / TRIALS).unlink(missing_ok=True)
+            if not resumed:
+                replace_text(out / SWEEP, sweep_toml)
+            (out / MODELS).mkdir(exist_ok=True)
+            self._db = sqlite3.connect(out / TRIALS)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(
+                "PRAGMA synchronous=NORMAL"
+            )  # survives a kill; of a loss of power, all but the last commits
+            self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
+            if resumed:
+                self._clean()
+            else:
+                metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
+                tables = _SCHEMA.format(columns=", ".join(metrics))
+                self._db.executescript(f"BEGIN; {tables} PRAGMA user_version = {FORMAT}; COMMIT;")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _go_on(self) -> None:
+        """Let the run be under way once more: what it came to, and perhaps how many trials it has, holds no longer."""
+        if self._going_on is not None:
+            replace_text(self.path / SWEEP, self._going_on)
+            with self._db:
+                self._db.execute("DELETE FROM summary")
+            self._going_on = None
+
+    def _clean(self) -> None:
+        """Remove networks of trials that were never recorded."""
+        recorded = self.recorded()
+        for folder in (self.path / MODELS).iterdir():
+            if not folder.name.isdecimal() or int(folder.name) not in recorded:
+                shutil.rmtree(folder)  # also what a kill has left of one that was being written
+
+    def forget_fresh(self, first: int) -> None:
+        """Remove the lanes of a confirmation, whose replicates have numbers from `first` on."""
+        self._go_on()
+        with self._db:
+            self._db.execute("DELETE FROM evaluations WHERE replicate >= ?", (first,))
 
     def record(self, finished: Iterable[tuple[Trial, Sequence[LaneResult]]]) -> None:
         """Commit finished trials with their lanes' learning curves."""
@@ -104,13 +172,15 @@ class Store:
             if trial.lineage:
                 lineages.append((trial.id, lineage.to_json(trial.lineage)))
             rows += map(self._evaluation, lanes)
+        self._go_on()
         with self._db:
-            self._db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
-            self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", rows)
-            self._db.executemany("INSERT INTO lineages VALUES (?, ?)", lineages)
+            self._db.executemany(f"{self._insert} INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
+            self._db.executemany(f"{self._insert} INTO evaluations VALUES ({self._marks})", rows)
+            self._db.executemany(f"{self._insert} INTO lineages VALUES (?, ?)", lineages)
 
     def record_fresh(self, lanes: Iterable[LaneResult]) -> None:
         """Commit all fresh lanes of trials that are confirmed, at once: a confirmation is whole, or there is none."""
+        self._go_on()
         with self._db:
             self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", map(self._evaluation, lanes))
 
@@ -123,14 +193,17 @@ class Store:
         curves = (curve.tobytes() for curve in np.asarray(lane.curves.T, CURVE))
         known = np.full(len(self.test), np.nan) if lane.test is None else lane.test
         test = [value if math.isfinite(value) else None for value in known.tolist()]
-        return (lane.job.trial, lane.job.replicate, lane.job.fold, lane.epochs, lane.status, *curves, *test)
+        head = (lane.job.trial, lane.job.replicate, lane.job.fold, lane.epochs, lane.status, int(lane.halted))
+        return (*head, *curves, *test)
 
     def recorded(self) -> set[int]:
         """Return the numbers of the trials that are committed."""
         return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
     def conclude(self, summary: dict[str, Any]) -> None:
-        """Commit what the run came to."""
+        """Commit what the run came to; FileNotFoundError if somebody has removed the database meanwhile."""
+        (self.path / TRIALS).stat()
+        self._go_on()
         with self._db:
             pairs = [(key, json.dumps(value)) for key, value in summary.items()]
             self._db.executemany("INSERT OR REPLACE INTO summary VALUES (?, ?)", pairs)
@@ -144,8 +217,19 @@ class Store:
         shutil.rmtree(self.model_path(trial))
 
     def close(self) -> None:
-        """Close the database, leaving no journal files behind."""
+        """Close the database, leaving no journal files behind, and let others write."""
         self._db.close()
+        self._lock.release()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once: whoever reads it sees what it held before, or all of what it holds now."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
 
 
 def _json(values: dict[str, float]) -> str:
@@ -188,6 +272,8 @@ class StoredRun:
     tables: int  # rules by which tables are read, see `reading.TABLES`
     summary: dict[str, Any]  # what the run came to; empty while it has not ended
     functions: own.Owns = field(default_factory=dict)  # the user's own, by role and name
+    format: int = FORMAT
+    record: Mapping[str, Any] = field(default_factory=dict)  # what sweep.toml says beside the request
 
     def trial(self, number: int) -> Trial:
         """Return the trial with this id, or raise RequestError."""
@@ -237,7 +323,12 @@ class StoredRun:
             return ()
         columns = Columns(self.curve_names, self.test_names, self.objective)
         constraints = Aims.of(self.request, self.objective).constraints
-        return confirmation(self.trials, self._lanes(">="), columns, self.request.keep_best, constraints)
+        return confirmation(self.trials, self.fresh_lanes, columns, self.request.keep_best, constraints)
+
+    @property
+    def fresh_lanes(self) -> dict[int, Sequence[Lane]]:
+        """The lanes of the trials that were trained again after the search."""
+        return self._lanes(">=")
 
     @property
     def ranked(self) -> list[Trial]:
@@ -247,16 +338,18 @@ class StoredRun:
     def _lanes(self, side: str) -> dict[int, Sequence[Lane]]:
         """Return the lanes whose replicate is `<` or `>=` the number of replicates in the search."""
         curves, told = len(self.curve_names), "status" in self._lane_columns
+        halted = "halted" if "halted" in self._lane_columns else "0"
         names = [*self.curve_names, *(name for name in self._lane_columns if name.startswith("test_"))]
-        wanted = ", ".join(["trial", "replicate", "fold", "status" if told else "''", *names])
+        wanted = ", ".join(["trial", "replicate", "fold", "status" if told else "''", halted, *names])
         found: dict[int, list[Lane]] = {}
         with _reading(self.path) as db:
             where = f"WHERE replicate {side} {self.request.replicates} ORDER BY trial, replicate, fold"
             rows = db.execute(f"SELECT {wanted} FROM evaluations {where}")
-            for number, replicate, fold, status, *values in rows:
+            for number, replicate, fold, status, stopped, *values in rows:
                 curve = np.stack([np.frombuffer(blob, CURVE) for blob in values[:curves]], axis=1)
                 test = np.array(values[curves:], np.float64) if values[curves:] else None  # NULL becomes NaN
-                found.setdefault(number, []).append(Lane(replicate, fold, status, curve, test))
+                lane = Lane(replicate, fold, status, curve, test, bool(stopped))
+                found.setdefault(number, []).append(lane)
         if told:
             return {**found}
         known = [trial for trial in self.trials if trial.id in found]
@@ -313,8 +406,23 @@ class StoredRun:
 
 
 def _reading(path: Path) -> "closing[sqlite3.Connection]":
-    """Return a connection that reads, for a `with` that closes it."""
-    return closing(sqlite3.connect(f"file:{path / TRIALS}?mode=ro", uri=True))
+    """Return a connection that reads, for a `with` that closes it.
+
+    SQLite writes beside a database in WAL mode even to read it. Where nobody may write, what is there is all there is,
+    if no journal is left.
+    """
+    file = path / TRIALS
+    address = file.absolute().as_uri()  # in which a name may have any character
+    db = sqlite3.connect(f"{address}?mode=ro", uri=True)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master")
+    except sqlite3.OperationalError:
+        db.close()
+        journal = file.with_name(f"{file.name}-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise
+        db = sqlite3.connect(f"{address}?immutable=1", uri=True)
+    return closing(db)
 
 
 def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
@@ -329,7 +437,7 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     if not (path / TRIALS).exists() or not (path / SWEEP).exists():
         raise RequestError(f"{path} is no run directory: it must hold {SWEEP} and {TRIALS}")
     try:
-        table = tomllib.loads((path / SWEEP).read_text())
+        table = tomllib.loads((path / SWEEP).read_text(encoding="utf-8"))
         with _reading(path) as db:
             (written,) = db.execute("PRAGMA user_version").fetchone()
             if written > FORMAT:
@@ -369,6 +477,8 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
         tables=int(table.get("versions", {}).get("tables", 1)),
         summary=summary,
         functions=known,
+        format=written,
+        record={name: table[name] for name in ("run", "versions") if name in table},
     )
 
 

@@ -62,6 +62,13 @@ def config(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
+def functions(value: Any) -> Mapping[str, Any] | None:
+    """Return functions by name, or raise RequestError for what has no names."""
+    if not isinstance(value, Mapping | None):
+        raise RequestError(f"functions = {shown(value)} is not legal: it must be like {{'sin': jnp.sin}}")
+    return value
+
+
 def configs(value: Any, name: str = "configs") -> Sequence[Mapping[str, Any]]:
     """Return a list of configs, or raise RequestError."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:

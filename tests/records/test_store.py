@@ -265,9 +265,9 @@ def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: 
 
 def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "run", "[space]\nepochs = 1\n", ("train_loss", "val_loss"))) as store:
-        assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert store._db.execute("PRAGMA user_version").fetchone() == (3,)
         store.record([finished(0)])
         assert [trial.id for trial in load(tmp_path / "run").trials] == [0]
-        store._db.execute("PRAGMA user_version = 3")
-    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 3: this one reads up to format 2"):
+        store._db.execute("PRAGMA user_version = 4")
+    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 4: this one reads up to format 3"):
         load(tmp_path / "run")

@@ -1,0 +1,151 @@
+"""What is left of a run that is killed, again and again, at any instant?
+
+Question: sweeps with four ways of searching are killed (SIGKILL) at random instants and resumed until they end. Is any
+trial lost that progress had told of, is any there twice, and is the table bit by bit that of a sweep that nobody has
+stopped? And do SIGINT, SIGTERM and SIGHUP, each at random instants from 0.1 s after the start to the end, give their
+exit codes, with what is printed, recorded and told in agreement, and nothing swallowed?
+
+Command: python experiments/torture.py [--kills 100] [--signals 100] [--seed 0]
+Answer: stands in experiments/torture.md, as this printed it.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+TRIALS = 120
+RUN = ["run", "--data", "iris", "--trials", str(TRIALS), "--set", "width=16", "--set", "epochs={int=[20,400]}"]
+WAYS = {
+    "random": [],
+    "evolution": ["--search", "evolution", "--set", "search.population=20"],
+    "hyperband": ["--scheduler", "hyperband"],
+    "pbt": ["--scheduler", "pbt"],
+}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+class Sweep:
+    """A process that runs a sweep, or goes on with it."""
+
+    def __init__(self, out: Path, cache: Path, way: list[str]) -> None:
+        command = [sys.executable, "-m", "jaxsweep", *RUN, *way, "--format", "json", "--resume", "--out", str(out)]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "JAXSWEEP_CACHE": str(cache)},
+        )  # fmt: skip
+
+    def end(self, number: signal.Signals | None = None, after: float = 0.0) -> tuple[int, str, str]:
+        """Wait for its end, which a signal may bring; return exit code, stdout and stderr."""
+        if number is not None:
+            try:
+                self.process.wait(max(0.0, self.began + after - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(number)
+        printed, said = self.process.communicate()
+        return self.process.returncode, printed, said
+
+
+def rows(out: Path) -> tuple[list[Any], list[Any]]:
+    """Return the trials, without the seconds that they took, and all learning curves."""
+    with closing(sqlite3.connect(f"file:{out / 'trials.sqlite'}?mode=ro", uri=True)) as db:
+        trials = db.execute(
+            "SELECT trial, status, score, spread, epochs_done, metrics, config FROM trials ORDER BY trial"
+        ).fetchall()
+        return trials, db.execute("SELECT * FROM evaluations ORDER BY trial, replicate, fold").fetchall()
+
+
+def told(said: str) -> int:
+    """Return the most trials that progress has told of."""
+    return max((int(number.replace(",", "")) for number in re.findall(r"([\d,]+)/[\d,]+ trials", said)), default=0)
+
+
+def kills(name: str, count: int, folder: Path, dice: random.Random) -> dict[str, Any]:
+    """Kill sweeps of one kind so often, and say what came of it."""
+    cache, plain = folder / "cache", folder / f"{name}-plain"
+    assert Sweep(plain, cache, WAYS[name]).end()[0] == 0
+    whole, seconds, done, starts, runs = rows(plain), 0.0, 0, 0, 0
+    first = Sweep(folder / f"{name}-timed", cache, WAYS[name])
+    assert first.end()[0] == 0
+    seconds = time.monotonic() - first.began
+    while done < count:
+        out, runs = folder / f"{name}-{runs}", runs + 1
+        while True:
+            sweep, starts = Sweep(out, cache, WAYS[name]), starts + 1
+            after = dice.uniform(0.1, seconds)
+            code, _, said = sweep.end(signal.SIGKILL if done < count else None, after)
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL, (code, said)
+            done += 1
+            recorded = rows(out)[0] if (out / "trials.sqlite").exists() and told(said) else []
+            assert len(recorded) >= told(said), f"{name}: {told(said)} were told of, and {len(recorded)} are recorded"
+            assert len({row[0] for row in recorded}) == len(recorded)
+        assert rows(out) == whole, f"{name}: another table"
+    return {"way": name, "kills": done, "runs": runs, "starts": starts, "seconds": seconds}
+
+
+def signals(number: signal.Signals, count: int, folder: Path, dice: random.Random) -> dict[str, Any]:
+    """Send a signal to so many sweeps, and say what came of it."""
+    cache, seconds, ended, slowest = folder / "cache", 0.0, 0, 0.0
+    first = Sweep(folder / f"{number.name}-timed", cache, [])
+    assert first.end()[0] == 0
+    seconds = time.monotonic() - first.began
+    for k in range(count):
+        out, after = folder / f"{number.name}-{k}", dice.uniform(0.1, seconds)
+        sweep = Sweep(out, cache, [])
+        code, printed, said = sweep.end(number, after)
+        slowest = max(slowest, time.monotonic() - sweep.began - after)
+        assert not re.search("Traceback|ignored", said), said
+        if code == 0:  # it had ended before
+            ended += 1
+            continue
+        assert code == CODES[number], (code, after, said)
+        if printed:
+            trials = json.loads(printed.splitlines()[-1])["trials"]
+            assert trials["finished"] == trials["recorded"] == len(rows(out)[0])
+    return {"signal": number.name, "sent": count - ended, "ended before": ended, "slowest to end": slowest}
+
+
+def main() -> None:
+    """Print what came of it all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--signals", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    dice = random.Random(asked.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print("| way | kills | runs resumed until done | starts | seconds of one that is not stopped |")
+        print("| --- | --- | --- | --- | --- |")
+        for way in WAYS:
+            found = kills(way, -(-asked.kills // len(WAYS)), folder, dice)
+            print(
+                f"| {way} | {found['kills']} | {found['runs']} | {found['starts']} | {found['seconds']:.1f} |",
+                flush=True,
+            )
+        print("\nEvery trial that progress had told of was recorded, none was there twice, and each table and all")
+        print("learning curves were those of the sweep that nobody had stopped, to the last bit.\n")
+        print("| signal | sent | had ended before | longest time to end |")
+        print("| --- | --- | --- | --- |")
+        for number in CODES:
+            found = signals(number, asked.signals, folder, dice)
+            line = f"{found['signal']} | {found['sent']} | {found['ended before']} | {found['slowest to end']:.1f} s"
+            print(f"| {line} |", flush=True)
+        print("\nEach ended with its exit code, without a traceback; the JSON line and the database agreed.")
+
+
+if __name__ == "__main__":
+    main()

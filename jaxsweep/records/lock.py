@@ -1,0 +1,66 @@
+"""One writer a run directory: a lock that the system takes back when its process ends, however it ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from jaxsweep.errors import RequestError
+
+if sys.platform != "win32":  # where nothing keeps a second writer out
+    import fcntl
+
+LOCK = "writer.lock"
+
+
+class Lock:
+    """The right to write into a run directory, from when this is made to `release`.
+
+    The lock is the system's, on a file that holds the number of the process, for people: a file that a killed process
+    leaves behind locks nobody out. `left_behind` tells whether one has.
+
+    Raises:
+        RequestError: another process writes into the directory.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._path = run / LOCK
+        while True:
+            self._file: IO[str] | None = self._path.open("a+")
+            if not self._taken(self._file):
+                self._file.seek(0)
+                holder = self._file.read().strip()
+                self._file.close()
+                who = f"process {holder}" if holder else "another process"
+                raise RequestError(f"{run} is being written by {who}: wait until it ends, or name another directory")
+            if self._is_there(self._file):
+                break
+            self._file.close()  # its last holder has removed it since it was opened
+        self._file.seek(0)
+        self.left_behind = bool(self._file.read())
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    @staticmethod
+    def _taken(file: IO[str]) -> bool:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _is_there(self, file: IO[str]) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Let others write."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None

@@ -1,0 +1,100 @@
+"""Going on with a run: it asks, tells and decides what it did from the start, and trains what is not recorded.
+
+Nothing of a search is kept but its trials. Searchers and schedulers follow from the seed and from what they were told,
+so that they come to where they were by being told it again; lanes that were under way train again from their first
+epoch, in the tiles of the same plan, and so the table is bit by bit that of a sweep that nobody has stopped.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jaxsweep.data import Dataset
+from jaxsweep.errors import RequestError, shown
+from jaxsweep.loop import execute, written_out
+from jaxsweep.records import store
+from jaxsweep.records.result import Result
+from jaxsweep.records.store import FORMAT, StoredRun
+from jaxsweep.report.progress import Progress
+from jaxsweep.setup import set_up
+from jaxsweep.spec.request import Request
+
+MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend
+
+
+def stored_run(path: Path, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
+    """Return a run that can go on.
+
+    Raises:
+        RequestError: there is none, or one that this version cannot go on with.
+    """
+    run = store.load(path, functions)
+    run.check_repeatable()
+    if run.format < FORMAT:
+        raise RequestError(
+            f"{path} was recorded by an earlier version of jaxsweep, in format {run.format}, and cannot go on: its "
+            "table and kept networks are as good as ever, and warm_start lets another sweep learn from them"
+        )
+    return run
+
+
+def go_on(
+    run: StoredRun, trials: int | None = None, minutes: float | None = None, data: Dataset | None = None,
+    progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Go on with a run until it has `trials` trials, by default as many as were asked for.
+
+    Args:
+        run: of `stored_run`.
+        trials: how many there are to be in all.
+        minutes: a time limit from now on; by default that of the run, which begins anew.
+        data: what the run was trained on, if that cannot be read again.
+        progress: who is shown how far it is.
+
+    Raises:
+        RequestError: other data, fewer trials than there are, or as `loop.execute`.
+    """
+    request = run.request
+    if trials is not None:
+        request = replace(request, trials=trials)
+        if trials < (finished := len(run.trials)):
+            raise RequestError(
+                f"trials = {trials} are fewer than the {finished} that {run.path} has: leave it out, or ask for more"
+            )
+    if minutes is not None:
+        request = replace(request, minutes=minutes)
+    if data is None:
+        data = run.dataset()
+    elif data.fingerprint != run.fingerprint:
+        raise RequestError(
+            f"data are not those of {run.path}: their fingerprint is {data.fingerprint[:12]}, and the run was trained "
+            f"on {run.fingerprint[:12]}"
+        )
+    return execute(data, request, run.path, progress, before=run, remarks=_other_versions(run))
+
+
+def _other_versions(run: StoredRun) -> list[str]:
+    """Return what is to be said of packages that have other versions than those that the run began with."""
+    known = run.record.get("versions", {})
+    other = [f"{name} {known[name]}" for name in MATTER if name in known and known[name] != version(name)]
+    if not other:
+        return []
+    here = " and ".join(f"{name} {version(name)}" for name in MATTER)
+    return [
+        f"{run.path} began with {' and '.join(other)}, and here are {here}: what trains from now on may differ in its "
+        "last bits"
+    ]
+
+
+def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
+    """Raise RequestError if a request asks for another sweep than a run is; it may ask for more trials or minutes."""
+    asked = written_out(set_up(dataset, request), dataset)
+    for entry in fields(Request):
+        new, old = getattr(asked, entry.name), getattr(run.request, entry.name)
+        if entry.name not in ("trials", "minutes") and new != old:
+            raise RequestError(
+                f"{run.path} holds a run with {entry.name} = {shown(old)}, and this asks for {shown(new)}: name "
+                f"another directory, or go on with it as it is (jaxsweep resume {run.path})"
+            )

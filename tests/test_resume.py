@@ -1,0 +1,313 @@
+"""Going on with a run: the table of one that nobody has stopped, what is refused, and who may write."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jaxsweep as js
+from jaxsweep import loop
+from jaxsweep.cli import main
+from jaxsweep.engine import engine, tile
+from jaxsweep.loop import execute
+from jaxsweep.records import store
+from jaxsweep.records.lock import LOCK
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec.request import Request
+
+pytestmark = pytest.mark.usefixtures("one_tile")
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SPACE = js.Space(
+    learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=9, depth=1, width=8,
+    batch_size=30,
+)  # fmt: skip
+LONG = js.Space(**{**SPACE.entries, "epochs": 81})  # for whole sweeps that end at once
+TRIALS = 40
+
+
+class _Stops(Progress):
+    """A listener that interrupts like Ctrl-C, once: when so many trials have finished, or, of 0, when some train."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def update(self, snapshot: Snapshot) -> None:
+        due = snapshot.finished >= self.after if self.after else snapshot.training > 0
+        if due and not snapshot.interrupted:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call is for an epoch, and each trial that has finished is shown: at an interrupt much is under way."""
+    monkeypatch.setattr(tile, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "TICK_SECONDS", 0.005)
+
+
+def asked(**how: Any) -> Request:
+    return Request(**{"space": SPACE, "trials": TRIALS, "objective": "val_loss", "keep": 3, **how})
+
+
+def stopped(iris: js.Dataset, out: Path, after: int, before: bool = False, **how: Any) -> int:
+    """Run a sweep, or go on with one, until so many trials have finished, or a few more; return how many."""
+    result = execute(iris, asked(**how), out, _Stops(after), before=store.load(out) if before else None)
+    assert result.status == "interrupted"
+    assert after <= len(result.trials) < TRIALS
+    return len(result.trials)
+
+
+def assert_same(result: js.Result, plain: js.Result) -> None:
+    """Bit by bit: the table, the curves of each network, and the networks that were kept."""
+    assert result.status == plain.status == "completed"
+    pd.testing.assert_frame_equal(result.to_pandas(), plain.to_pandas(), check_exact=True)
+    pd.testing.assert_frame_equal(result.to_pandas(lanes=True), plain.to_pandas(lanes=True), check_exact=True)
+    np.testing.assert_array_equal(result.curves("val_loss", lanes=True), plain.curves("val_loss", lanes=True))
+    assert result.models.keys() == plain.models.keys()
+    x = plain.data.x[0]
+    for trial, model in plain.models.items():
+        np.testing.assert_array_equal(result.models[trial].predicted(x)[1], model.predicted(x)[1])
+    assert result.summary()["trials"] == plain.summary()["trials"]
+
+
+EVOLUTION = {"search": "evolution", "options": {"population": 10}}
+WAYS: dict[str, dict[str, Any]] = {
+    "random": {},
+    "evolution": EVOLUTION,
+    "bayes": {"search": "bayes", "options": {"population": 10}},
+    "gradient": {"search": "gradient", "options": {"starts": 10}},
+    "replicates and folds": {"replicates": 2, "folds": 2},
+    "asha": {"scheduler": "asha", "scheduler_options": {"slots": 8}},
+    "halving": {"scheduler": "halving", "space": LONG},
+    "hyperband": {"scheduler": "hyperband"},
+    "median": {"scheduler": "median"},
+    "pbt": {"scheduler": "pbt", "scheduler_options": {"every": 2}, "space": LONG},
+    "evolution and asha": {**EVOLUTION, "scheduler": "asha"},
+    "patience and asha": {"scheduler": "asha", "space": js.Space(**{**SPACE.entries, "patience": js.Int(1, 3)})},
+    "constraints": {"constraints": ["val_accuracy >= 0.9", "parameters <= 100"], "keep": 5},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_table_is_that_of_a_sweep_that_nobody_has_stopped(iris: js.Dataset, tmp_path: Path, way: str) -> None:
+    plain, out = execute(iris, asked(**WAYS[way]), tmp_path / "plain"), tmp_path / "run"
+    after = [0, 0, 0] if way in ("pbt", "halving") else [5, 12, 25]  # of these all or many trials end together
+    for number, least in enumerate(after):
+        stopped(iris, out, least, number > 0, **WAYS[way])
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert_same(js.load(out), plain)
+    assert sorted(each.name for each in (out / "models").iterdir()) == sorted(map(str, plain.models))
+    assert not (out / LOCK).exists()
+
+
+@pytest.mark.parametrize("way", ["random", "evolution", "asha", "replicates and folds", "pbt"])
+def test_what_is_recorded_does_not_train_again(iris: js.Dataset, tmp_path: Path, way: str) -> None:
+    out = tmp_path / "run"
+    stopped(iris, out, 0 if way == "pbt" else 20, **WAYS[way])
+    recorded = js.load(out)
+    before = {trial.id for trial in recorded.trials}
+    result = js.resume(out, data=iris, progress=False)
+    lanes = [lane for trial in result.trials if trial.id not in before for lane in result.lanes[trial.id]]
+    steps = 2 if "folds" in way else 3  # of an epoch
+    assert result.summary()["iterations"] == sum(len(lane.curves) for lane in lanes) * steps
+    assert bool(before) == (way != "pbt")
+    again = js.resume(out, data=iris, progress=False)
+    assert again.summary()["iterations"] == 0
+    assert_same(again, result)
+
+
+def test_it_may_be_given_more_trials(iris: js.Dataset, tmp_path: Path) -> None:
+    """The first ones stay, and those that follow have the configs that they would have had."""
+    out, how = tmp_path / "run", EVOLUTION
+    first = execute(iris, asked(**how), out)
+    longer = js.resume(out, trials=60, data=iris, progress=False)
+    pd.testing.assert_frame_equal(longer.to_pandas()[:TRIALS], first.to_pandas(), check_exact=True)
+    whole = execute(iris, asked(**{**how, "trials": 60}))
+    assert [trial.config for trial in longer.trials] == [trial.config for trial in whole.trials]
+    np.testing.assert_allclose(longer.curves("val_loss"), whole.curves("val_loss"), rtol=1e-4)
+    assert js.load(out).request.trials == 60
+    with pytest.raises(js.RequestError, match="trials = 50 are fewer than the 60 that"):
+        js.resume(out, trials=50, data=iris)
+
+
+def test_a_confirmation_that_was_interrupted_is_made_whole(iris: js.Dataset, tmp_path: Path) -> None:
+    class Confirming(Progress):
+        def update(self, snapshot: Snapshot) -> None:
+            if snapshot.confirming and not snapshot.interrupted:
+                raise KeyboardInterrupt
+
+    out, plain = tmp_path / "run", execute(iris, asked(confirm=3), tmp_path / "plain")
+    assert execute(iris, asked(confirm=3), out, Confirming()).confirmed == ()
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert result.confirmed == plain.confirmed == js.load(out).confirmed
+    again = js.resume(out, data=iris, progress=False)
+    assert again.summary()["iterations"] == 0
+    assert again.confirmed == plain.confirmed
+    longer = js.resume(out, trials=60, data=iris, progress=False)
+    assert longer.confirmed == js.load(out).confirmed
+    assert {each.trial for each in longer.confirmed} == {trial.id for trial in longer.top(3)}
+
+
+def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its beginning, under a limit of its own."""
+    out, calls = tmp_path / "run", 0
+    with monkeypatch.context() as patch:
+        original, clock = tile.Tile._advance, time.perf_counter
+
+        def advance(self: tile.Tile) -> Any:
+            nonlocal calls
+            calls += 1
+            return original(self)
+
+        patch.setattr(tile.Tile, "_advance", advance)
+        patch.setattr(time, "perf_counter", lambda: clock() + (3600 if calls >= 15 else 0))
+        limited = execute(iris, asked(minutes=30), out)
+    assert limited.numbers["time_limit_reached"]
+    halted = [trial.id for trial in limited.trials if limited.lanes[trial.id][0].halted]
+    assert halted
+    result = js.resume(out, data=iris, progress=False)
+    assert not result.numbers["time_limit_reached"]
+    assert [trial.epochs_done for trial in result.trials] == [9] * TRIALS
+    plain = execute(iris, asked())
+    np.testing.assert_allclose(result.curves("val_loss"), plain.curves("val_loss"), rtol=1e-4)
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(js.RequestError, match="is no run directory"):
+        js.resume(tmp_path)
+    with pytest.raises(js.RequestError, match="in format 2, and cannot go on"):
+        js.resume(shutil.copytree(FIXTURES / "run_format_2", tmp_path / "old"))
+    out = tmp_path / "run"
+    iris = js.Dataset.from_arrays(np.random.default_rng(1).normal(size=(150, 4)), np.arange(150) % 3)
+    stopped(iris, out, 5)
+    with pytest.raises(js.RequestError, match="was trained on data in memory"):
+        js.resume(out)
+    other = js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(90, 4)), np.arange(90) % 3)
+    with pytest.raises(js.RequestError, match="data are not those of"):
+        js.resume(out, data=other)
+    with closing(sqlite3.connect(out / "trials.sqlite")) as db, db:
+        ((number, config),) = db.execute("SELECT trial, config FROM trials LIMIT 1")
+        changed = json.dumps({**json.loads(config), "learning_rate": 0.5})
+        db.execute("UPDATE trials SET config = ? WHERE trial = ?", (changed, number))
+    with pytest.raises(js.RequestError, match=f"its trial {number} was trained with learning_rate = 0.5, and the same"):
+        js.resume(out, data=iris, progress=False)
+    assert not (out / LOCK).exists()
+    assert js.load(out).status == "interrupted"  # as it was
+
+
+def _err(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_run_goes_on_only_with_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    line = ["run", "--data", "iris", "--trials", "6", "--set", "epochs=2", "--set", "width=8", "--quiet", "--resume"]
+    assert main([*line, "--out", out]) == 0  # there is none yet
+    first = js.load(out)
+    assert main([*line, "--out", out, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["iterations"] == 0
+    assert main([*line, "--out", out, "--seed", "1"]) == 2
+    assert "holds a run with seed = 0, and this asks for 1" in _err(capsys)
+    assert main(["run", "--data", "iris", "--out", out]) == 2
+    assert f"already holds a run: name a new directory, or go on with it (jaxsweep resume {out})" in _err(capsys)
+    assert main(line) == 2
+    assert "--resume goes on with the run in a directory: name it, --out DIR" in _err(capsys)
+    assert main(["resume", out, "--trials", "8", "--quiet"]) == 0
+    assert [trial.config for trial in js.load(out).trials[:6]] == [trial.config for trial in first.trials]
+    assert len(js.load(out).trials) == 8
+
+
+# --- one writer ------------------------------------------------------------------------------------------------------
+
+SWEEP = """
+import sys, time
+from pathlib import Path
+import jaxsweep as js
+from jaxsweep import loop
+from jaxsweep.report.progress import Progress
+from jaxsweep.spec.request import Request
+
+class Reports(Progress):
+    def update(self, snapshot):
+        print(snapshot.finished, flush=True)
+
+loop.FLUSH_SECONDS = 0.0
+space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
+request = Request(space=space, trials=60, keep=3, search=sys.argv[2], scheduler=sys.argv[3] or None)
+loop.execute(js.load_dataset("iris"), request, Path(sys.argv[1]), Reports())
+"""
+
+
+def begun(out: Path, search: str = "random", scheduler: str = "") -> "subprocess.Popen[str]":
+    """Return a process that trains, once it has told of trials that have finished."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWEEP, str(out), search, scheduler], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 3:
+            return process
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
+@pytest.mark.parametrize(("search", "scheduler"), [("random", ""), ("evolution", "asha")])
+def test_a_killed_run_goes_on_and_nobody_else_writes_before(tmp_path: Path, search: str, scheduler: str) -> None:
+    out = tmp_path / "run"
+    with begun(out, search, scheduler) as process:
+        with pytest.raises(js.RequestError, match=f"run is being written by process {process.pid}: wait until it ends"):
+            js.resume(out)
+        assert len(js.load(out).trials) >= 3  # readers may read
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert (out / LOCK).read_text() == str(process.pid)
+    recorded = js.load(out).to_pandas().set_index("trial")
+    result = js.resume(out, progress=False)
+    pd.testing.assert_frame_equal(result.to_pandas().set_index("trial").loc[recorded.index], recorded, check_exact=True)
+    assert len(result.trials) == 60
+    assert not (out / LOCK).exists()
+
+
+def test_the_bare_beginning_of_a_killed_run_is_in_nobodys_way(iris: js.Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "sweep.toml").write_text("seed = 0\n")
+    with pytest.raises(js.RequestError, match="already holds a run"):  # it may be the user's own
+        js.sweep(iris, SPACE, trials=1, out=out, progress=False)
+    assert [each.name for each in out.iterdir()] == ["sweep.toml"]
+    for size in (None, 0):
+        (out / LOCK).write_text("123")
+        if size is not None:
+            (out / "trials.sqlite").touch()
+        result = js.sweep(iris, SPACE, trials=1, out=out, progress=False)
+        assert len(js.load(out).trials) == len(result.trials) == 1
+        (out / "trials.sqlite").unlink()
+
+
+def test_of_two_that_begin_at_once_one_runs(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    line = [sys.executable, "-m", "jaxsweep", "run", "--data", "iris", "--trials", "2", "--set", "epochs=1", "--quiet"]
+    line += ["--out", str(out)]
+    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    refused = next(text for process, text in zip(both, said, strict=True) if process.returncode == 2)
+    holder = next(process.pid for process in both if process.returncode == 0)
+    assert f"is being written by process {holder}" in refused or "already holds a run" in refused
+    assert len(js.load(out).trials) == 2
