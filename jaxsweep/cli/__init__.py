@@ -9,7 +9,6 @@ they are called, so that help does not wait for JAX.
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -19,7 +18,6 @@ from jaxsweep.cli.outputs import make_steady
 from jaxsweep.cli.parser import make_parser
 from jaxsweep.errors import RequestError, SweepFailed, printable, suggestion
 
-WORKER = "jaxsweep-"  # how the names of the engine's threads begin
 FAILED, WRONG, NOTHING_FINISHED = 1, 2, 3
 
 _COMMANDS = {
@@ -44,12 +42,11 @@ def entry() -> None:
     """Run the command line of this process and exit."""
     make_steady()
     code = main(sys.argv[1:])
-    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
-        # A second interrupt has not waited for what XLA compiles: Python's own end would abort with such a thread.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    # Python's own end takes a while, in which it hears signals as it likes, and aborts where a thread is still within
+    # XLA, for which a second interrupt has not waited.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
