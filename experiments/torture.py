@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     dice = random.Random(asked.seed)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # or, under nohup, the sweeps would ignore it as this process does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("| way | kills | runs resumed until done | starts | seconds of one that is not stopped |")

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     # Before anything is imported and after the command has ended; in between `cli.interrupt` hears them.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         heard = getattr(signal, name, None)
-        if heard is not None and signal.getsignal(heard) is not signal.SIG_IGN:
+        if heard is not None and (name != "SIGHUP" or signal.getsignal(heard) is not signal.SIG_IGN):  # under nohup
             signal.signal(heard, _end)
 
     from jaxsweep.cli import entry

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsweep.data import Dataset
+from jaxsweep.data.source import Source
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.loop import execute, written_out
 from jaxsweep.records import store
@@ -65,6 +66,11 @@ def go_on(
             )
     if minutes is not None:
         request = replace(request, minutes=minutes)
+    if data is None and run.request.source == Source():
+        raise RequestError(
+            f"{run.path} was trained on data in memory, which cannot be read again: give them, "
+            f"js.resume({str(run.path)!r}, data=...)"
+        )
     if data is None:
         data = run.dataset()
     elif data.fingerprint != run.fingerprint:

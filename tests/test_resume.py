@@ -197,7 +197,9 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "run"
     iris = js.Dataset.from_arrays(np.random.default_rng(1).normal(size=(150, 4)), np.arange(150) % 3)
     stopped(iris, out, 5)
-    with pytest.raises(js.RequestError, match="was trained on data in memory"):
+    with pytest.raises(
+        js.RequestError, match=r"was trained on data in memory, which cannot be read again: give them, js.resume\("
+    ):
         js.resume(out)
     other = js.Dataset.from_arrays(np.random.default_rng(0).normal(size=(90, 4)), np.arange(90) % 3)
     with pytest.raises(js.RequestError, match="data are not those of"):

@@ -19,7 +19,7 @@ _IMPORTING = "<frozen importlib._bootstrap"  # how the files of Python's import 
 class Interrupts:
     """While this is entered, SIGNALS raise KeyboardInterrupt; `caught` is the last one, if any.
 
-    One that the process was told to ignore, as `nohup` tells it of SIGHUP, stays ignored.
+    SIGHUP stays ignored where `nohup` has asked for that.
     """
 
     current: "Interrupts | None" = None
@@ -30,7 +30,7 @@ class Interrupts:
         self._hook = sys.unraisablehook
 
     def __enter__(self) -> Self:
-        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        heard = [number for number in SIGNALS if not ignored(number)]
         try:
             self._before = {number: signal.signal(number, self._handle) for number in heard}
             if hasattr(signal, "setitimer"):
@@ -75,6 +75,14 @@ class Interrupts:
         """Return 128 + the signal that was caught last."""
         caught = cls.current.caught if cls.current is not None else None
         return 128 + (caught or signal.SIGINT)
+
+
+def ignored(number: signal.Signals) -> bool:
+    """Return whether a signal is to be ignored: a closed terminal under `nohup`.
+
+    A shell lets what it starts in the background ignore SIGINT, too; who sends that one to a sweep means it.
+    """
+    return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -79,8 +79,7 @@ def test_what_is_being_imported_is_imported(tmp_path: Path, monkeypatch: pytest.
     assert sys.modules["slow_to_import"].whole
 
 
-def test_what_is_ignored_stays_ignored() -> None:
-    """`nohup` starts a process so."""
+def test_a_closed_terminal_stays_ignored_under_nohup() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Interrupts() as interrupts:
@@ -88,6 +87,22 @@ def test_what_is_ignored_stays_ignored() -> None:
         assert interrupts.caught is None
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interrupt_is_heard_in_the_background() -> None:
+    """Where a shell lets processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def interrupt() -> None:
+        _kill()
+        _wait()
+
+    try:
+        with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+            interrupt()
+        assert interrupts.caught == signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_things_that_cannot_be_raised_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
