@@ -166,6 +166,7 @@ class _Loop:
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
             self._note_limit()
+            self._recall()
             self._confirm()
             whole = True
         except KeyboardInterrupt:
@@ -175,6 +176,7 @@ class _Loop:
             try:
                 if not whole:
                     self._agree()
+                self._recall()
                 self._flush()
                 self._settle()
             finally:
@@ -348,6 +350,15 @@ class _Loop:
         self.unsaved.append((trial, lanes))
         self.trials.append(trial)
         self.keeper.settle(trial, lanes)
+
+    def _recall(self) -> None:
+        """Take in the recorded trials that the search has not come to again: an interrupt or a time limit was first."""
+        if self.before is None:
+            return
+        here = {trial.id for trial in self.trials}
+        for number, trial in self.before.trials.items():
+            if number not in here:
+                self._restore(trial)
 
     def _restore(self, trial: Trial) -> None:
         """Take in a trial that is recorded."""

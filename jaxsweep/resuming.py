@@ -78,7 +78,8 @@ def go_on(
             f"data are not those of {run.path}: their fingerprint is {data.fingerprint[:12]}, and the run was trained "
             f"on {run.fingerprint[:12]}"
         )
-    return execute(data, request, run.path, progress, before=run, remarks=_other_versions(run))
+    there = f"{len(run.trials):,} of {request.trials or len(run.trials):,} trials are in {run.path}"
+    return execute(data, request, run.path, progress, before=run, remarks=[there, *_other_versions(run)])
 
 
 def _other_versions(run: StoredRun) -> list[str]:

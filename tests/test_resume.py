@@ -18,7 +18,8 @@ import pytest
 import jaxsweep as js
 from jaxsweep import loop
 from jaxsweep.cli import main
-from jaxsweep.engine import engine, tile
+from jaxsweep.engine import tile
+from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
 from jaxsweep.records import store
 from jaxsweep.records.lock import LOCK
@@ -32,41 +33,36 @@ SPACE = js.Space(
     learning_rate=js.LogUniform(1e-3, 1e-1), optimizer=js.Choice(["adam", "sgd"]), epochs=9, depth=1, width=8,
     batch_size=30,
 )  # fmt: skip
-LONG = js.Space(**{**SPACE.entries, "epochs": 81})  # for whole sweeps that end at once
 TRIALS = 40
-
-
-class _Stops(Progress):
-    """A listener that interrupts like Ctrl-C, once: when so many trials have finished, or, of 0, when some train."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def update(self, snapshot: Snapshot) -> None:
-        due = snapshot.finished >= self.after if self.after else snapshot.training > 0
-        if due and not snapshot.interrupted:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call is for an epoch, and each trial that has finished is shown: at an interrupt much is under way."""
+    """Each call is for an epoch, so that much is under way at an interrupt."""
     monkeypatch.setattr(tile, "CALL_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(engine, "TICK_SECONDS", 0.005)
 
 
 def asked(**how: Any) -> Request:
     return Request(**{"space": SPACE, "trials": TRIALS, "objective": "val_loss", "keep": 3, **how})
 
 
-def stopped(iris: js.Dataset, out: Path, after: int, before: bool = False, **how: Any) -> int:
-    """Run a sweep, or go on with one, until so many trials have finished, or a few more; return how many."""
-    result = execute(iris, asked(**how), out, _Stops(after), before=store.load(out) if before else None)
+def stopped(iris: js.Dataset, out: Path, lanes: int, how: dict[str, Any], again: bool = False) -> None:
+    """Run a sweep, or go on with one, until it is interrupted as the loop takes a lane after so many new ones."""
+    take, left = loop._Loop._take, lanes
+
+    def taken(self: loop._Loop, lane: LaneResult, configs: Any) -> None:
+        nonlocal left
+        if not lane.recorded:
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+        take(self, lane, configs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop._Loop, "_take", taken)
+        result = execute(iris, asked(**how), out, before=store.load(out) if again else None)
     assert result.status == "interrupted"
-    assert after <= len(result.trials) < TRIALS
-    return len(result.trials)
+    assert len(js.load(out).trials) == len(result.trials) < TRIALS
 
 
 def assert_same(result: js.Result, plain: js.Result) -> None:
@@ -82,7 +78,7 @@ def assert_same(result: js.Result, plain: js.Result) -> None:
     assert result.summary()["trials"] == plain.summary()["trials"]
 
 
-EVOLUTION = {"search": "evolution", "options": {"population": 10}}
+EVOLUTION: dict[str, Any] = {"search": "evolution", "options": {"population": 10}}
 WAYS: dict[str, dict[str, Any]] = {
     "random": {},
     "evolution": EVOLUTION,
@@ -90,10 +86,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "gradient": {"search": "gradient", "options": {"starts": 10}},
     "replicates and folds": {"replicates": 2, "folds": 2},
     "asha": {"scheduler": "asha", "scheduler_options": {"slots": 8}},
-    "halving": {"scheduler": "halving", "space": LONG},
+    "halving": {"scheduler": "halving"},
     "hyperband": {"scheduler": "hyperband"},
     "median": {"scheduler": "median"},
-    "pbt": {"scheduler": "pbt", "scheduler_options": {"every": 2}, "space": LONG},
+    "pbt": {"scheduler": "pbt", "scheduler_options": {"every": 2}},
     "evolution and asha": {**EVOLUTION, "scheduler": "asha"},
     "patience and asha": {"scheduler": "asha", "space": js.Space(**{**SPACE.entries, "patience": js.Int(1, 3)})},
     "constraints": {"constraints": ["val_accuracy >= 0.9", "parameters <= 100"], "keep": 5},
@@ -103,9 +99,8 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_table_is_that_of_a_sweep_that_nobody_has_stopped(iris: js.Dataset, tmp_path: Path, way: str) -> None:
     plain, out = execute(iris, asked(**WAYS[way]), tmp_path / "plain"), tmp_path / "run"
-    after = [0, 0, 0] if way in ("pbt", "halving") else [5, 12, 25]  # of these all or many trials end together
-    for number, least in enumerate(after):
-        stopped(iris, out, least, number > 0, **WAYS[way])
+    for number in range(3):
+        stopped(iris, out, 30 if "folds" in way else 9, WAYS[way], number > 0)
     result = js.resume(out, data=iris, progress=False)
     assert_same(result, plain)
     assert_same(js.load(out), plain)
@@ -113,10 +108,37 @@ def test_the_table_is_that_of_a_sweep_that_nobody_has_stopped(iris: js.Dataset, 
     assert not (out / LOCK).exists()
 
 
+def test_who_is_interrupted_at_once_has_lost_nothing(iris: js.Dataset, tmp_path: Path) -> None:
+    """Though the search has not come to the later batches again."""
+
+    class AtOnce(Progress):
+        def start(self, snapshot: Snapshot) -> None:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    stopped(iris, out, 25, EVOLUTION)
+    recorded = js.load(out).to_pandas()
+    result = execute(iris, asked(**EVOLUTION), out, AtOnce(), before=store.load(out))
+    assert result.status == "interrupted"
+    for one in (result, js.load(out)):
+        pd.testing.assert_frame_equal(one.to_pandas(), recorded, check_exact=True)
+    assert result.models.keys() == js.load(out).models.keys()
+    assert_same(js.resume(out, data=iris, progress=False), execute(iris, asked(**EVOLUTION), tmp_path / "plain"))
+
+
+def test_a_reader_leaves_nothing_behind(iris: js.Dataset, tmp_path: Path) -> None:
+    """Of a run that has ended, nor needs to write beside it."""
+    out = tmp_path / "run"
+    execute(iris, asked(trials=3), out)
+    files = sorted(each.name for each in out.iterdir())
+    assert len(js.load(out).curves("val_loss")) == 3
+    assert sorted(each.name for each in out.iterdir()) == files
+
+
 @pytest.mark.parametrize("way", ["random", "evolution", "asha", "replicates and folds", "pbt"])
 def test_what_is_recorded_does_not_train_again(iris: js.Dataset, tmp_path: Path, way: str) -> None:
     out = tmp_path / "run"
-    stopped(iris, out, 0 if way == "pbt" else 20, **WAYS[way])
+    stopped(iris, out, {"pbt": 0, "replicates and folds": 80}.get(way, 20), WAYS[way])
     recorded = js.load(out)
     before = {trial.id for trial in recorded.trials}
     result = js.resume(out, data=iris, progress=False)
@@ -179,7 +201,12 @@ def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monk
     assert limited.numbers["time_limit_reached"]
     halted = [trial.id for trial in limited.trials if limited.lanes[trial.id][0].halted]
     assert halted
-    result = js.resume(out, data=iris, progress=False)
+    recorded = {trial.id for trial in js.load(out).trials}
+    at_once = js.resume(out, data=iris, minutes=1e-9, progress=False)  # nothing is trained, and nothing is lost
+    assert {trial.id for trial in at_once.trials} == recorded
+    assert at_once.summary()["trials"]["finished"] == at_once.summary()["trials"]["recorded"] == len(recorded)
+    assert at_once.best.id == limited.best.id
+    result = js.resume(out, data=iris, minutes=1000, progress=False)
     assert not result.numbers["time_limit_reached"]
     assert [trial.epochs_done for trial in result.trials] == [9] * TRIALS
     plain = execute(iris, asked())
@@ -196,7 +223,7 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         js.resume(shutil.copytree(FIXTURES / "run_format_2", tmp_path / "old"))
     out = tmp_path / "run"
     iris = js.Dataset.from_arrays(np.random.default_rng(1).normal(size=(150, 4)), np.arange(150) % 3)
-    stopped(iris, out, 5)
+    stopped(iris, out, 5, {})
     with pytest.raises(
         js.RequestError, match=r"was trained on data in memory, which cannot be read again: give them, js.resume\("
     ):

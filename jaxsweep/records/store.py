@@ -408,21 +408,12 @@ class StoredRun:
 def _reading(path: Path) -> "closing[sqlite3.Connection]":
     """Return a connection that reads, for a `with` that closes it.
 
-    SQLite writes beside a database in WAL mode even to read it. Where nobody may write, what is there is all there is,
-    if no journal is left.
+    SQLite writes beside a database in WAL mode even to read it, which a folder may not allow, and leaves that there.
+    Without a journal there is nothing to be read but the file.
     """
     file = path / TRIALS
-    address = file.absolute().as_uri()  # in which a name may have any character
-    db = sqlite3.connect(f"{address}?mode=ro", uri=True)
-    try:
-        db.execute("SELECT 1 FROM sqlite_master")
-    except sqlite3.OperationalError:
-        db.close()
-        journal = file.with_name(f"{file.name}-wal")
-        if journal.exists() and journal.stat().st_size:
-            raise
-        db = sqlite3.connect(f"{address}?immutable=1", uri=True)
-    return closing(db)
+    how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    return closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True))  # a name may have any character
 
 
 def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
