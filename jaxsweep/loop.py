@@ -168,6 +168,7 @@ class _Loop:
             self._note_limit()
             self._recall()
             self._confirm()
+            self._drop_networks()
             whole = True
         except KeyboardInterrupt:
             status = "interrupted"
@@ -359,6 +360,12 @@ class _Loop:
         for number, trial in self.before.trials.items():
             if number not in here:
                 self._restore(trial)
+
+    def _drop_networks(self) -> None:
+        """Remove networks of trials that trained again, and are among the best no more."""
+        for number in self.networks:
+            if self.store is not None and number not in self.keeper.models and self.store.model_path(number).exists():
+                self.store.remove_model(number)
 
     def _restore(self, trial: Trial) -> None:
         """Take in a trial that is recorded."""
