@@ -33,7 +33,6 @@ from jaxsweep.records.front import judge
 from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
-from jaxsweep.records.own import row_of
 from jaxsweep.records.result import Networks, Result
 from jaxsweep.records.store import Store, StoredRun
 from jaxsweep.records.store import load as read_run
@@ -104,7 +103,7 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
         run["columns"] = read[0]
     functions = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
     if functions := [*functions, *(("metric", metric) for metric in setup.request.metrics)]:
-        run["functions"] = [row_of(*each) for each in functions]
+        run["functions"] = [own.row_of(*each) for each in functions]
     if command:
         run["command"] = command
     versions = {
@@ -374,7 +373,7 @@ class _Loop:
         self.trials.append(trial)
         self.restored += 1
         if trial.id in self.networks:
-            self.keeper.restore(trial, self.networks[trial.id])
+            self.keeper.take(trial, self.networks[trial.id])
         self._note(trial)
 
     def _note(self, trial: Trial) -> None:

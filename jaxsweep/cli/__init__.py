@@ -2,8 +2,8 @@
 """The command line: `python -m jaxsweep COMMAND`.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 the request is wrong (one line
-says what, where and what would be right), 3 no trial finished, 130 and 143 interrupted. Commands are imported when
-they are called, so that help does not wait for JAX.
+says what, where and what would be right), 3 no trial finished, 129, 130 and 143 interrupted. Commands are imported
+when they are called, so that help does not wait for JAX.
 """
 
 import os

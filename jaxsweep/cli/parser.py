@@ -10,7 +10,7 @@ _DESCRIPTION = """\
 Trains thousands of neural-network hyperparameter configurations at once.
 
 Results go to stdout, progress and messages to stderr.
-Exit codes: 0 done, 1 failed, 2 the request is wrong, 3 no trial finished, 130 and 143 interrupted
+Exit codes: 0 done, 1 failed, 2 the request is wrong, 3 no trial finished, 129, 130 and 143 interrupted
 (what had finished is kept)."""
 
 _EXAMPLES = """\
@@ -150,11 +150,16 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
         output.add_argument(
             "--keep", metavar="K", type=_integer, help="keep the weights of the best K trials (default: 10)"
         )
-        output.add_argument(
-            "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
-        )
-        output.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
-        output.add_argument("--quiet", action="store_true", help="show no progress")
+        _add_shown(output)
+
+
+def _add_shown(parser: "argparse._ActionsContainer") -> None:
+    """Add how a sweep is shown, while it runs and once it has ended."""
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
+    )
+    parser.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -170,11 +175,7 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     resume.add_argument(
         "--minutes", metavar="M", type=_number, help="begin no training after M minutes from now (default: the run's)"
     )
-    resume.add_argument(
-        "--format", choices=("table", "json"), default="table", help="json: the last line is one object"
-    )
-    resume.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
-    resume.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_shown(resume)
     show = _add(
         commands, "show", "print the table of a run", "example:\n  jaxsweep show runs/a --sort val_loss --top 5"
     )

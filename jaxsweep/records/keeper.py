@@ -68,10 +68,6 @@ class Keeper:
     def _enters(self, entry: tuple[float, int]) -> bool:
         return len(self._ranking) < self.keep or entry > self._ranking[0]
 
-    def restore(self, trial: Trial, model: Model) -> None:
-        """Take in a network that the run directory has already."""
-        self._take(trial, model)
-
     def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
         """Decide on a trial whose lanes have all ended, and take their weights from them."""
         self._seen.pop(trial.id, None)
@@ -86,13 +82,13 @@ class Keeper:
         model = Model.of(self.data, trial.config, *weights)
         if self.store is not None:
             model.save(self.store.model_path(trial.id))
-        self._take(trial, model)
+        self.take(trial, model)
 
     def _entry(self, trial: Trial) -> tuple[float, int]:
         return self.columns.sign * (trial.score or 0.0), -trial.id
 
-    def _take(self, trial: Trial, model: Model) -> None:
-        """Keep a network, and drop the worst if there are too many."""
+    def take(self, trial: Trial, model: Model) -> None:
+        """Keep a network that the run directory, if there is one, has already; drop the worst if there are too many."""
         self.models[trial.id] = model
         with self._lock:
             heapq.heappush(self._ranking, self._entry(trial))
