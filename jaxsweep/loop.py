@@ -17,6 +17,7 @@ from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.checkpoint import Checkpoint, Identity
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.garbage import set_aside
@@ -28,6 +29,7 @@ from jaxsweep.engine.usage import Usage
 from jaxsweep.planning import foreseen, plan_again, plan_of
 from jaxsweep.records import own
 from jaxsweep.records.before import Before
+from jaxsweep.records.checkpoints import Checkpoints
 from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.front import judge
 from jaxsweep.records.keeper import Keeper
@@ -134,6 +136,8 @@ class _Loop:
             kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store,
             bool(setup.aims.constraints),
         )  # fmt: skip
+        self.checkpoints = None if store is None else Checkpoints(store.path, resumed=before is not None)
+        self.underway: dict[Identity, Checkpoint] = {}  # lanes that an earlier process has left in their middle
         self.networks: Mapping[int, Model] = {} if before is None else Networks(before.run)  # that are kept already
         self.swept = Swept.of(request)
         self.trials: list[Trial] = []
@@ -162,12 +166,14 @@ class _Loop:
             self.progress.start(self.snapshot)
             for note in self.setup.notes:
                 self._say(note)
+            self._look_for_checkpoints()
             while len(self.trials) < self.setup.trials and self._batch():
                 pass
             self._note_limit()
             self._recall()
             self._confirm()
             self._drop_networks()
+            self._drop_checkpoints()
             whole = True
         except KeyboardInterrupt:
             status = "interrupted"
@@ -220,9 +226,12 @@ class _Loop:
             known, scheduler = (known, None) if len(known) == len(ids) else ({}, scheduler)
         if scheduler is not None:
             director = Director(scheduler, self._merits, resolved, self._barred, known)
+        over = {trial for trial, lanes in known.items() if not any(lane.halted for lane in lanes)}
+        underway = {lane: state for lane, state in self.underway.items() if lane.trial not in over}
+        saver = self.checkpoints if scheduler is None or not scheduler.changes else None  # those become others
         lanes = self.engine.run(
             plan, resolved, ids, self.setup.request.replicates, self.keeper.wanted, self._tick, director, self.deadline,
-            without=known if director is None else (),
+            without=known if director is None else (), saver=saver, underway=underway if saver else None,
         )  # fmt: skip
         try:
             if director is None:
@@ -241,6 +250,7 @@ class _Loop:
         ended = {trial.id: trial for trial in self.trials[first:]}
         if len(ended) < len(configs):  # the time is up, and nobody asks any more
             return False
+        self._drop_checkpoints()
         if self.later and not self._over and (names := self.setup.searcher.wants_gradients):
             measure, replicates = followed(self.setup.objective, self.setup.data.task), self.setup.request.replicates
             found = hypergradients(
@@ -250,6 +260,38 @@ class _Loop:
         scores, metrics = [ended[i].score for i in ids], [ended[i].metrics for i in ids]
         self.setup.searcher.tell(configs, *self.setup.aims.told(scores, metrics))
         return not self._over
+
+    def _look_for_checkpoints(self) -> None:
+        """Read the lanes that an earlier process has left in the middle of their training, if one has."""
+        if self.before is not None and self.checkpoints is not None:
+            self.underway, broken = self.checkpoints.read()
+            for remark in broken:
+                self._say(remark)
+
+    def _tell_of_checkpoints(self) -> None:
+        """Say what came of them, and why none are written, if so."""
+        if self.checkpoints is None:
+            return
+        problem, self.checkpoints.problem = self.checkpoints.problem, ""
+        if problem:
+            self._say(problem)
+        usage = self.engine.usage
+        if not self.underway or not usage.continued + usage.begun_again:
+            return
+        self.underway = {}
+        if usage.continued:
+            self._say(f"{usage.continued:,} trainings that were under way go on from their checkpoints")
+        if usage.begun_again:
+            self._say(
+                f"{usage.begun_again:,} trainings that were under way train again from their first epoch: their "
+                "checkpoints are of other shapes, or of another version of jaxsweep or JAX"
+            )
+
+    def _drop_checkpoints(self) -> None:
+        """Remove the checkpoints once every lane in them is over, and recorded."""
+        if self.checkpoints is not None and self.checkpoints.any and not (self.late or self.engine.usage.given_up):
+            self._flush()
+            self.checkpoints.clear()
 
     @property
     def _over(self) -> bool:
@@ -428,6 +470,7 @@ class _Loop:
 
     def _tick(self) -> None:
         """Show where the sweep stands: after each lane, and while none ends."""
+        self._tell_of_checkpoints()
         if self.unsaved and self._due():
             self._flush()
         self.progress.update(self._look())

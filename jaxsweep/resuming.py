@@ -1,8 +1,8 @@
 """Going on with a run: it asks, tells and decides what it did from the start, and trains what is not recorded.
 
-Nothing of a search is kept but its trials. Searchers and schedulers follow from the seed and from what they were told,
-so that they come to where they were by being told it again; lanes that were under way train again from their first
-epoch, in the tiles of the same plan, and so the table is bit by bit that of a sweep that nobody has stopped.
+Nothing of a search is kept but its trials, and what those under way have come to. Searchers and schedulers follow from
+the seed and from what they were told, so that they come to where they were by being told it again; lanes go on from
+their checkpoints in the tiles of the same plan, and so the table is bit by bit that of a sweep that nobody has stopped.
 """
 
 from collections.abc import Callable, Mapping

@@ -85,9 +85,9 @@ def test_type_checkers_and_editors_see_every_name_that_is_exported() -> None:
 
 # Of folders that need JAX, what help, lists, `show`, `predict` and plans of costs do without.
 WITHOUT_JAX = [
-    "engine.costs", "engine.machine", "engine.memory", "engine.merging", "engine.outcome", "engine.planner",
-    "engine.tiling", "engine.usage", "engine.underway", "network.late", "cli.complete", "cli.lists", "cli.models",
-    "cli.parser", "cli.unknown",
+    "engine.checkpoint", "engine.costs", "engine.machine", "engine.memory", "engine.merging", "engine.outcome",
+    "engine.planner", "engine.tiling", "engine.usage", "engine.underway", "network.late", "cli.complete", "cli.lists",
+    "cli.models", "cli.parser", "cli.unknown",
 ]  # fmt: skip
 
 

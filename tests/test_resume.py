@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from jaxsweep.cli import main
 from jaxsweep.engine import tile
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
-from jaxsweep.records import store
+from jaxsweep.records import checkpoints, store
+from jaxsweep.records.checkpoints import Checkpoints
 from jaxsweep.records.lock import LOCK
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
@@ -135,16 +137,87 @@ def test_a_reader_leaves_nothing_behind(iris: js.Dataset, tmp_path: Path) -> Non
     assert sorted(each.name for each in out.iterdir()) == files
 
 
+UNEVEN = js.Space(**{**SPACE.entries, "epochs": js.Int(5, 15), "patience": js.Choice([0, 2])})
+SCHEDULERS = ["asha", "halving", "hyperband", "median"]
+
+
+def killed(iris: js.Dataset, out: Path, lanes: int, how: dict[str, Any], again: bool = False) -> None:
+    """As `stopped`, but no worker saves its lanes as it ends: they stand where they were saved before, if they were."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tile.Tile, "_end_soon", lambda self, calls: False)
+        stopped(iris, out, lanes, how, again)
+
+
+def goes_on(result: js.Result) -> bool:
+    return any("under way go on from their checkpoints" in note for note in result.numbers["notes"])
+
+
+@pytest.mark.parametrize("way", ["random", "evolution", "replicates and folds", *SCHEDULERS])
+@pytest.mark.parametrize("ends", [stopped, killed])
+def test_lanes_go_on_from_where_they_were(
+    iris: js.Dataset, tmp_path: Path, way: str, ends: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit by bit, whether they were saved as the sweep ended or before."""
+    how = {**WAYS[way], "space": UNEVEN}
+    plain, out = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run"
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    for number in range(3):
+        ends(iris, out, 20 if "folds" in way else 7, how, number > 0)
+        assert (out / "checkpoints").is_dir()
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert_same(js.load(out), plain)
+    assert goes_on(result)
+    assert not (out / "checkpoints").exists()
+
+
+def test_what_is_not_this_sweeps_does_not_go_on(iris: js.Dataset, tmp_path: Path) -> None:
+    """Lanes of another program, of another config, of other shapes, and those that have trained enough."""
+    plain, out = execute(iris, asked()), tmp_path / "run"
+    stopped(iris, out, 7, {})
+    saver = Checkpoints(out, resumed=True)
+    found, _ = saver.read()
+    first, second, third, fourth, *_ = found.values()
+    saver.clear()
+    others = [
+        replace(first, program="another"),
+        replace(second, config=first.config),
+        replace(third, state={**third.state, "step": np.zeros(2, np.int32)}),
+        replace(fourth, epochs=9, curves=np.ones((9, fourth.curves.shape[1]))),
+    ]
+    for lane in others:
+        Checkpoints(out, resumed=True).save([lane])
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert not goes_on(result)
+    assert any("4 trainings that were under way train again from their first" in n for n in result.numbers["notes"])
+
+
+def test_a_full_disk_ends_no_training(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "_as_bytes", full)
+    result = execute(iris, asked(), tmp_path / "run")
+    assert_same(result, execute(iris, asked()))
+    (note,) = result.numbers["notes"]
+    assert "checkpoints cannot be written (No space left on device): training goes on" in note
+
+
 @pytest.mark.parametrize("way", ["random", "evolution", "asha", "replicates and folds", "pbt"])
 def test_what_is_recorded_does_not_train_again(iris: js.Dataset, tmp_path: Path, way: str) -> None:
     out = tmp_path / "run"
     stopped(iris, out, {"pbt": 0, "replicates and folds": 80}.get(way, 20), WAYS[way])
     recorded = js.load(out)
     before = {trial.id for trial in recorded.trials}
+    underway, _ = Checkpoints(out, resumed=True).read()
+    left = sum(lane.epochs for lane in underway.values() if lane.identity.trial not in before)
     result = js.resume(out, data=iris, progress=False)
     lanes = [lane for trial in result.trials if trial.id not in before for lane in result.lanes[trial.id]]
     steps = 2 if "folds" in way else 3  # of an epoch
-    assert result.summary()["iterations"] == sum(len(lane.curves) for lane in lanes) * steps
+    assert result.summary()["iterations"] == (sum(len(lane.curves) for lane in lanes) - left) * steps
     assert bool(before) == (way != "pbt")
     again = js.resume(out, data=iris, progress=False)
     assert again.summary()["iterations"] == 0
@@ -185,7 +258,7 @@ def test_a_confirmation_that_was_interrupted_is_made_whole(iris: js.Dataset, tmp
 
 
 def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its beginning, under a limit of its own."""
+    """From where it was, under a limit of its own."""
     out, calls = tmp_path / "run", 0
     with monkeypatch.context() as patch:
         original, clock = tile.Tile._advance, time.perf_counter
@@ -208,6 +281,7 @@ def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monk
     assert at_once.best.id == limited.best.id
     result = js.resume(out, data=iris, minutes=1000, progress=False)
     assert not result.numbers["time_limit_reached"]
+    assert goes_on(result)
     assert [trial.epochs_done for trial in result.trials] == [9] * TRIALS
     plain = execute(iris, asked())
     np.testing.assert_allclose(result.curves("val_loss"), plain.curves("val_loss"), rtol=1e-4)
@@ -270,8 +344,11 @@ import sys, time
 from pathlib import Path
 import jaxsweep as js
 from jaxsweep import loop
+from jaxsweep.records import checkpoints
 from jaxsweep.report.progress import Progress
 from jaxsweep.spec.request import Request
+
+checkpoints.SECONDS = checkpoints.SHARE = 0
 
 class Reports(Progress):
     def update(self, snapshot):

@@ -84,16 +84,19 @@ class Director:
         self.training = 0  # lanes in queues or in tiles
         self._nothing: set[int] = set()  # trials that are barred
         self._group_of: Callable[[Group, Config], Group] = lambda group, config: group
+        self._underway: dict[tuple[int, int, int], Parked] = {}
 
     def begin(
         self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
-        lanes: Sequence[Identity],
+        lanes: Sequence[Identity], underway: Mapping[tuple[int, int, int], Parked] | None = None,
     ) -> list["Settled"]:  # fmt: skip
         """Take in the trials of a batch; return those about which all is decided, since they are recorded.
 
-        `group_of` gives the queue of lanes like those of another under a config.
+        `group_of` gives the queue of lanes like those of another under a config; `underway` are lanes, by trial,
+        replicate and fold, that an earlier process has left in the middle of their training, from where they go on.
         """
         self.trials, self._group_of, self._lanes = trials, group_of, tuple(lanes)
+        self._underway = dict(underway or {})
         self._nothing = {trial for trial, standing in trials.items() if self.barred(self.configs[standing.position])}
         with self.changed:
             settled, still = self._obey(self.scheduler.begin(entrants))
@@ -183,16 +186,35 @@ class Director:
             if order.trial in self.recorded and self._recalled(order.trial, until):
                 still.append(order.trial)
                 continue
-            jobs = [
-                Job(standing.position, order.trial, *lane, until=until, parked=parked)
-                for lane, parked in (standing.parked or dict.fromkeys(self._lanes)).items()
-            ]
-            standing.parked = {}
+            lanes: dict[Identity, Parked | None] = {**standing.parked} or dict.fromkeys(self._lanes)
+            standing.parked, jobs = {}, []
+            for lane, parked in lanes.items():
+                furthest = self._furthest((order.trial, *lane), parked, until)
+                if furthest is not None and furthest.epochs == until:
+                    standing.parked[lane] = furthest
+                else:
+                    jobs.append(Job(standing.position, order.trial, *lane, until=until, parked=furthest))
+            if not jobs:
+                still.append(order.trial)
+                continue
             queued.setdefault(id(standing.group), (standing.group, []))[1].extend(jobs)
             self.training += len(jobs)
         for group, jobs in queued.values():
             group.push(jobs)
         return settled, still
+
+    def _furthest(self, lane: tuple[int, int, int], parked: Parked | None, until: int) -> Parked | None:
+        """Return where a lane goes on towards an epoch: where it stands, or where an earlier process has left it.
+
+        One that was left beyond that epoch stands there once more, for the scheduler to say what it said then, and has
+        its weights again when it goes on.
+        """
+        known = self._underway.get(lane)
+        if known is None or (parked is not None and parked.epochs >= known.epochs):
+            return parked
+        if known.epochs > until:
+            return Parked(None, until, 0, known.curves[:until], None, 0.0)
+        return self._underway.pop(lane)
 
     def _recalled(self, trial: int, until: int) -> bool:
         """Let a trial stand where its record says that it stood after so many epochs; return whether it says that.

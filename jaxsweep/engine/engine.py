@@ -11,20 +11,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import jax
 
 from jaxsweep.data import Prepared
-from jaxsweep.engine import cache, programs
+from jaxsweep.engine import cache, exported, programs
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.calibrate import default_devices, default_workers
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, digest, fits, together
 from jaxsweep.engine.director import Director, Settled, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
-from jaxsweep.engine.outcome import Job, LaneResult, Wanted
+from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan
 from jaxsweep.engine.programs import Compiled
@@ -34,7 +36,7 @@ from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
-from jaxsweep.network.train import Program
+from jaxsweep.network.train import Program, State
 from jaxsweep.spec.hyperparameters import Config, depth_of
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
@@ -121,6 +123,8 @@ class Engine:
         deadline: float = math.inf,
         first: int = 0,
         without: Container[int] = (),
+        saver: Saver | None = None,
+        underway: Mapping[Identity, Checkpoint] | None = None,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -138,14 +142,20 @@ class Engine:
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
             first: the number of the first replicate.
             without: trials that train no more; their buckets are those of the plan all the same.
+            saver: keeps what lanes have come to, now and then and when they are stopped, for another process.
+            underway: lanes that an earlier process has left in the middle of their training. They go on from there, if
+                they are lanes of these configs and of programs that are made from the same code.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
         ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
         while it waits ends that too.
         """
-        groups = self._groups(plan, configs, trials, replicates, first, without)
+        groups = self._groups(plan, configs, trials, replicates, first, without, saver is not None or bool(underway))
+        standing = self._restored(groups, underway) if underway else {}
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
-        begun = [] if director is None else self._direct(director, groups, configs, trials, replicates)
+        if director is None and standing:
+            _go_on(groups, standing)
+        begun = [] if director is None else self._direct(director, groups, configs, trials, replicates, standing)
         pool, places = (
             _Pool(groups, self.stop, director, deadline),
             [(place, Room(plan.room)) for place in self.supply.places],
@@ -153,7 +163,7 @@ class Engine:
         threads = [
             threading.Thread(
                 target=self._work,
-                args=(pool, *places[i % len(places)], wanted, done, director, deadline),
+                args=(pool, *places[i % len(places)], wanted, done, director, deadline, saver),
                 daemon=True,
                 name=f"jaxsweep-{i}",
             )
@@ -182,7 +192,7 @@ class Engine:
 
     def _groups(
         self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0,
-        without: Container[int] = (),
+        without: Container[int] = (), named: bool = False,
     ) -> list[Group]:  # fmt: skip
         groups = []
         sizes = self.supply.sizes
@@ -193,7 +203,10 @@ class Engine:
             steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in training)
             work = Work(bucket, steps * replicates * sizes.splits)
             self.works.append(work)
-            bank = Bank()
+            bank, states = Bank(), ""
+            if named:
+                with ambient.own(self.wide):
+                    states = exported.name_of("state", program)
             together: dict[Alike, list[int]] = {}
             members_alike = each_alike((configs[i] for i in training), bucket.batches, bucket.by_lane)
             for i, shared in zip(training, members_alike, strict=True):
@@ -207,12 +220,43 @@ class Engine:
                     for replicate in range(first, first + replicates)
                     for fold in range(sizes.splits)
                 )
-                groups.append(Group(program, work, shared, jobs, configs, bank))
+                groups.append(Group(program, work, shared, jobs, configs, bank, states))
         return groups
+
+    def _restored(self, groups: Sequence[Group], underway: Mapping[Identity, Checkpoint]) -> dict[Identity, Parked]:
+        """Let lanes of some groups stand where an earlier process has left them, if this one can go on with them."""
+        standing: dict[Identity, Parked] = {}
+        shapes: dict[str, State] = {}  # of the states of a program
+        for group in groups:
+            configs = {job.trial: group.configs[job.position] for job in group.jobs}
+            found = [underway[identity] for job in group.jobs if (identity := Identity.of(job)) in underway]
+            if not found:
+                continue
+            if group.states not in shapes:
+                with ambient.own(self.wide):
+                    empty = self.supply.choices([], group, 1), self.supply.lanes([], group, 1)
+                    shapes[group.states] = programs.state_of(group.program, *empty)
+            good = [
+                known
+                for known in found
+                if known.program == group.states
+                and known.config == digest(self.supply.seed, configs[known.identity.trial])
+                and known.epochs < configs[known.identity.trial]["epochs"]
+                and fits(known, shapes[group.states])
+            ]
+            self.usage.continues(len(good), len(found) - len(good))
+            if not good:
+                continue
+            rows = group.bank.put(together(good, shapes[group.states]), range(len(good)), in_place=True)
+            for known, row in zip(good, rows, strict=True):
+                standing[known.identity] = Parked(
+                    row, known.epochs, known.steps, known.curves, known.test, known.seconds
+                )
+        return standing
 
     def _direct(
         self, director: Director, groups: list[Group], configs: Sequence[Config], trials: Sequence[int],
-        replicates: int,
+        replicates: int, underway: Mapping[Identity, Parked],
     ) -> list[Settled]:  # fmt: skip
         """Let a director begin with the lanes of some groups, and put into their queues what it lets train.
 
@@ -229,17 +273,17 @@ class Engine:
             shared = alike(config, group.bucket.batches, group.bucket.by_lane)
             like = [other for other in groups if other.bucket is group.bucket and other.alike == shared]
             if not like:
-                like = [Group(group.program, group.work, shared, deque(), group.configs, group.bank)]
+                like = [Group(group.program, group.work, shared, deque(), group.configs, group.bank, group.states)]
                 groups.append(like[0])
             return like[0]
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
         entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
-        return director.begin(standing, entering, group_of, lanes)
+        return director.begin(standing, entering, group_of, lanes, underway)
 
     def _work(
         self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any],
-        director: Director | None, deadline: float,
+        director: Director | None, deadline: float, saver: Saver | None,
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
         try:
@@ -248,8 +292,8 @@ class Engine:
                     compiled = self._fitting(group, place, room)
                     pool.open.set()
                     with room.taken(compiled.bytes):
-                        tile = Tile(self.supply, place, self.usage, self.stop, group, compiled, director, deadline)
-                        tile.run(wanted, done)
+                        shared = self.supply, place, self.usage, self.stop
+                        Tile(*shared, group, compiled, director, deadline, saver).run(wanted, done)
                     pool.leave(group)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
@@ -273,6 +317,13 @@ class Engine:
             compiled, seconds = programs.compiled(*shapes, place.device)
         self.usage.compiled(key, (began, time.perf_counter()) if seconds else None)
         return compiled
+
+
+def _go_on(groups: Sequence[Group], standing: Mapping[Identity, Parked]) -> None:
+    """Let lanes that stand go on before those that are new."""
+    for group in groups:
+        jobs = [replace(job, parked=standing.get(Identity.of(job))) for job in group.jobs]
+        group.jobs = deque(sorted(jobs, key=lambda job: job.parked is None))
 
 
 def _next(done: queue.Queue[Any], tick: Callable[[], object]) -> Any:

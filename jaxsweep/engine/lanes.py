@@ -38,10 +38,12 @@ class Group:
     """Lanes of one bucket that share the choices of a tile, waiting in a queue; `alike` is what they share."""
 
     def __init__(
-        self, program: Program, work: Work, alike: Alike, jobs: deque[Job], configs: Sequence[Config], bank: Bank
-    ) -> None:
+        self, program: Program, work: Work, alike: Alike, jobs: deque[Job], configs: Sequence[Config], bank: Bank,
+        states: str = "",
+    ) -> None:  # fmt: skip
         self.program, self.work, self.alike, self.jobs, self.configs = program, work, alike, jobs, configs
         self.bank = bank  # of the bucket, for lanes that stand still
+        self.states = states  # what another process must call the states of its lanes to go on with them
         self.bucket = bucket = work.bucket
         self.tile = bucket.tile  # lanes in a tile, as planned or as memory allows
         self.workers = 0  # how many are at it; the pool's to change

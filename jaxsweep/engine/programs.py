@@ -162,6 +162,13 @@ def _with_deepest(choices: Choices, lanes: Lane, which: Array) -> Choices:
     return choices if lanes.depth is None else choices._replace(deepest=jnp.max(jnp.where(which, lanes.depth, 0)))
 
 
+def state_of(program: Program, choices: Choices, lanes: Lane) -> State:
+    """Return shapes and types of the state of a tile with such lanes, without compiling anything."""
+    with tracing(program):
+        shapes: State = jax.eval_shape(functools.partial(_fresh, program), choices, lanes)
+    return shapes
+
+
 def _axes(program: Program) -> Choices:
     """Return along which axis of each choice lanes stand; None where a tile shares it."""
     axes: Any = [0 if name in program.by_lane else None for name in Choices._fields]  # deepest is one for all

@@ -4,8 +4,9 @@ import math
 import queue
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine import programs
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, Still, checkpoint, digest
 from jaxsweep.engine.director import Director, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, Weights, last_lane_first
@@ -26,6 +28,7 @@ from jaxsweep.network.train import COMPLETED, DIVERGED, PAUSED, RUNNING, STOPPED
 
 STATUS = {COMPLETED: "completed", STOPPED: "stopped", DIVERGED: "diverged", PAUSED: "paused"}
 CALL_COST = 0.002  # seconds that a call costs beside its epochs, about
+LAST_SECONDS = 1.0  # how long a worker that is to stop waits for its last call, to save what that comes to
 CALL_SECONDS = 0.15  # how long one call of a program should last: long for the machine, short for a person's Ctrl-C
 
 
@@ -46,6 +49,7 @@ class Call(NamedTuple):
     number: int  # among the calls of the tile
     entries: NDArray[np.int64]  # [tile], whom it trains: see Tile.entries
     began: float
+    epochs: int  # of its loop, at most
     steps: int  # in an epoch of its loop
     result: Advanced
 
@@ -58,10 +62,11 @@ class Tile:
 
     def __init__(
         self, supply: Supply, place: Place, usage: Usage, stop: threading.Event, group: Group, compiled: Compiled,
-        director: Director | None = None, deadline: float = math.inf,
+        director: Director | None = None, deadline: float = math.inf, saver: Saver | None = None,
     ) -> None:  # fmt: skip
         self.supply, self.place, self.group, self.compiled = supply, place, group, compiled
         self.usage, self.stop, self.director, self.deadline = usage, stop, director, deadline
+        self.saver = saver
         (self.size,) = compiled.state.status.shape
         self.jobs: list[Job | None] = [None] * self.size
         self.entries = np.zeros(self.size, np.int64)  # a number for each lane that entered; 0 where none is
@@ -88,6 +93,8 @@ class Tile:
             if time.perf_counter() > self.deadline:
                 self._give_up(calls, wanted, done)
                 return
+            if self.saver is not None and self.saver.due():
+                self._save(calls, wanted, done)
             if self._due(self.size - int(np.count_nonzero(self.entries))):
                 self._fill()
             if not self.entries.any():
@@ -96,10 +103,19 @@ class Tile:
                 self._collect(calls.popleft(), wanted, done)
             else:
                 calls.append(self._advance())
+        if self._end_soon(calls):
+            self._save(calls, wanted, done)
 
     def _due(self, free: int) -> bool:
         """Return whether waiting lanes should take the free slots, if there are so many."""
         return bool(self.group.jobs) and (free == self.size or free >= max(1, self.size // 4))
+
+    def _end_soon(self, calls: "deque[Call]") -> bool:
+        """Return whether calls are expected to end in a moment: nobody who is to stop waits for others."""
+        if not calls:
+            return True
+        left = sum(call.epochs for call in calls) * self.epoch_seconds if self.epoch_seconds else math.inf
+        return calls[0].began + left - time.perf_counter() < LAST_SECONDS
 
     def _needs_look(self) -> bool:
         """Return whether the host should see the calls under way before it makes another one."""
@@ -174,7 +190,7 @@ class Tile:
         self.state = result.state
         self.asked += chunk
         self.calls += 1
-        return Call(self.calls - 1, self.entries.copy(), began, steps, result)
+        return Call(self.calls - 1, self.entries.copy(), began, chunk, steps, result)
 
     def _collect(self, call: Call, wanted: Wanted, done: queue.Queue[Any]) -> None:
         """Wait for a call, note what it did, and hand over the lanes that have ended."""
@@ -202,6 +218,7 @@ class Tile:
 
     def _give_up(self, calls: "deque[Call]", wanted: Wanted, done: queue.Queue[Any]) -> None:
         """End all lanes where they are, as of the last epoch that each has done; one that has done none is nothing."""
+        self._save(calls, wanted, done)
         while calls:
             self._collect(calls.popleft(), wanted, done)
         slots = np.flatnonzero(self.entries)
@@ -211,6 +228,25 @@ class Tile:
         if len(trained):
             halted = status == RUNNING
             self._hand_over(trained, np.where(halted, STOPPED, status), epochs, wanted, done, halted)
+
+    def _save(self, calls: "deque[Call]", wanted: Wanted, done: queue.Queue[Any]) -> None:
+        """Hand over what lanes under way have come to, if somebody keeps that for another process to go on with."""
+        if self.saver is None:
+            return
+        while calls:
+            self._collect(calls.popleft(), wanted, done)
+        epochs = np.asarray(self.state.epoch)
+        slots = np.flatnonzero((self.entries > 0) & (epochs > 0))
+        curves = self._curves(slots, epochs)
+        states = fetched(self.state, slots.tolist(), in_place=not self.ahead)
+        self.saver.save([self._checkpoint(*each, curves) for each in zip(slots.tolist(), states, strict=True)])
+
+    def _checkpoint(self, slot: int, state: Any, curves: Mapping[int, NDArray[np.float64]]) -> Checkpoint:
+        job, curve = self.jobs[slot], curves[slot]
+        assert job is not None
+        reached = Parked(None, len(curve), int(self.steps[slot]), curve, None, float(self.seconds[slot]))
+        config = digest(self.supply.seed, self.group.configs[job.position])
+        return checkpoint(Identity.of(job), self.group.states, config, reached, state)
 
     def _hand_over(
         self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,
@@ -235,6 +271,8 @@ class Tile:
             rows = self.group.bank.put(_awake(self.state), paused, in_place=not self.ahead)
             stand = [(results[slot], row) for slot, row in zip(paused, rows, strict=True)]
             parked = [(r.job, Parked(row, r.epochs, r.steps, r.curves, r.test, r.seconds)) for r, row in stand]
+            if self.saver is not None:
+                self.saver.stand(self._still(parked))
             del rows, stand
             lanes = with_weights(self.director.take(lanes, parked), wanted, self.group.configs)
         for slot in results:
@@ -247,6 +285,14 @@ class Tile:
         if lanes:
             done.put(lanes)
 
+    def _still(self, parked: Sequence[tuple[Job, Parked]]) -> Iterator[Still]:
+        """Yield lanes that stand still as somebody may keep them."""
+        seed, configs = self.supply.seed, self.group.configs
+        for job, lane in parked:
+            if lane.state is not None:
+                row, bare = weakref.ref(lane.state), replace(lane, state=None)
+                yield Still(Identity.of(job), self.group.states, seed, configs[job.position], bare, row)
+
     def _may_return(self, result: LaneResult) -> bool:
         """Return whether a lane that has ended may go on as a copy of another one."""
         return self.director is not None and self.director.scheduler.changes and result.status == "diverged"
@@ -258,29 +304,39 @@ class Tile:
         test = None
         if self.compiled.score_test is not None:
             test = np.asarray(self.compiled.score_test(self.place.test, self.choices, self.lanes, self.state))
-        folds = self.lanes.fold[slots]
+        curves = self._curves(slots, epochs)
         results: dict[int, LaneResult] = {}
+        for fold in sorted({*self.lanes.fold[slots].tolist()}):
+            alike = slots[self.lanes.fold[slots] == fold]
+            tests = None if test is None else self.supply.test_metrics(test[alike], fold)
+            for place, slot in enumerate(alike.tolist()):
+                job = self.jobs[slot]
+                assert job is not None
+                if job.parked is not None:  # what it was is not kept with what it has come to
+                    job = replace(job, parked=None)
+                results[slot] = LaneResult(
+                    job, STATUS[int(status[slot])], int(self.steps[slot]), curves[slot],
+                    None if tests is None else tests[place], float(self.seconds[slot]),
+                )  # fmt: skip
+        return results
+
+    def _curves(self, slots: NDArray[np.int64], epochs: NDArray[np.int32]) -> dict[int, NDArray[np.float64]]:
+        """Return the learning curves of the lanes of some slots from their first epoch on, [epochs, curve metrics]."""
+        folds = self.lanes.fold[slots]
+        found: dict[int, NDArray[np.float64]] = {}
         for first, fold in sorted({*zip(self.first[slots].tolist(), folds.tolist(), strict=True)}):
             alike = slots[(self.first[slots] == first) & (folds == fold)]
             # None of lanes that stood still before, and that the time limit ends before a call has trained them.
             blocks = [self.curves[number][:, alike] for number in range(first - self.oldest, len(self.curves))]
             history = np.concatenate(blocks) if blocks else np.empty((0, len(alike), self.group.program.columns))
             curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(history, fold), 1, 0))
-            tests = None if test is None else self.supply.test_metrics(test[alike], fold)
             for place, slot in enumerate(alike.tolist()):
-                job, before, length = self.jobs[slot], self.before[slot], int(epochs[slot])
-                assert job is not None
+                before, length = self.before[slot], int(epochs[slot])
                 if before is not None:
-                    curve = np.concatenate([before.curves, curves[place, : length - before.epochs]])
+                    found[slot] = np.concatenate([before.curves, curves[place, : length - before.epochs]])
                 else:  # a part of the whole unless that would keep much more of it in memory than it needs
-                    curve = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
-                if job.parked is not None:  # what it was is not kept with what it has come to
-                    job = replace(job, parked=None)
-                results[slot] = LaneResult(
-                    job, STATUS[int(status[slot])], int(self.steps[slot]), curve,
-                    None if tests is None else tests[place], float(self.seconds[slot]),
-                )  # fmt: skip
-        return results
+                    found[slot] = curves[place] if length == curves.shape[1] else curves[place, :length].copy()
+        return found
 
     def _weights(self, slots: Sequence[int]) -> list[Weights]:
         """Return the parameters and running statistics of some lanes, cut to their true shapes."""

@@ -22,6 +22,8 @@ class Usage:
     useful_steps: int = 0
     tile_bytes: int = 0  # of the largest tile, as XLA counts them
     given_up: int = 0  # lanes that a time limit ended where they were
+    continued: int = 0  # lanes that went on from where an earlier process had left them ...
+    begun_again: int = 0  # ... and those that it had left with states of another program, which train from the start
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def compiled(self, key: Any, interval: tuple[float, float] | None) -> None:
@@ -47,6 +49,12 @@ class Usage:
         """Note that a time limit has ended so many lanes."""
         with self._guard:
             self.given_up += lanes
+
+    def continues(self, lanes: int, others: int) -> None:
+        """Note that so many lanes of an earlier process go on from where they were, and others from their start."""
+        with self._guard:
+            self.continued += lanes
+            self.begun_again += others
 
     @property
     def occupancy(self) -> float:

@@ -1,0 +1,205 @@
+"""Checkpoints on disk: lanes under way in a run directory, so that a kill costs a minute and not a training.
+
+Each file of `checkpoints/` holds lanes of one program as plain arrays, and is never changed: a worker writes what its
+tile has come to beside what it wrote before, under the next number, and removes what it wrote before that. The name of
+a file holds a checksum of its content; one that does not fit is no checkpoint, and then an earlier one counts.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_of_bytes
+from safetensors.numpy import save as tensors_as_bytes
+
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
+from jaxsweep.records.store import CURVE
+
+CHECKPOINTS = "checkpoints"
+SECONDS = 60.0  # between two checkpoints of a worker, at least
+SHARE = 50  # so many times as long as writing one took is the time until the next: it costs 2 % at most
+KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
+_NAME = re.compile(r"(\d+)-([0-9a-f]{32})\.safetensors")
+_STATE = "state/"
+_NUMBERS = ("trial", "replicate", "fold", "config", "epochs", "steps", "tested")  # columns of `lanes`
+
+
+class Checkpoints:
+    """The checkpoints of a run directory, whose one writer this process is. It is a `Saver`.
+
+    What cannot be written is not: training goes on, and `problem` says why, until somebody has taken it from there.
+
+    Args:
+        run: the run directory.
+        resumed: whether the run goes on; else nothing in it counts.
+    """
+
+    def __init__(self, run: Path, resumed: bool) -> None:
+        self.folder = run / CHECKPOINTS
+        self.problem = ""
+        self._told = False
+        self._lock = threading.Lock()
+        self._still: list[Still] = []
+        if not resumed and self.any:  # of a run that is no longer there, perhaps on other data
+            shutil.rmtree(self.folder)
+        for path in self.folder.glob("*.new"):  # which a kill has left
+            path.unlink()
+        self._number = max(map(_number_of, self._files()), default=0)
+        self._next: dict[int, float] = {}  # by worker: when it is due
+        self._written: dict[int, deque[Path]] = {}  # by worker: files of what it trained
+        self._began = time.perf_counter()
+
+    def _files(self) -> list[Path]:
+        """Return the files in the order in which they were written."""
+        if not self.any:
+            return []
+        files = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+        return sorted(files, key=_number_of)
+
+    def due(self) -> bool:
+        """Return whether the calling thread should save its lanes now."""
+        return time.perf_counter() >= self._next.get(threading.get_ident(), self._began + SECONDS)
+
+    def stand(self, lanes: Iterable[Still]) -> None:
+        """Note lanes that stand still from now on."""
+        with self._lock:
+            self._still += lanes
+
+    def save(self, running: Sequence[Checkpoint]) -> None:
+        """Write the lanes that the calling thread trains, all of one program, and those of all that stand still."""
+        began, worker = time.perf_counter(), threading.get_ident()
+        with self._lock:
+            noted, self._still = self._still, []
+        standing = [lane for still in noted if (lane := still.checkpoint()) is not None]
+        try:
+            for program in {lane.program: None for lane in standing}:
+                self._write([lane for lane in standing if lane.program == program])
+            if running:
+                written = self._written.setdefault(worker, deque())
+                written.append(self._write(running))
+                while len(written) > KEPT:
+                    written.popleft().unlink(missing_ok=True)
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                self.problem = (
+                    f"{self.folder} cannot be written ({error.strerror or error}): training goes on, and what is under "
+                    "way would train again from its first epoch after a kill"
+                )
+        now = time.perf_counter()
+        self._next[worker] = now + max(SECONDS, SHARE * (now - began))
+
+    def _write(self, lanes: Sequence[Checkpoint]) -> Path:
+        with self._lock:
+            self._number += 1
+            number = self._number
+        content = _as_bytes(lanes)
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"{number:06d}-{_checksum(content)}.safetensors"
+        beside = path.with_name(f"{number:06d}.new")
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return beside.rename(path)
+
+    def read(self) -> tuple[dict[Identity, Checkpoint], list[str]]:
+        """Return the last good checkpoint of each lane, and what is to be said of files that are none."""
+        found: dict[Identity, Checkpoint] = {}
+        remarks = []
+        last: dict[Identity, Path] = {}
+        good: list[Path] = []
+        for path in self._files():
+            try:
+                lanes = list(_read(path))
+            except (OSError, ValueError) as error:
+                remarks.append(
+                    f"{path} is broken ({error}): its lanes go on from an earlier checkpoint, or from their first epoch"
+                )
+                continue
+            for lane in lanes:
+                if lane.identity not in found or lane.epochs >= found[lane.identity].epochs:
+                    found[lane.identity], last[lane.identity] = lane, path
+            good.append(path)
+        for path in set(good) - {*last.values()}:  # those of before, which the last ones have replaced
+            path.unlink()
+        return found, remarks
+
+    @property
+    def any(self) -> bool:
+        """Whether there are some."""
+        return self.folder.is_dir()
+
+    def clear(self) -> None:
+        """Remove all of them: every lane that they hold is over."""
+        shutil.rmtree(self.folder)
+        self._written.clear()
+
+
+def _number_of(path: Path) -> int:
+    return int(path.name.split("-")[0])
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _as_bytes(lanes: Sequence[Checkpoint]) -> bytes:
+    numbers = [(*each.identity, each.config, each.epochs, each.steps, each.test is not None) for each in lanes]
+    width = max((len(each.test) for each in lanes if each.test is not None), default=0)
+    test = [np.full(width, np.nan) if each.test is None else each.test for each in lanes]
+    tensors = {
+        "program": np.frombuffer(lanes[0].program.encode(), np.uint8),
+        "lanes": np.array(numbers, np.int64),
+        "seconds": np.array([each.seconds for each in lanes], CURVE),
+        "curves": np.concatenate([each.curves for each in lanes]).astype(CURVE),
+        "test": np.array(test, CURVE).reshape(len(lanes), width),
+    }
+    for name in lanes[0].state:
+        tensors[f"{_STATE}{name}"] = np.stack([each.state[name] for each in lanes])
+    return tensors_as_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()})
+
+
+def _read(path: Path) -> Iterator[Checkpoint]:
+    """Yield the lanes of a file; ValueError if it is none of this module's, or not whole."""
+    content = path.read_bytes()
+    if not path.name.endswith(f"-{_checksum(content)}.safetensors"):
+        raise ValueError("its checksum is another one")
+    try:
+        tensors = tensors_of_bytes(content)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    state = {name.removeprefix(_STATE): array for name, array in tensors.items() if name.startswith(_STATE)}
+    seconds, numbers = _array(tensors, "seconds", "<f8", 1), _array(tensors, "lanes", "<i8", 2)
+    curves, test = _array(tensors, "curves", "<f8", 2), _array(tensors, "test", "<f8", 2)
+    program, count = bytes(_array(tensors, "program", "u1", 1)).decode(), len(seconds)
+    lengths = numbers[:, _NUMBERS.index("epochs")].tolist() if numbers.shape == (count, len(_NUMBERS)) else []
+    whole = len(lengths) == count == len(test) and min(lengths, default=1) > 0 and sum(lengths) == len(curves)
+    if not whole or any(array.ndim == 0 or len(array) != count for array in state.values()):
+        raise ValueError("its arrays do not belong together")
+    start = 0
+    for place, row in enumerate(numbers.tolist()):
+        known = dict(zip(_NUMBERS, row, strict=True))
+        end = start + known["epochs"]
+        yield Checkpoint(
+            Identity(known["trial"], known["replicate"], known["fold"]), program, known["config"], known["epochs"],
+            known["steps"], float(seconds[place]), curves[start:end], test[place] if known["tested"] else None,
+            {name: array[place] for name, array in state.items()},
+        )  # fmt: skip
+        start = end
+
+
+def _array(tensors: dict[str, NDArray[Any]], name: str, dtype: str, axes: int) -> NDArray[Any]:
+    if name not in tensors or tensors[name].ndim != axes or tensors[name].dtype != dtype:
+        raise ValueError(f"it has no array {name} of {dtype} with {axes} axes")
+    return tensors[name]
