@@ -157,8 +157,8 @@ def resume(
 ) -> Result:
     """Go on with the sweep of a run directory that was interrupted, killed or cut off; return all of its trials.
 
-    What is recorded is not trained again; what was under way goes on from its last checkpoint. In the same versions the table is
-    bit by bit that of a sweep that ran through. One that has ended can be given more trials.
+    What is recorded is not trained again; what was under way goes on from its last checkpoint. In the same versions the
+    table is bit by bit that of a sweep that ran through. One that has ended can be given more trials.
 
     Args:
         path: of the run directory.

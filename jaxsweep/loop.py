@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
 from jaxsweep.records.result import Networks, Result
-from jaxsweep.records.store import Store, StoredRun
+from jaxsweep.records.store import NotRecorded, Store, StoredRun
 from jaxsweep.records.store import load as read_run
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
@@ -51,6 +51,7 @@ from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
+RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
 TICKS = 20  # how often in that time it is asked whether it is over: thousands of lanes may end at once
 WAVE_SHARE, LEAST_WAVE = 0.05, 32  # of a time limit, for the trials of a wave; and how many they are at least
 LOOK_SECONDS = 0.1  # how often it is reckoned how far the engine is: a sweep may finish thousands of trials a second
@@ -151,6 +152,7 @@ class _Loop:
         self.fresh: list[LaneResult] = []  # lanes of trials that are confirmed
         self.confirmed: tuple[Confirmed, ...] = ()
         self.began = self.looked = time.perf_counter()
+        self.trouble = ""  # why nothing can be recorded now
         self.late = False  # whether the time limit ended the search
         self.notes: list[str] = []  # that its user should read
         minutes = request.minutes
@@ -196,11 +198,17 @@ class _Loop:
             self.setup.request, self.store.path if self.store else None, self._numbers(), self.keeper.models,
             self.confirmed,
         )  # fmt: skip
-        if self.store:
-            self.store.conclude(
-                {**result.summary(), **{name: result.numbers[name] for name in ("prediction", "notes", "precision")}}
-            )
+        if self.store is not None:
+            self._recorded(lambda: self._conclude(result))
+            result.numbers["trouble"] = self.trouble
         return result
+
+    def _conclude(self, result: Result) -> None:
+        """Record what the sweep came to: the last thing that is written."""
+        assert self.store is not None
+        self.keeper.restore()
+        further = {name: result.numbers[name] for name in ("prediction", "notes", "precision")}
+        self.store.conclude({**result.summary(), **further})
 
     def _batch(self) -> bool:
         """Ask for one batch, train it and tell its scores; return whether there was one."""
@@ -291,7 +299,8 @@ class _Loop:
         """Remove the checkpoints once every lane in them is over, and recorded."""
         if self.checkpoints is not None and self.checkpoints.any and not (self.late or self.engine.usage.given_up):
             self._flush()
-            self.checkpoints.clear()
+            if not self.unsaved:
+                self.checkpoints.clear()
 
     @property
     def _over(self) -> bool:
@@ -341,8 +350,12 @@ class _Loop:
             if set(known) == {trial.id for trial in chosen}:
                 self.fresh = [lane for lanes in known.values() for lane in lanes]
                 return
-            assert self.store is not None
-            self.store.forget_fresh(self.setup.request.replicates)  # others are the best by now
+            store = self.store
+            assert store is not None
+            if not self._recorded(
+                lambda: store.forget_fresh(self.setup.request.replicates)
+            ):  # others are the best by now
+                return
         self.plans.append(plan_again(self.setup, [trial.config for trial in chosen], self.costs, self._ready()))
         self.snapshot.confirming = len(chosen)
         self._tick()
@@ -354,8 +367,8 @@ class _Loop:
         if not self.fresh:
             return
         confirmed = settle(self.setup, self.trials, self.fresh)
-        if self.store is not None and not all(lane.recorded for lane in self.fresh):
-            self.store.record_fresh(self.fresh)
+        if (store := self.store) is not None and not all(lane.recorded for lane in self.fresh):
+            self._recorded(lambda: store.record_fresh(self.fresh))
         self.confirmed, winner = confirmed, confirmed[0]
         if winner.confirmed_score is not None:
             self.snapshot.best_score, self.snapshot.confirmed = winner.confirmed_score, winner.trainings
@@ -449,13 +462,40 @@ class _Loop:
 
     def _flush(self) -> None:
         """Commit what has finished, and only then count it: what a user has been told of survives a kill."""
-        self.flushed = math.inf  # if this fails or is interrupted, no tick tries again while the workers end
-        if self.store is not None and self.unsaved:
-            self.store.record(self.unsaved)
+        self.flushed = math.inf  # if this is interrupted, no tick tries again while the workers end
+        if self.store is not None and not self._recorded(self._record):
+            return
         saved, self.unsaved = self.unsaved, []
         for trial, _ in saved:
             self._note(trial)
         self.flushed = time.perf_counter()
+
+    def _record(self) -> None:
+        assert self.store is not None
+        self.keeper.save()
+        if self.unsaved:
+            self.store.record(self.unsaved)
+
+    def _recorded(self, write: Callable[[], None]) -> bool:
+        """Write into the run directory and return whether that worked; say it if it does not, and when it does again.
+
+        What cannot be recorded waits and is not shown as finished; training goes on.
+        """
+        try:
+            write()
+        except NotRecorded as error:
+            if not self.trouble:
+                self._say(
+                    f"{self.store.path if self.store else ''} cannot be written ({error}): training goes on, and this "
+                    f"is tried again every {RETRY_SECONDS:g} s"
+                )
+            self.trouble = str(error)
+            self.flushed = time.perf_counter() + RETRY_SECONDS
+            return False
+        if self.trouble:
+            self.trouble = ""
+            self._say("it can be written again: what waited for that is recorded")
+        return True
 
     def _look(self) -> Snapshot:
         now, usage = self.snapshot, self.engine.usage

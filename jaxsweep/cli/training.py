@@ -29,6 +29,7 @@ from jaxsweep.spec.request import Request
 
 DEFAULT_DATA = "digits"
 TOP = 10
+FAILED = 1
 
 
 def run(arguments: Namespace) -> int:
@@ -61,17 +62,28 @@ def _conclude(arguments: Namespace, result: Result, out: Path) -> int:
         tables.print_json(result.summary())
     else:
         _print_result(result, arguments.show_test)
-    if not arguments.quiet:
+    if trouble := result.numbers["trouble"]:
+        tables.say(_unrecorded(result, out, trouble))
+    elif not arguments.quiet:
         _what_next(result, out)
     elif not arguments.out:
         tables.say(f"everything is in {out}")  # nobody could guess
     if result.status == "interrupted":
         return Interrupts.exit_code()
+    if trouble:
+        return FAILED
     if not any(trial.score is not None for trial in result.trials):
         raise SweepFailed(result.why_none())
     if not any(trial.counts for trial in result.trials):
         result.best  # noqa: B018  raises, and says which constraints no trial meets
     return 0
+
+
+def _unrecorded(result: Result, out: Path, trouble: str) -> str:
+    """Return what is to be said of a run directory that could not be written in the end."""
+    missing = len(result.trials) - result.numbers["recorded"]
+    what = f"{missing:,} of {len(result.trials):,} trials are" if missing else "what the sweep came to is"
+    return f"failed: {what} not recorded ({trouble}): once {out} can be written, jaxsweep resume {out} goes on with it"
 
 
 def plan(arguments: Namespace) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from jaxsweep.data import Prepared
 from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.errors import RequestError
 from jaxsweep.records.model import Model
-from jaxsweep.records.store import Store
+from jaxsweep.records.store import MODELS, NotRecorded, Store
 from jaxsweep.records.trials import Columns, Trial, lane_score
 
 
@@ -36,6 +37,7 @@ class Keeper:
         self.lanes_each, self.store = lanes_each, store
         self.constrained = constrained
         self.models: dict[int, Model] = {}
+        self._unsaved: set[int] = set()  # trials whose networks are yet to be written
         self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
         self._seen: dict[int, list[float | None]] = {}  # scores of the lanes that have ended, by trial
         self._lock = threading.Lock()
@@ -79,10 +81,32 @@ class Keeper:
         with self._lock:
             if not self._enters(self._entry(trial)):
                 return
-        model = Model.of(self.data, trial.config, *weights)
+        self._unsaved.add(trial.id)
+        self.take(trial, Model.of(self.data, trial.config, *weights))
+
+    def save(self) -> None:
+        """Write the networks that are not in the run directory, if there is one: before their trials are recorded.
+
+        Raises:
+            NotRecorded: the run directory cannot be written. Those that are not are tried again the next time.
+        """
+        for number in sorted(self._unsaved) if self.store is not None else ():
+            self._write(number, self.store)
+            self._unsaved.discard(number)
+
+    def restore(self) -> None:
+        """Write once more what somebody has removed from the run directory; `NotRecorded` if that cannot be."""
         if self.store is not None:
-            model.save(self.store.model_path(trial.id))
-        self.take(trial, model)
+            self._unsaved |= {number for number in self.models if not self.store.model_path(number).exists()}
+            self.save()
+
+    def _write(self, number: int, store: Store) -> None:
+        try:
+            self.models[number].save(store.model_path(number))
+        except RequestError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise NotRecorded(f"{MODELS}: {error.__cause__.strerror or error.__cause__}") from error
 
     def _entry(self, trial: Trial) -> tuple[float, int]:
         return self.columns.sign * (trial.score or 0.0), -trial.id
@@ -95,5 +119,7 @@ class Keeper:
             dropped = -heapq.heappop(self._ranking)[1] if len(self._ranking) > self.keep else None
         if dropped is not None:
             del self.models[dropped]
-            if self.store is not None:
+            if dropped in self._unsaved:
+                self._unsaved.discard(dropped)
+            elif self.store is not None:
                 self.store.remove_model(dropped)

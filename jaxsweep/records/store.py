@@ -12,8 +12,8 @@ import os
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,8 +94,14 @@ def check_writable(out: Path) -> None:
         raise RequestError(f"--out {out} cannot be written ({reason}): name a directory that can") from None
 
 
+class NotRecorded(OSError):
+    """The run directory cannot be written now: a full disk, or one that is gone. What was recorded is as it was."""
+
+
 class Store:
     """The one writer of a run directory.
+
+    What writes raises `NotRecorded` where that cannot be done; it may be tried again.
 
     Args:
         out: a directory without a run, or, to go on, with one.
@@ -115,36 +121,72 @@ class Store:
         if not resumed:
             check_writable(out)
         self._lock = Lock(out)
+        self._opened: sqlite3.Connection | None = None
+        self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
         try:
-            if not resumed:
-                check_free(out, self._lock.left_behind)
-                (out / TRIALS).unlink(missing_ok=True)
-            if not resumed:
-                replace_text(out / SWEEP, sweep_toml)
-            (out / MODELS).mkdir(exist_ok=True)
-            self._db = sqlite3.connect(out / TRIALS)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(
-                "PRAGMA synchronous=NORMAL"
-            )  # survives a kill; of a loss of power, all but the last commits
-            self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
             if resumed:
+                self._open()
                 self._clean()
             else:
-                metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
-                tables = _SCHEMA.format(columns=", ".join(metrics))
-                self._db.executescript(f"BEGIN; {tables} PRAGMA user_version = {FORMAT}; COMMIT;")
-        except BaseException:
-            self._lock.release()
+                check_free(out, self._lock.left_behind)
+                self._begin(sweep_toml)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, NotRecorded):
+                raise NotRecorded(f"{out} cannot be written: {error}") from error
             raise
 
-    def _go_on(self) -> None:
-        """Let the run be under way once more: what it came to, and perhaps how many trials it has, holds no longer."""
-        if self._going_on is not None:
-            replace_text(self.path / SWEEP, self._going_on)
+    def _begin(self, sweep_toml: str) -> None:
+        """Make what a run begins with, or nothing."""
+        (self.path / TRIALS).unlink(missing_ok=True)
+        try:
+            with _said():
+                replace_text(self.path / SWEEP, sweep_toml)
+                (self.path / MODELS).mkdir(exist_ok=True)
+            self._open()
+            self._make_tables()
+        except BaseException:
+            for name in (SWEEP, TRIALS):
+                (self.path / name).unlink(missing_ok=True)
+            raise
+
+    def _open(self) -> None:
+        with _said():
+            self._opened = sqlite3.connect(self.path / TRIALS)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # Survives a kill; of a loss of power, all but the last commits.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._file = (self.path / TRIALS).stat()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        assert self._opened is not None
+        return self._opened
+
+    def _make_tables(self) -> None:
+        metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
+        tables = _SCHEMA.format(columns=", ".join(metrics))
+        with _said():
+            self._db.executescript(f"BEGIN; {tables} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    @contextmanager
+    def _writing(self) -> Generator[None, None, None]:
+        """Inside, what is written is committed together, at the end, or not at all.
+
+        A run that goes on is under way once more from the first time on: what it came to holds no longer, nor, perhaps,
+        how many trials it has.
+        """
+        with _said():
+            # A file that was removed or replaced would go on to take all, and nobody could ever read it.
+            if not os.path.samestat(self._file, (self.path / TRIALS).stat()):
+                raise NotRecorded(f"{TRIALS} has been replaced")
+            if self._going_on is not None:
+                replace_text(self.path / SWEEP, self._going_on)
+                with self._db:
+                    self._db.execute("DELETE FROM summary")
+                self._going_on = None
             with self._db:
-                self._db.execute("DELETE FROM summary")
-            self._going_on = None
+                yield
 
     def _clean(self) -> None:
         """Remove networks of trials that were never recorded."""
@@ -155,8 +197,7 @@ class Store:
 
     def forget_fresh(self, first: int) -> None:
         """Remove the lanes of a confirmation, whose replicates have numbers from `first` on."""
-        self._go_on()
-        with self._db:
+        with self._writing():
             self._db.execute("DELETE FROM evaluations WHERE replicate >= ?", (first,))
 
     def record(self, finished: Iterable[tuple[Trial, Sequence[LaneResult]]]) -> None:
@@ -172,16 +213,14 @@ class Store:
             if trial.lineage:
                 lineages.append((trial.id, lineage.to_json(trial.lineage)))
             rows += map(self._evaluation, lanes)
-        self._go_on()
-        with self._db:
+        with self._writing():
             self._db.executemany(f"{self._insert} INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"{self._insert} INTO evaluations VALUES ({self._marks})", rows)
             self._db.executemany(f"{self._insert} INTO lineages VALUES (?, ?)", lineages)
 
     def record_fresh(self, lanes: Iterable[LaneResult]) -> None:
         """Commit all fresh lanes of trials that are confirmed, at once: a confirmation is whole, or there is none."""
-        self._go_on()
-        with self._db:
+        with self._writing():
             self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", map(self._evaluation, lanes))
 
     @property
@@ -201,11 +240,9 @@ class Store:
         return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
     def conclude(self, summary: dict[str, Any]) -> None:
-        """Commit what the run came to; FileNotFoundError if somebody has removed the database meanwhile."""
-        (self.path / TRIALS).stat()
-        self._go_on()
-        with self._db:
-            pairs = [(key, json.dumps(value)) for key, value in summary.items()]
+        """Commit what the run came to."""
+        pairs = [(key, json.dumps(value)) for key, value in summary.items()]
+        with self._writing():
             self._db.executemany("INSERT OR REPLACE INTO summary VALUES (?, ?)", pairs)
 
     def model_path(self, trial: int) -> Path:
@@ -213,13 +250,29 @@ class Store:
         return self.path / MODELS / str(trial)
 
     def remove_model(self, trial: int) -> None:
-        """Remove the exported network of a trial that is among the best no more."""
-        shutil.rmtree(self.model_path(trial))
+        """Remove the exported network of a trial that is among the best no more, if nobody else has."""
+        if (folder := self.model_path(trial)).exists():
+            shutil.rmtree(folder)
 
     def close(self) -> None:
         """Close the database, leaving no journal files behind, and let others write."""
-        self._db.close()
+        if self._opened is not None:
+            self._opened.close()
         self._lock.release()
+
+
+@contextmanager
+def _said() -> Generator[None, None, None]:
+    """Inside, what the system or SQLite cannot write is a `NotRecorded` that says why."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.InternalError) as error:
+        raise NotRecorded(str(error)) from error
+    except NotRecorded:
+        raise
+    except OSError as error:
+        what = "" if error.filename is None else f"{Path(error.filename).name}: "
+        raise NotRecorded(f"{what}{error.strerror or error}") from error
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -1,0 +1,212 @@
+"""A run directory that cannot be written for a while, or any more: nothing is lost that need not be, and it is said."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import jaxsweep as js
+from jaxsweep import loop
+from jaxsweep.cli import main
+from jaxsweep.loop import execute
+from jaxsweep.records.lock import LOCK
+from jaxsweep.records.model import Model
+from jaxsweep.records.store import Store
+from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec.request import Request
+
+pytestmark = pytest.mark.usefixtures("one_tile")
+
+SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=3, depth=1, width=8, batch_size=30)
+LINE = ["run", "--data", "iris", "--trials", "30", "--set", "epochs=3", "--set", "width=8", "--set", "depth=1"]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+
+
+class Disk:
+    """The room that databases have: SQLite itself says that there is none, after so many commits until `free`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, commits: int) -> None:
+        self.left, self.refused, self.free = commits, 0, False
+        record = Store.record
+
+        def limited(store: Store, finished: Any) -> None:
+            full = self.left <= 0 and not self.free
+            (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+            store._db.execute(f"PRAGMA max_page_count = {pages if full else 2**30}")
+            self.left -= 1
+            self.refused += full
+            record(store, finished)
+
+        monkeypatch.setattr(Store, "record", limited)
+
+
+def asked(**how: Any) -> Request:
+    return Request(**{"space": SPACE, "trials": 30, "objective": "val_loss", "keep": 3, **how})
+
+
+def assert_same(result: js.Result, plain: js.Result) -> None:
+    pd.testing.assert_frame_equal(result.to_pandas(), plain.to_pandas(), check_exact=True)
+    assert result.models.keys() == plain.models.keys()
+
+
+class Shown(Progress):
+    """What was shown."""
+
+    def __init__(self) -> None:
+        self.finished, self.said = 0, list[str]()
+
+    def update(self, snapshot: Snapshot) -> None:
+        self.finished = snapshot.finished
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_what_waits_is_recorded_once_there_is_room(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = execute(iris, asked())
+    disk = Disk(monkeypatch, 1)
+
+    class Frees(Shown):
+        def update(self, snapshot: Snapshot) -> None:
+            disk.free = disk.refused >= 2
+            super().update(snapshot)
+
+    shown = Frees()
+    result = execute(iris, asked(), tmp_path / "run", shown)
+    assert disk.refused >= 2
+    assert_same(result, plain)
+    assert_same(js.load(tmp_path / "run"), plain)
+    assert shown.finished == 30
+    first, second = shown.said
+    assert "run cannot be written (database or disk is full): training goes on, and this is tried again" in first
+    assert second == "it can be written again: what waited for that is recorded"
+    assert result.numbers["trouble"] == ""
+
+
+def test_what_could_not_be_recorded_is_there_in_memory_and_trained_again(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = execute(iris, asked())
+    shown, out = Shown(), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        disk = Disk(patch, 1)
+        result = execute(iris, asked(), out, shown)
+    assert disk.refused
+    assert_same(result, plain)  # nobody's work is lost who has the result
+    recorded = len(js.load(out).trials)
+    assert shown.finished == recorded < 30
+    assert result.summary()["trials"]["recorded"] == recorded
+    assert any("cannot be written" in note for note in result.notes)
+    assert not (out / LOCK).exists()
+    assert_same(js.resume(out, data=iris, progress=False), plain)
+
+
+def test_the_command_line_says_it_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        Disk(patch, 1)
+        assert main([*LINE, "--out", str(out), "--format", "json"]) == 1
+    told, said = capsys.readouterr()
+    trials = json.loads(told.splitlines()[-1])["trials"]
+    missing = 30 - trials["recorded"]
+    assert missing > 0
+    assert (
+        f"failed: {missing} of 30 trials are not recorded (database or disk is full): once {out} can be written, "
+        f"jaxsweep resume {out} goes on with it"
+    ) in said
+    assert main(["resume", str(out), "--quiet"]) == 0
+    assert len(js.load(out).trials) == 30
+
+
+@pytest.mark.parametrize("gone", ["removed", "replaced"])
+def test_a_database_that_is_gone_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str], gone: str) -> None:
+    out = tmp_path / "run"
+
+    class Removes(Shown):
+        def update(self, snapshot: Snapshot) -> None:
+            if snapshot.finished and not snapshot.interrupted and (out / "trials.sqlite").exists():
+                (out / "trials.sqlite").unlink()
+                if gone == "replaced":
+                    (out / "trials.sqlite").write_bytes(b"another")
+
+    result = execute(js.load_dataset("iris"), asked(), out, Removes())
+    assert len(result.trials) == 30
+    why = "trials.sqlite has been replaced" if gone == "replaced" else "trials.sqlite: No such file or directory"
+    assert result.numbers["trouble"] == why
+
+
+def test_networks_that_somebody_removes_are_there_in_the_end(iris: js.Dataset, tmp_path: Path) -> None:
+    out, count = tmp_path / "run", 0
+
+    class Removes(Shown):
+        def update(self, snapshot: Snapshot) -> None:
+            nonlocal count
+            if snapshot.finished and count < 2 and (out / "models").exists():
+                shutil.rmtree(out / "models")
+                count += 1
+
+    result = execute(iris, asked(), out, Removes())
+    assert count
+    assert result.numbers["trouble"] == ""
+    assert sorted(each.name for each in (out / "models").iterdir()) == sorted(map(str, result.models))
+
+
+def test_a_network_that_cannot_be_written_is_tried_again(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, write, tries = execute(iris, asked()), Model._write, 0
+
+    def full(model: Model, folder: Path) -> None:
+        nonlocal tries
+        tries += 1
+        if 1 < tries < 4:
+            raise OSError(28, "No space left on device")
+        write(model, folder)
+
+    monkeypatch.setattr(Model, "_write", full)
+    shown = Shown()
+    result = execute(iris, asked(), tmp_path / "run", shown)
+    assert_same(result, plain)
+    assert_same(js.load(tmp_path / "run"), plain)
+    assert "(models: No space left on device)" in shown.said[0]
+
+
+def _limited(size: int) -> Any:
+    """Return what lets a process write no file beyond so many bytes."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def run(out: Path, size: int | None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jaxsweep", *LINE, "--quiet", "--out", str(out)], text=True, capture_output=True,
+        preexec_fn=None if size is None else _limited(size), check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0, 100, 20_000])
+def test_a_process_that_cannot_write_ends_with_a_sentence(tmp_path: Path, size: int) -> None:
+    """At the start, or with its first trials: files beyond a size are refused by the system itself."""
+    out = tmp_path / "run"
+    failed = run(out, size)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    last = failed.stderr.splitlines()[-1]
+    assert "failed: " in last
+    assert "cannot be written" in last or "not recorded" in last or "File too large" in last
+    if not (out / "trials.sqlite").exists():
+        assert not (out / "sweep.toml").exists()  # nothing is in the way of the next try
