@@ -36,8 +36,9 @@ from jaxsweep.records.keeper import Keeper
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
 from jaxsweep.records.result import Networks, Result
-from jaxsweep.records.store import NotRecorded, Store, StoredRun
-from jaxsweep.records.store import load as read_run
+from jaxsweep.records.store import NotRecorded, Store
+from jaxsweep.records.stored import StoredRun
+from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import Trial, best_first, make_trial
 from jaxsweep.report.progress import Preparing, Progress, Snapshot
 from jaxsweep.setup import SLAB, WAVE, Setup, how_read, set_up

@@ -15,9 +15,10 @@ from jaxsweep.data import Dataset
 from jaxsweep.data.source import Source
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.loop import execute, written_out
-from jaxsweep.records import store
+from jaxsweep.records import stored
 from jaxsweep.records.result import Result
-from jaxsweep.records.store import FORMAT, StoredRun
+from jaxsweep.records.rundir import RESUMABLE
+from jaxsweep.records.stored import StoredRun
 from jaxsweep.report.progress import Progress
 from jaxsweep.setup import set_up
 from jaxsweep.spec.request import Request
@@ -31,9 +32,9 @@ def stored_run(path: Path, functions: Mapping[str, Callable[..., Any]] | None = 
     Raises:
         RequestError: there is none, or one that this version cannot go on with.
     """
-    run = store.load(path, functions)
+    run = stored.load(path, functions)
     run.check_repeatable()
-    if run.format < FORMAT:
+    if run.format < RESUMABLE:
         raise RequestError(
             f"{path} was recorded by an earlier version of jaxsweep, in format {run.format}, and cannot go on: its "
             "table and kept networks are as good as ever, and warm_start lets another sweep learn from them"

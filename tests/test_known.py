@@ -11,7 +11,7 @@ from cli_helpers import SETS, Out, ok, refused
 
 import jaxsweep as js
 from jaxsweep.loop import execute
-from jaxsweep.records import store
+from jaxsweep.records import stored
 from jaxsweep.setup import set_up
 from jaxsweep.spec import sweepfile
 from jaxsweep.spec.request import Request
@@ -92,7 +92,7 @@ def test_functions_in_initial_configs_go_by_the_names_of_the_space(iris: js.Data
     out = tmp_path / "a"
     result = js.sweep(iris, space, initial=[{"activation": jnp.sin}], trials=1, keep=0, out=out, progress=False)
     assert result.trials[0].config["activation"] == "sin"
-    (config,) = store.load(out, {"sin": jnp.sin}).request.initial
+    (config,) = stored.load(out, {"sin": jnp.sin}).request.initial
     assert config["activation"].function is jnp.sin
 
     warm = Request(space=space, search="evolution", warm_start=(str(out),))
@@ -136,7 +136,7 @@ def test_the_shell_takes_them_by_set(tmp_path: Path, capsys: Out) -> None:
     first = "initial=[{learning_rate=0.0625, l2=1e-4}]"
     out = tmp_path / "a"
     ok("run", "--data", "iris", "--trials", 2, "--keep", 0, *SETS, "--set", first, "--out", out, "--quiet")
-    assert store.load(out).trials[0].config["learning_rate"] == 0.0625
+    assert stored.load(out).trials[0].config["learning_rate"] == 0.0625
     assert "initial[0]: depth = 9 is outside" in refused(
         capsys, "plan", "--data", "iris", *SETS, "--set", "initial=[{depth=9}]"
     )

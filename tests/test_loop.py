@@ -14,6 +14,7 @@ import jaxsweep as js
 from jaxsweep import loop
 from jaxsweep.loop import execute
 from jaxsweep.records import store
+from jaxsweep.records.stored import load as read_run
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.metrics import metric_names
@@ -59,7 +60,7 @@ def test_learning_curves_end_where_trials_end(run: js.Result) -> None:
 
 def test_the_run_directory_is_the_whole_truth(run: js.Result, iris: js.Dataset) -> None:
     assert run.run is not None
-    stored = store.load(run.run)
+    stored = read_run(run.run)
     pd.testing.assert_frame_equal(pd.DataFrame([trial.row() for trial in stored.trials]), run.to_pandas())
     assert stored.objective == "val_accuracy"
     assert stored.request.space == SPACE
@@ -215,7 +216,7 @@ def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path, m
     result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", _Interrupts())
     assert result.status == "interrupted"
     assert len(result.trials) == 10
-    assert len(store.load(tmp_path / "run").trials) == len(result.trials)
+    assert len(read_run(tmp_path / "run").trials) == len(result.trials)
 
 
 class _Last(Progress):
@@ -251,7 +252,7 @@ def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
     assert counts["finished"] == counts["recorded"] == len(result.trials) >= 1
     assert listener.last.finished == len(result.trials)
     assert (listener.last.best_trial, listener.last.best_score) == (result.best.id, result.best.score)
-    assert [trial.id for trial in store.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
+    assert [trial.id for trial in read_run(tmp_path / "run").trials] == [trial.id for trial in result.trials]
 
 
 def test_a_failed_commit_is_raised_and_nothing_is_shown_of_it(
@@ -272,7 +273,7 @@ def test_a_failed_commit_is_raised_and_nothing_is_shown_of_it(
         execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", listener)
     assert calls[0] == 1
     assert len(calls) == 3  # the one that failed, and once more at the end
-    assert listener.last.finished == len(store.load(tmp_path / "run").trials) == 1
+    assert listener.last.finished == len(read_run(tmp_path / "run").trials) == 1
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("jaxsweep-")]
 
 

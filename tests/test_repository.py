@@ -138,7 +138,7 @@ def test_what_needs_no_jax_does_without() -> None:
         "; ".join(f"import jaxsweep.{name}" for name in names)
         + "; import sys; sys.exit(not {'jax', 'cmaes', 'optuna'}.isdisjoint(sys.modules))"
     )
-    assert {"spec.sweepfile", "search.evolution", "records.store"} <= set(names)
+    assert {"spec.sweepfile", "search.evolution", "records.store", "records.stored"} <= set(names)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

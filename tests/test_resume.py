@@ -22,7 +22,7 @@ from jaxsweep.cli import main
 from jaxsweep.engine import tile
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
-from jaxsweep.records import checkpoints, store
+from jaxsweep.records import checkpoints, stored
 from jaxsweep.records.checkpoints import Checkpoints
 from jaxsweep.records.lock import LOCK
 from jaxsweep.report.progress import Progress, Snapshot
@@ -62,7 +62,7 @@ def stopped(iris: js.Dataset, out: Path, lanes: int, how: dict[str, Any], again:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop._Loop, "_take", taken)
-        result = execute(iris, asked(**how), out, before=store.load(out) if again else None)
+        result = execute(iris, asked(**how), out, before=stored.load(out) if again else None)
     assert result.status == "interrupted"
     assert len(js.load(out).trials) == len(result.trials) < TRIALS
 
@@ -120,7 +120,7 @@ def test_who_is_interrupted_at_once_has_lost_nothing(iris: js.Dataset, tmp_path:
     out = tmp_path / "run"
     stopped(iris, out, 25, EVOLUTION)
     recorded = js.load(out).to_pandas()
-    result = execute(iris, asked(**EVOLUTION), out, AtOnce(), before=store.load(out))
+    result = execute(iris, asked(**EVOLUTION), out, AtOnce(), before=stored.load(out))
     assert result.status == "interrupted"
     for one in (result, js.load(out)):
         pd.testing.assert_frame_equal(one.to_pandas(), recorded, check_exact=True)
@@ -309,6 +309,8 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         ((number, config),) = db.execute("SELECT trial, config FROM trials LIMIT 1")
         changed = json.dumps({**json.loads(config), "learning_rate": 0.5})
         db.execute("UPDATE trials SET config = ? WHERE trial = ?", (changed, number))
+        db.execute("DELETE FROM seals")  # as by a version that had none
+        db.execute("PRAGMA user_version = 3")
     with pytest.raises(js.RequestError, match=f"its trial {number} was trained with learning_rate = 0.5, and the same"):
         js.resume(out, data=iris, progress=False)
     assert not (out / LOCK).exists()

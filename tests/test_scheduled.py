@@ -19,7 +19,7 @@ from jaxsweep.engine import director, tile
 from jaxsweep.engine import engine as engines
 from jaxsweep.engine.costs import Costs
 from jaxsweep.loop import execute
-from jaxsweep.records import store
+from jaxsweep.records import stored
 from jaxsweep.records.front import front_told
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.schedulers import SCHEDULERS
@@ -212,7 +212,7 @@ def test_an_interrupt_keeps_what_has_finished_and_ends(
     result = execute(iris, request, tmp_path / "run", _Interrupts(10))
     assert result.status == "interrupted"
     assert len(result.trials) == 10
-    assert [trial.id for trial in store.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
+    assert [trial.id for trial in stored.load(tmp_path / "run").trials] == [trial.id for trial in result.trials]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("jaxsweep-")]
 
 

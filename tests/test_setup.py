@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import jaxsweep as js
 from jaxsweep.engine.outcome import Job, LaneResult
-from jaxsweep.records import store
 from jaxsweep.records.forward import forward
+from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import Columns, lane_score, make_trial, mean_of
 from jaxsweep.spec.hyperparameters import MOST_STEPS, resolve
 from jaxsweep.spec.metrics import metric_names
@@ -202,7 +202,7 @@ def test_train_metrics_are_those_of_the_training_rows(tmp_path: Path, one_loss: 
         np.testing.assert_allclose(result.curves(name)[0], alone.curves[name], rtol=1e-4, err_msg=name)
     with pytest.raises(js.RequestError, match="'train_f1' has no learning curve: sweep with train_metrics=True"):
         one_loss.curves("train_f1")
-    again = store.load(tmp_path / "run")
+    again = read_run(tmp_path / "run")
     assert again.request.train_metrics
     pd.testing.assert_frame_equal(pd.DataFrame([trial.row() for trial in again.trials]), result.to_pandas())
     regression = js.sweep(
@@ -316,7 +316,7 @@ def test_listed_configs_that_are_refused(request_: dict[str, Any], words: str) -
 def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
     configs = [{**SHAPE, "learning_rate": rate, "width": np.int64(8)} for rate in np.logspace(-2, -1, 2)]
     result = js.sweep(js.load_dataset("iris"), configs=configs, out=tmp_path / "run", keep=0, progress=False)
-    stored = store.load(tmp_path / "run")
+    stored = read_run(tmp_path / "run")
     assert stored.request.configs == tuple(configs)
     assert type((stored.request.configs or [{}])[0]["learning_rate"]) is float
     assert [trial.config for trial in stored.trials] == [trial.config for trial in result.trials]
@@ -326,4 +326,4 @@ def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
         js.load_dataset("iris"), space, search="grid", resolution=np.int64(2), split=split, out=tmp_path / "other",
         seed=3, keep=0, progress=False,
     )  # fmt: skip
-    assert store.load(tmp_path / "other").request.options == {"resolution": 2}
+    assert read_run(tmp_path / "other").request.options == {"resolution": 2}

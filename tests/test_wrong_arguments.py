@@ -22,7 +22,7 @@ from jaxsweep import api, resuming
 from jaxsweep.engine.costs import Costs
 from jaxsweep.network import reference
 from jaxsweep.planning import plan_of
-from jaxsweep.records.store import FORMAT
+from jaxsweep.records.rundir import RESUMABLE
 from jaxsweep.setup import set_up
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
@@ -88,7 +88,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
     shutil.copytree(RUN, "run")
     shutil.copytree(RUN, "again")
     with closing(sqlite3.connect("again/trials.sqlite")) as db:  # as if it were one that can go on
-        db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.execute(f"PRAGMA user_version = {RESUMABLE}")
     result = js.load("run")
     model = result.model()
     table = pd.DataFrame({column.name: [0.0, 1.0] for column in model.preprocessor.inputs})

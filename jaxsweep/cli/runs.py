@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from jaxsweep.cli.winner import print_front, print_winner
 from jaxsweep.errors import RequestError, suggestion
-from jaxsweep.records import store
+from jaxsweep.records import stored
 from jaxsweep.records.confirmed import told
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.model import load_model
 from jaxsweep.records.networks import stopped_after
-from jaxsweep.records.store import StoredRun
+from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.trials import Trial
 from jaxsweep.report import tables
 from jaxsweep.spec.aims import Aims
@@ -29,7 +29,7 @@ Curves = Mapping[str, NDArray[np.float64]]
 
 def show(arguments: Namespace) -> int:
     """Print the table of a run."""
-    run = store.load(arguments.run)
+    run = stored.load(arguments.run)
     aims = Aims.of(run.request, run.objective)
     rows: list[tables.Row] = [*rows_of(run.trials, aims)]
     if not rows:
@@ -64,7 +64,7 @@ def show(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     """Write a trial's network as a folder: its kept weights, or those of the same training once more."""
-    run = store.load(arguments.run)
+    run = stored.load(arguments.run)
     trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
     if trial.score is None:
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
@@ -99,7 +99,7 @@ def solo(arguments: Namespace) -> int:
     """Train one trial alone, and print its learning curves beside those of the sweep."""
     from jaxsweep.network.reference import train
 
-    run = store.load(arguments.run)
+    run = stored.load(arguments.run)
     trial = run.trial(arguments.trial)
     request, data = run.request, run.prepared()
     lanes = [(replicate, fold) for replicate in range(request.replicates) for fold in range(len(data.train))]

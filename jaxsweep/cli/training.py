@@ -17,7 +17,7 @@ from jaxsweep.engine.planner import Plan, rounded
 from jaxsweep.errors import RequestError, SweepFailed, printable, suggestion
 from jaxsweep.loop import execute
 from jaxsweep.planning import plan as plan_request
-from jaxsweep.records import store
+from jaxsweep.records import rundir
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
 from jaxsweep.report import tables
@@ -39,7 +39,7 @@ def run(arguments: Namespace) -> int:
     view = make_progress(not arguments.quiet)
     if arguments.resume and not arguments.out:
         raise RequestError("--resume goes on with the run in a directory: name it, --out DIR")
-    if arguments.resume and store.holds_run(out):
+    if arguments.resume and rundir.holds_run(out):
         run = stored_run(out)
         check_same(run, dataset, request)
         result = go_on(run, request.trials, request.minutes, dataset, view)

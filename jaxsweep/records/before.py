@@ -7,7 +7,7 @@ from functools import cached_property
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.errors import RequestError
 from jaxsweep.records.lanes import Lane
-from jaxsweep.records.store import StoredRun
+from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec.hyperparameters import Config
 

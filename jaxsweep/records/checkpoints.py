@@ -23,7 +23,7 @@ from safetensors.numpy import load as tensors_of_bytes
 from safetensors.numpy import save as tensors_as_bytes
 
 from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
-from jaxsweep.records.store import CURVE
+from jaxsweep.records.rundir import CURVE
 
 CHECKPOINTS = "checkpoints"
 SECONDS = 60.0  # between two checkpoints of a worker, at least

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxsweep.errors import RequestError
-from jaxsweep.records import store, studies
-from jaxsweep.records.store import StoredRun
+from jaxsweep.records import stored, studies
+from jaxsweep.records.stored import StoredRun
 from jaxsweep.spec import scope
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import Config
@@ -97,7 +97,7 @@ def _by(reasons: Counter[str]) -> str:
 
 def _read(path: str, request: Request, space: Space) -> StoredRun:
     """Return the run in `path`; its functions that this sweep has, too, must be the same."""
-    run = store.load(Path(path))
+    run = stored.load(Path(path))
     mine = {
         f"metric:{metric}": metric.function for metric in request.metrics if metric in run.functions.get("metric", {})
     }
@@ -108,7 +108,7 @@ def _read(path: str, request: Request, space: Space) -> StoredRun:
             f"{role}:{value}": value.function for value in values or () if isinstance(value, Own) and value in known
         }
     functions = {name: function for name, function in mine.items() if function is not None}
-    return store.load(Path(path), functions) if functions else run
+    return stored.load(Path(path), functions) if functions else run
 
 
 def _check_objective(run: StoredRun, objective: str) -> None:

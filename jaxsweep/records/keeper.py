@@ -9,7 +9,8 @@ from jaxsweep.data import Prepared
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
 from jaxsweep.records.model import Model
-from jaxsweep.records.store import MODELS, NotRecorded, Store
+from jaxsweep.records.rundir import MODELS
+from jaxsweep.records.store import NotRecorded, Store
 from jaxsweep.records.trials import Columns, Trial, lane_score
 
 

@@ -18,8 +18,8 @@ from jaxsweep.records.front import front_rows, front_told, pareto_front, rows_of
 from jaxsweep.records.lanes import Lane, lane_rows, stacked
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
-from jaxsweep.records.store import StoredRun
-from jaxsweep.records.store import load as read_run
+from jaxsweep.records.stored import StoredRun
+from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import FINISHED, Columns, Trial, mean_of
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import Aims

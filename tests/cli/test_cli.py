@@ -18,7 +18,7 @@ from shared_data import shared
 import jaxsweep as js
 from jaxsweep import doctor
 from jaxsweep.cli import main, training
-from jaxsweep.records import store
+from jaxsweep.records import stored
 from jaxsweep.report import tables
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -38,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def _rows(out: Path) -> pd.DataFrame:
-    return pd.DataFrame([trial.row() for trial in store.load(out).trials])
+    return pd.DataFrame([trial.row() for trial in stored.load(out).trials])
 
 
 def test_the_last_line_of_run_is_the_contract(finished: tuple[Path, str]) -> None:
@@ -140,9 +140,9 @@ def test_export_and_predict(finished: tuple[Path, str], tmp_path: Path, capsys: 
     out, _ = finished
     best = json.loads(finished[1])["best"]["trial"]
     ok("export", out, "--out", tmp_path / "best")
-    assert js.load_model(tmp_path / "best").config == store.load(out).trial(best).config
-    worst = min(store.load(out).trials, key=lambda trial: trial.score or 0.0).id
-    assert not store.load(out).has_model(worst)
+    assert js.load_model(tmp_path / "best").config == stored.load(out).trial(best).config
+    worst = min(stored.load(out).trials, key=lambda trial: trial.score or 0.0).id
+    assert not stored.load(out).has_model(worst)
     ok("export", out, "--trial", worst, "--out", tmp_path / "worst")
     assert "trained again" in capsys.readouterr().err
 
@@ -175,7 +175,7 @@ def test_a_run_becomes_a_study_of_optuna(finished: tuple[Path, str], tmp_path: P
     assert f"the storage has a study {out.name!r} already" in refused(capsys, "optuna", out, "--storage", url)
     ok("optuna", out, "--storage", url, "--study", "again")
     (known,) = (study for study in optuna.get_all_study_summaries(url) if study.study_name == "again")
-    assert known.n_trials == len(store.load(out).trials)
+    assert known.n_trials == len(stored.load(out).trials)
 
 
 def test_solo_gives_the_curves_of_the_sweep(finished: tuple[Path, str]) -> None:

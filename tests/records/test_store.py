@@ -21,7 +21,9 @@ from jaxsweep import loop
 from jaxsweep.data import prepare
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records.model import Model, load_model
-from jaxsweep.records.store import Store, load
+from jaxsweep.records.rundir import FORMAT
+from jaxsweep.records.store import Store
+from jaxsweep.records.stored import load
 from jaxsweep.records.trials import Trial, best_first
 from jaxsweep.report import tables
 from jaxsweep.report.progress import Progress, Snapshot
@@ -265,9 +267,9 @@ def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: 
 
 def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "run", "[space]\nepochs = 1\n", ("train_loss", "val_loss"))) as store:
-        assert store._db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert store._db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
         store.record([finished(0)])
         assert [trial.id for trial in load(tmp_path / "run").trials] == [0]
-        store._db.execute("PRAGMA user_version = 4")
-    with pytest.raises(js.RequestError, match=r"newer version of jaxsweep, in format 4: this one reads up to format 3"):
+        store._db.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    with pytest.raises(js.RequestError, match=f"in format {FORMAT + 1}: this one reads up to format {FORMAT}"):
         load(tmp_path / "run")

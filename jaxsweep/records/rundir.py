@@ -1,0 +1,99 @@
+"""What a run directory is made of: its files, and who may make or read one.
+
+`sweep.toml` is the resolved request, `trials.sqlite` the one source of truth about trials, `models/` the weights of
+the best, `checkpoints/` what is under way. `records/store.py` writes it, `records/stored.py` reads it.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxsweep.errors import RequestError
+
+SWEEP = "sweep.toml"
+TRIALS = "trials.sqlite"
+MODELS = "models"
+# Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
+# test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all.
+FORMAT, RESUMABLE = 4, 3  # this one's, and the first one that may go on
+CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
+
+OF_LANES = ("trial", "replicate", "fold", "epochs", "status", "halted")  # columns of `evaluations` that are no metrics
+
+
+def holds_run(out: Path) -> bool:
+    """Return whether a directory has a run that can be read; one that was killed as it was made has no tables yet."""
+    if not (out / TRIALS).exists():
+        return False
+    try:
+        with reading(out) as db:
+            return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summary'").fetchone())
+    except RequestError:
+        return True  # a broken one is the user's to look after
+
+
+def check_free(out: Path, left_behind: bool = False) -> None:
+    """Raise RequestError if a directory holds a run, or the bare beginning of one that no killed process has left."""
+    if holds_run(out) or (not left_behind and ((out / TRIALS).exists() or (out / SWEEP).exists())):
+        raise RequestError(
+            f"--out {out} already holds a run: name a new directory, or go on with it (jaxsweep resume {out})"
+        )
+
+
+def check_writable(out: Path) -> None:
+    """Make a directory; RequestError if it cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"--out {out} cannot be written ({reason}): name a directory that can") from None
+
+
+@contextmanager
+def reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
+    """Open the database of a run directory to read it.
+
+    SQLite writes beside a database in WAL mode even to read it, which a folder may not allow, and leaves that there.
+    Without a journal there is nothing to be read but the file.
+
+    Raises:
+        RequestError: it is no database, or a broken one.
+    """
+    file = path / TRIALS
+    how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    try:
+        # A name may have any character.
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as db:
+            yield db
+    except sqlite3.DatabaseError as error:
+        raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {error}") from None
+
+
+def seal(rows: Iterable[Sequence[Any]]) -> int:
+    """Return a checksum of rows as SQLite gives them: SQLite itself does not notice that a number has changed."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for row in rows:
+        # 0 may come back for -0.
+        plain = [value + 0.0 if isinstance(value, float) else value for value in row if not isinstance(value, bytes)]
+        hashed.update(repr(plain).encode("utf-8", "surrogatepass"))
+        hashed.update(b"".join(value for value in row if isinstance(value, bytes)))
+    return int.from_bytes(hashed.digest(), "little", signed=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once: whoever reads it sees what it held before, or all of what it holds now."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

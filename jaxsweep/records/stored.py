@@ -1,0 +1,330 @@
+"""A run directory, read: its request, its trials, and on demand their lanes.
+
+What is read is checked: a database that a disk, or a person, has damaged gives an error that names it, and no table.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data.reading import TABLES
+from jaxsweep.data.source import open_source
+from jaxsweep.errors import RequestError
+from jaxsweep.records import own
+from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
+from jaxsweep.records.lanes import Lane, as_recorded_before
+from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
+from jaxsweep.records.trials import Columns, Trial
+from jaxsweep.spec import lineage
+from jaxsweep.spec.aims import Aims
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.own import OwnMetric, directed
+from jaxsweep.spec.request import Request
+from jaxsweep.spec.swept import Swept
+from jaxsweep.streams import RULES
+
+SEALED = 4  # the first format in which all trials have checksums
+
+
+class Seals(NamedTuple):
+    """Checksums of what was recorded of a trial: its row, its lanes, and those of its confirmation, if it has any."""
+
+    row: int
+    lanes: int
+    fresh: int | None
+
+
+@dataclass
+class StoredRun:
+    """A run directory, read."""
+
+    path: Path
+    request: Request
+    objective: str
+    task: str
+    fingerprint: str
+    trials: list[Trial]
+    rules: int  # of drawing, splitting and training, see `streams.RULES`
+    tables: int  # rules by which tables are read, see `reading.TABLES`
+    summary: dict[str, Any]  # what the run came to; empty while it has not ended
+    functions: own.Owns = field(default_factory=dict)  # the user's own, by role and name
+    format: int = FORMAT
+    record: Mapping[str, Any] = field(default_factory=dict)  # what sweep.toml says beside the request
+    seals: Mapping[int, Seals] = field(default_factory=dict)  # by trial; of earlier versions there are none
+
+    def trial(self, number: int) -> Trial:
+        """Return the trial with this id, or raise RequestError."""
+        for trial in self.trials:
+            if trial.id == number:
+                return trial
+        ids = f"0 to {self.trials[-1].id}" if self.trials else "none"
+        raise RequestError(f"trial {number} is not in {self.path}: its finished trials are {ids}")
+
+    def curves_of(self, number: int, replicate: int = 0, fold: int = 0) -> dict[str, NDArray[np.float64]]:
+        """Return the learning curves of one lane of a trial by metric, each [epochs]; empty ones if there is none."""
+        lanes = self._lanes(replicate >= self.request.replicates, number).get(number, ())
+        curves = [lane.curves for lane in lanes if (lane.replicate, lane.fold) == (replicate, fold)]
+        table = curves[0] if curves else np.empty((0, len(self.curve_names)))
+        return dict(zip(self.curve_names, table.T, strict=True))
+
+    @cached_property
+    def _lane_columns(self) -> tuple[str, ...]:
+        with reading(self.path) as db:
+            return tuple(column[0] for column in db.execute("SELECT * FROM evaluations LIMIT 0").description)
+
+    @property
+    def curve_names(self) -> tuple[str, ...]:
+        """The metrics that have learning curves."""
+        return tuple(name for name in self._lane_columns if name not in OF_LANES and not name.startswith("test_"))
+
+    @cached_property
+    def test_names(self) -> tuple[str, ...]:
+        """The metrics of test rows."""
+        return tuple(name for name in (self.trials[0].metrics if self.trials else ()) if name.startswith("test_"))
+
+    @cached_property
+    def lanes(self) -> dict[int, Sequence[Lane]]:
+        """The lanes of each trial by its id, in the order of replicates and folds; all are read at the first look.
+
+        They are those of the search, without those by which the best were confirmed.
+        """
+        return self._lanes(fresh=False)
+
+    @cached_property
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """The trials that were trained again after the search, the best first; empty if none were."""
+        if not self.request.confirm:
+            return ()
+        columns = Columns(self.curve_names, self.test_names, self.objective)
+        constraints = Aims.of(self.request, self.objective).constraints
+        return confirmation(self.trials, self.fresh_lanes, columns, self.request.keep_best, constraints)
+
+    @property
+    def fresh_lanes(self) -> dict[int, Sequence[Lane]]:
+        """The lanes of the trials that were trained again after the search."""
+        return self._lanes(fresh=True)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a score, the best first."""
+        return ranked(self.trials, self.objective, self.confirmed)
+
+    def _lanes(self, fresh: bool, trial: int | None = None) -> dict[int, Sequence[Lane]]:
+        """Return the lanes of the search, or the fresh ones of the confirmation, of all trials or of one.
+
+        Raises:
+            RequestError: they are not what was recorded.
+        """
+        where = f"WHERE replicate {'>=' if fresh else '<'} ?" + (" AND trial = ?" if trial is not None else "")
+        values = (self.request.replicates, *(() if trial is None else (trial,)))
+        found: dict[int, list[Lane]] = {}
+        with reading(self.path) as db:
+            rows = db.execute(f"SELECT * FROM evaluations {where} ORDER BY trial, replicate, fold", values)
+            for number, several in groupby(rows, key=lambda row: row[0]):
+                own_rows = list(several)
+                known = self.seals.get(number)
+                expected = None if known is None else known.fresh if fresh else known.lanes
+                if expected is not None and seal(own_rows) != expected:
+                    raise damaged(self.path, number)
+                try:
+                    found[number] = list(map(self._lane, own_rows))
+                except (TypeError, ValueError) as error:
+                    raise damaged(self.path, number, error) from None
+        for number, known in self.seals.items():
+            if (known.fresh is not None or not fresh) and trial in (None, number) and number not in found:
+                raise damaged(self.path, number)
+        trials = [each for each in self.trials if each.id in found]
+        if "status" in self._lane_columns:
+            return {each.id: found[each.id] for each in trials}
+        return {each.id: as_recorded_before(each, found[each.id], self.test_names) for each in trials}
+
+    def _lane(self, row: Sequence[Any]) -> Lane:
+        """Return the lane of a row; TypeError or ValueError if it is none."""
+        values = dict(zip(self._lane_columns, row, strict=True))
+        curves = np.stack([np.frombuffer(values[name], CURVE) for name in self.curve_names], axis=1)
+        if len(curves) != values["epochs"]:
+            raise ValueError(f"{values['epochs']} epochs with curves of {len(curves)}")
+        tests = [values[name] for name in self._lane_columns if name.startswith("test_")]
+        test = np.array(tests, np.float64) if tests else None  # NULL becomes NaN
+        place = int(values["replicate"]), int(values["fold"])
+        return Lane(*place, str(values.get("status", "")), curves, test, bool(values.get("halted", 0)))
+
+    def model_path(self, number: int) -> Path:
+        """Return the folder in which a trial's weights are, if they were kept."""
+        return self.path / MODELS / str(number)
+
+    def has_model(self, number: int) -> bool:
+        """Return whether a trial's weights were kept."""
+        return (self.model_path(number) / "model.json").exists()
+
+    def check_repeatable(self) -> None:
+        """Raise RequestError if this version would not train the run's trials as they were trained."""
+        if self.rules != RULES:
+            raise RequestError(
+                f"the trials of {self.path} cannot be repeated: they were drawn, split and trained by rules "
+                f"{self.rules}, and this version of jaxsweep follows rules {RULES}; their table and kept networks are "
+                f"as good as ever, and {'running its sweep.toml again' if self.rules < RULES else 'a newer version'} "
+                "gives trials that can be"
+            )
+
+    def prepared(self) -> Prepared:
+        """Return the data split and standardized as they were trained on; RequestError as `dataset` says, or where this
+        version would split or train them otherwise.
+        """
+        self.check_repeatable()
+        return prepare(self.dataset(), split=self.request.split, folds=self.request.folds, seed=self.request.seed)
+
+    def dataset(self) -> Dataset:
+        """Return the data that the run was trained on, read again, at the first call, from where they came.
+
+        Raises:
+            RequestError: data that were in memory, are gone, or are not the same any more.
+        """
+        return self._dataset
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        source = self.request.source
+        if source.name is None and source.path is None:
+            raise RequestError(f"{self.path} was trained on data in memory, which cannot be read again")
+        data = open_source(source)
+        if data.fingerprint != self.fingerprint:
+            other = (
+                "" if self.tables == TABLES else ", or this version reads tables otherwise than the one that trained it"
+            )
+            raise RequestError(
+                f"the data of {self.path} have changed{other}: {source.path or source.name} has the fingerprint "
+                f"{data.fingerprint[:12]}, the run was trained on {self.fingerprint[:12]}"
+            )
+        return data
+
+
+def damaged(path: Path, number: object, why: object = "") -> RequestError:
+    """Return the error of a trial that is not what was recorded."""
+    said = f" ({why})" if str(why) else ""
+    return RequestError(
+        f"{path / TRIALS} is damaged: what it has of trial {number} is not what was recorded{said}; without that "
+        f"trial's rows in its tables trials and seals it can be read, and jaxsweep resume {path} trains the trial again"
+    )
+
+
+def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
+    """Read a run directory; `functions` are those of the user's own by name, where something is to be trained.
+
+    Raises:
+        RequestError: there is no run in `path`, or it cannot be read; or as `own.recalled`.
+    """
+    from jaxsweep.spec import sweepfile
+
+    path = Path(path)
+    if not (path / TRIALS).is_file() or not (path / SWEEP).is_file():
+        raise RequestError(f"{path} is no run directory: it must hold {SWEEP} and {TRIALS}")
+    try:
+        table = tomllib.loads((path / SWEEP).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as a run directory: {SWEEP}: {error}") from None
+    found = _read(path)
+    run = table.get("run", {})
+    try:
+        rows_of_functions = own.checked_rows(run.get("functions", []))
+    except ValueError as error:
+        raise RequestError(f"{path / SWEEP} cannot be read: {error}") from None
+    known = own.recalled(rows_of_functions, functions, str(path))
+    metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
+    request = replace(sweepfile.from_table(own.put(table, known)), metrics=metrics)
+    objective = directed(str(request.objective), metrics)
+    trials = list(_trials(path, found, Swept.of(request), known))
+    aims = Aims.of(request, objective)
+    for trial in trials:
+        trial.broken = aims.broken(trial.score, trial.metrics)
+    return StoredRun(
+        path=path,
+        request=request,
+        objective=objective,
+        task=str(run.get("task", "")),
+        fingerprint=str(run.get("fingerprint", "")),
+        trials=trials,
+        rules=int(table.get("versions", {}).get("rules", 1)),
+        tables=int(table.get("versions", {}).get("tables", 1)),
+        summary=found.summary,
+        functions=known,
+        format=found.format,
+        record={name: table[name] for name in ("run", "versions") if name in table},
+        seals=found.seals,
+    )
+
+
+class _Tables(NamedTuple):
+    """What a database has, but for the lanes."""
+
+    format: int
+    trials: list[tuple[Any, ...]]
+    lineages: dict[int, str]
+    summary: dict[str, Any]
+    seals: dict[int, Seals]
+
+
+def _read(path: Path) -> _Tables:
+    with reading(path) as db:
+        (written,) = db.execute("PRAGMA user_version").fetchone()
+        if written > FORMAT:
+            raise RequestError(
+                f"{path} was recorded by a newer version of jaxsweep, in format {written}: this one reads up to "
+                f"format {FORMAT}"
+            )
+        names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
+        rows = db.execute(f"SELECT {names} FROM trials ORDER BY trial").fetchall()
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        # A run that was recorded before there were any has none.
+        lineages = dict(db.execute("SELECT trial, parts FROM lineages")) if "lineages" in tables else {}
+        seals: dict[int, Seals] = {}
+        if "seals" in tables or written >= SEALED:
+            seals = {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
+        try:
+            summary = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM summary")}
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"{path / TRIALS} is damaged: what its run came to is no JSON ({error})") from None
+    return _Tables(written, rows, lineages, summary, seals)
+
+
+def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> Iterator[Trial]:
+    """Yield the trials of a database; RequestError if one is not what was recorded."""
+    numbers = {row[0] for row in found.trials}
+    # A run that an earlier version began has checksums of those trials alone that came later.
+    lacking = found.seals.keys() - numbers or (numbers - found.seals.keys() if found.format >= SEALED else set())
+    if lacking:
+        raise damaged(path, min(lacking))
+    for row in found.trials:
+        number, parts = row[0], found.lineages.get(row[0])
+        rows = [row] if parts is None else [row, (number, parts)]
+        if number in found.seals and seal(rows) != found.seals[number].row:
+            raise damaged(path, number)
+        try:
+            yield _trial(swept, functions, parts, *row)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # JSON of something else, or none
+            raise damaged(path, number, error) from None
+
+
+def _trial(
+    swept: Swept, functions: own.Owns, parts: str | None, number: int, status: str, score: float | None,
+    spread: float, epochs: int, seconds: float, metrics: str, config: str,
+) -> Trial:  # fmt: skip
+    numbers = (float(spread), int(epochs), float(seconds))
+    known = {name: float("nan") if value is None else float(value) for name, value in json.loads(metrics).items()}
+    kept = own.put_in_config(json.loads(config), functions)
+    changed = lineage.from_rows(json.loads(parts)) if parts else ()
+    named = tuple(replace(part, config=own.put_in_config(part.config, functions)) for part in changed)
+    optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
+    # A hyperparameter that came after the run was recorded had its default.
+    values = tuple(kept.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
+    scored = None if score is None else float(score)
+    return Trial(number, str(status), scored, *numbers, known, values, kept, swept, named)
