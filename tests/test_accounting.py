@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording
 from jaxsweep.engine import machine, programs
 from jaxsweep.engine.costs import Costs
 from jaxsweep.engine.planner import LONE, Plan, make_plan
@@ -78,7 +78,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jaxsweep.planning.make_plan", planned)
         patch.setattr(programs, "compiled", kept)
-        patch.setattr(loop, "FLUSH_SECONDS", 0.0)  # each trial is committed by itself, and so shown
+        patch.setattr(recording, "FLUSH_SECONDS", 0.0)  # each trial is committed by itself, and so shown
+        patch.setattr(loop, "TICK_SECONDS", 0.0)
         request = Request(configs=CONFIGS, split=(0.5, 0.25, 0.25), keep=1)
         result = execute(data, request, tmp_path_factory.mktemp("runs") / "run", listener)
     return Watched(result, listener.seen, plans, compiled, (before, machine.peak_memory()))

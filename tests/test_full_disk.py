@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording
 from jaxsweep.cli import main
 from jaxsweep.loop import execute
 from jaxsweep.records.lock import LOCK
@@ -29,8 +29,9 @@ LINE = ["run", "--data", "iris", "--trials", "30", "--set", "epochs=3", "--set",
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
 
 
 class Disk:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording
 from jaxsweep.loop import execute
 from jaxsweep.records import store
 from jaxsweep.records.stored import load as read_run
@@ -212,7 +212,8 @@ def test_a_search_along_gradients(iris: js.Dataset) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)  # each is shown by itself
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)  # each is shown by itself
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
     result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", _Interrupts())
     assert result.status == "interrupted"
     assert len(result.trials) == 10
@@ -226,12 +227,12 @@ class _Last(Progress):
         self.last = snapshot
 
 
-@pytest.mark.parametrize("place", ["_note", "_flush", "record"])
+@pytest.mark.parametrize("place", ["_note", "flush", "record"])
 def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
     iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """What the result has is what the database has and progress says, whether it comes before a commit or after."""
-    owner = store.Store if place == "record" else loop._Loop
+    owner = store.Store if place == "record" else recording.Recording
     original, calls = getattr(owner, place), []
 
     def interrupted(self: Any, *arguments: Any) -> None:
@@ -244,7 +245,8 @@ def test_an_interrupt_between_any_two_lines_loses_and_doubles_nothing(
             original(self, *arguments)
 
     monkeypatch.setattr(owner, place, interrupted)
-    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
     listener = _Last()
     result = execute(iris, Request(space=SPACE, trials=500), tmp_path / "run", listener)
     counts = result.summary()["trials"]

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep import loop
 from jaxsweep.cli import main
 from jaxsweep.engine import tile
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
+from jaxsweep.recording import Recording
 from jaxsweep.records import checkpoints, stored
 from jaxsweep.records.checkpoints import Checkpoints
 from jaxsweep.records.lock import LOCK
@@ -50,9 +50,9 @@ def asked(**how: Any) -> Request:
 
 def stopped(iris: js.Dataset, out: Path, lanes: int, how: dict[str, Any], again: bool = False) -> None:
     """Run a sweep, or go on with one, until it is interrupted as the loop takes a lane after so many new ones."""
-    take, left = loop._Loop._take, lanes
+    take, left = Recording.take, lanes
 
-    def taken(self: loop._Loop, lane: LaneResult, configs: Any) -> None:
+    def taken(self: Recording, lane: LaneResult, configs: Any) -> None:
         nonlocal left
         if not lane.recorded:
             if left == 0:
@@ -61,7 +61,7 @@ def stopped(iris: js.Dataset, out: Path, lanes: int, how: dict[str, Any], again:
         take(self, lane, configs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop._Loop, "_take", taken)
+        patch.setattr(Recording, "take", taken)
         result = execute(iris, asked(**how), out, before=stored.load(out) if again else None)
     assert result.status == "interrupted"
     assert len(js.load(out).trials) == len(result.trials) < TRIALS
@@ -345,7 +345,7 @@ SWEEP = """
 import sys, time
 from pathlib import Path
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording
 from jaxsweep.records import checkpoints
 from jaxsweep.report.progress import Progress
 from jaxsweep.spec.request import Request
@@ -356,7 +356,7 @@ class Reports(Progress):
     def update(self, snapshot):
         print(snapshot.finished, flush=True)
 
-loop.FLUSH_SECONDS = 0.0
+recording.FLUSH_SECONDS = loop.TICK_SECONDS = 0.0
 space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
 request = Request(space=space, trials=60, keep=3, search=sys.argv[2], scheduler=sys.argv[3] or None)
 loop.execute(js.load_dataset("iris"), request, Path(sys.argv[1]), Reports())

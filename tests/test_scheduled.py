@@ -14,7 +14,7 @@ import pytest
 from compilations import watched
 
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording
 from jaxsweep.engine import director, tile
 from jaxsweep.engine import engine as engines
 from jaxsweep.engine.costs import Costs
@@ -207,7 +207,8 @@ class _Interrupts(Progress):
 def test_an_interrupt_keeps_what_has_finished_and_ends(
     iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)  # each is shown by itself, however fast all 500 would be
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)  # each is shown by itself, however fast all 500 would be
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
     request = Request(space=SPACE, trials=500, objective="val_loss", scheduler=name, keep=2)
     result = execute(iris, request, tmp_path / "run", _Interrupts(10))
     assert result.status == "interrupted"

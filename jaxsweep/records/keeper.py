@@ -85,6 +85,11 @@ class Keeper:
         self._unsaved.add(trial.id)
         self.take(trial, Model.of(self.data, trial.config, *weights))
 
+    @property
+    def waits(self) -> bool:
+        """Whether some network is not in the run directory yet."""
+        return bool(self._unsaved)
+
     def save(self) -> None:
         """Write the networks that are not in the run directory, if there is one: before their trials are recorded.
 

@@ -1,7 +1,6 @@
 """The run directory while it is written: who may read, what is there at any time, and what a crash cannot undo."""
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
-from jaxsweep import loop
+from jaxsweep import loop, recording, watching
 from jaxsweep.data import prepare
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records.model import Model, load_model
@@ -160,8 +159,9 @@ def test_whatever_is_shown_is_committed(tmp_path: Path, monkeypatch: pytest.Monk
         commits.append(len(finished))
         record(store, finished)
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: listener.now))
-    monkeypatch.setattr(loop, "TICKS", math.inf)  # this clock goes on with every look
+    for module in (loop, recording, watching):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: listener.now))
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)  # this clock goes on with every look
     monkeypatch.setattr(Store, "record", recorded)
     configs = tuple({**LINEAR, "learning_rate": 1e38 if i == 5 else 0.01 * (i + 1)} for i in range(40))
     loop.execute(dataset(), Request(configs=configs, keep=40, split=(0.6, 0.4, 0.0)), tmp_path / "run", listener)

@@ -1,0 +1,222 @@
+"""Trials as they finish: made of their lanes, recorded, and only then counted and shown; and those recorded before.
+
+What cannot be recorded waits and is tried again while training goes on. Of what is under way the run directory has
+checkpoints, which are removed once all of it is over.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from jaxsweep.engine.checkpoint import Checkpoint, Identity
+from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.usage import Usage
+from jaxsweep.records.before import Before
+from jaxsweep.records.checkpoints import Checkpoints
+from jaxsweep.records.front import judge
+from jaxsweep.records.keeper import Keeper
+from jaxsweep.records.lanes import Lane
+from jaxsweep.records.model import Model
+from jaxsweep.records.result import Networks
+from jaxsweep.records.store import NotRecorded, Store
+from jaxsweep.records.trials import Trial, make_trial
+from jaxsweep.report.progress import Snapshot
+from jaxsweep.setup import Setup
+from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.swept import Swept
+
+FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
+RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
+
+
+class Recording:
+    """The trials of a running sweep.
+
+    Args:
+        setup: what is trained.
+        store: the run directory, if there is one.
+        before: what it had when the sweep went on, if it does.
+        snapshot: counts what is recorded; of a sweep that is not recorded what has finished.
+        say: shows a sentence to whoever listens.
+
+    Attributes:
+        trials: those that have finished, in the order in which they did.
+        lanes: what is remembered of each one's lanes, by its id.
+        restored: how many of them were recorded before this sweep went on.
+        keeper: the networks of the best.
+        trouble: why nothing can be recorded now; "" if all can.
+        underway: lanes that an earlier process has left in the middle of their training.
+    """
+
+    def __init__(
+        self, setup: Setup, store: Store | None, before: Before | None, snapshot: Snapshot, say: Callable[[str], None]
+    ) -> None:
+        self.setup, self.store, self.before, self.snapshot, self._say = setup, store, before, snapshot, say
+        request = setup.request
+        kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
+        self.keeper = Keeper(
+            kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store, bool(setup.aims.constraints)
+        )
+        self.checkpoints = None if store is None else Checkpoints(store.path, resumed=before is not None)
+        self.underway: dict[Identity, Checkpoint] = {}
+        self._networks: Mapping[int, Model] = {} if before is None else Networks(before.run)  # that are kept already
+        self._swept = Swept.of(request)
+        self.trials: list[Trial] = []
+        self.restored = 0
+        self.lanes: dict[int, Sequence[Lane]] = {}
+        self._pending: dict[int, list[LaneResult]] = {}
+        self._unsaved: list[tuple[Trial, list[LaneResult]]] = []
+        self._flushed = -math.inf  # the first trial is shown at once
+        self.trouble = ""
+
+    def take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
+        """Take one finished lane; the last one of a trial makes the trial."""
+        lanes = self._pending.setdefault(lane.job.trial, [])
+        lanes.append(lane)
+        if len(lanes) < self.setup.lanes_each:
+            return
+        del self._pending[lane.job.trial]
+        lanes.sort(key=lambda each: (each.job.replicate, each.job.fold))
+        if self.before is not None and all(each.recorded for each in lanes):
+            self._restore(self.before.trials[lane.job.trial])
+            return
+        keep_best = self.setup.request.keep_best
+        config = configs[lane.job.position]
+        trial = make_trial(lane.job.trial, config, lanes, self.setup.columns, keep_best, self._swept)
+        judge(trial, lanes, self.setup.aims, self.setup.data)
+        self.lanes[trial.id] = tuple(map(Lane.of, lanes))
+        self._unsaved.append((trial, lanes))
+        self.trials.append(trial)
+        self.keeper.settle(trial, lanes)
+
+    def recall(self) -> None:
+        """Take in the recorded trials that the search has not come to again: an interrupt or a time limit was first."""
+        if self.before is None:
+            return
+        here = {trial.id for trial in self.trials}
+        for number, trial in self.before.trials.items():
+            if number not in here:
+                self._restore(trial)
+
+    def _restore(self, trial: Trial) -> None:
+        """Take in a trial that is recorded."""
+        assert self.before is not None
+        self.lanes[trial.id] = self.before.lanes[trial.id]
+        self.trials.append(trial)
+        self.restored += 1
+        if trial.id in self._networks:
+            self.keeper.take(trial, self._networks[trial.id])
+        self._note(trial)
+
+    def drop_networks(self) -> None:
+        """Remove networks of trials that trained again, and are among the best no more."""
+        for number in self._networks:
+            if self.store is not None and number not in self.keeper.models and self.store.model_path(number).exists():
+                self.store.remove_model(number)
+
+    def _note(self, trial: Trial) -> None:
+        """Let the snapshot know of a trial, which is committed if anything is."""
+        self.snapshot.finished += 1
+        self.snapshot.diverged += trial.status == "diverged"
+        best, sign = self.snapshot.best_score, self.setup.columns.sign
+        rank = None if trial.score is None or not trial.counts else (sign * trial.score, -trial.id)
+        if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
+            self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
+            self.snapshot.best_params = trial.params
+
+    def agree(self) -> None:
+        """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
+        counted = {trial.id for trial in self.trials}
+        self.trials += [trial for trial, _ in self._unsaved if trial.id not in counted]
+        recorded = self.store.recorded() if self.store is not None else set()
+        self._unsaved = [each for each in self._unsaved if each[0].id not in recorded]
+        unsaved = {trial.id for trial, _ in self._unsaved}
+        self.snapshot.finished = self.snapshot.diverged = 0
+        self.snapshot.best_score = self.snapshot.best_trial = None
+        for trial in self.trials:
+            if trial.id not in unsaved:
+                self._note(trial)
+
+    def due(self, whole: bool) -> bool:
+        """Return whether something should be committed now: not each trial by itself, if thousands end.
+
+        `whole` is whether nothing else ends soon.
+        """
+        if not self._unsaved:
+            return False
+        wait = 0.0 if whole or self.store is None else FLUSH_SECONDS
+        return time.perf_counter() - self._flushed >= wait
+
+    def flush(self) -> None:
+        """Commit what has finished, and only then count it: what a user has been told of survives a kill."""
+        self._flushed = math.inf  # if this is interrupted, no tick tries again while the workers end
+        if self.store is not None and (self._unsaved or self.keeper.waits) and not self.written(self._record):
+            return
+        saved, self._unsaved = self._unsaved, []
+        for trial, _ in saved:
+            self._note(trial)
+        self._flushed = time.perf_counter()
+
+    def _record(self) -> None:
+        assert self.store is not None
+        self.keeper.save()
+        if self._unsaved:
+            self.store.record(self._unsaved)
+
+    def written(self, write: Callable[[], None]) -> bool:
+        """Write into the run directory and return whether that worked; say it if it does not, and when it does again.
+
+        What cannot be recorded waits and is not shown as finished; training goes on.
+        """
+        try:
+            write()
+        except NotRecorded as error:
+            if not self.trouble:
+                self._say(
+                    f"{self.store.path if self.store else ''} cannot be written ({error}): training goes on, and this "
+                    f"is tried again every {RETRY_SECONDS:g} s"
+                )
+            self.trouble = str(error)
+            self._flushed = time.perf_counter() + RETRY_SECONDS
+            return False
+        if self.trouble:
+            self.trouble = ""
+            self._say("it can be written again: what waited for that is recorded")
+        return True
+
+    def look_for_checkpoints(self) -> None:
+        """Read the lanes that an earlier process has left in the middle of their training, if one has."""
+        if self.before is not None and self.checkpoints is not None:
+            self.underway, broken = self.checkpoints.read()
+            for remark in broken:
+                self._say(remark)
+
+    def left_underway(self, known: Mapping[int, Sequence[LaneResult]]) -> dict[Identity, Checkpoint]:
+        """Return the lanes of checkpoints, but for those of trials that are recorded and over."""
+        over = {trial for trial, lanes in known.items() if not any(lane.halted for lane in lanes)}
+        return {lane: state for lane, state in self.underway.items() if lane.trial not in over}
+
+    def tell_of_checkpoints(self, usage: Usage) -> None:
+        """Say what came of them, and why none are written, if so."""
+        if self.checkpoints is None:
+            return
+        problem, self.checkpoints.problem = self.checkpoints.problem, ""
+        if problem:
+            self._say(problem)
+        if not self.underway or not usage.continued + usage.begun_again:
+            return
+        self.underway = {}
+        if usage.continued:
+            self._say(f"{usage.continued:,} trainings that were under way go on from their checkpoints")
+        if usage.begun_again:
+            self._say(
+                f"{usage.begun_again:,} trainings that were under way train again from their first epoch: their "
+                "checkpoints are of other shapes, or of another version of jaxsweep or JAX"
+            )
+
+    def drop_checkpoints(self) -> None:
+        """Remove the checkpoints once every lane in them is over, and recorded."""
+        if self.checkpoints is not None and self.checkpoints.any:
+            self.flush()
+            if not self._unsaved:
+                self.checkpoints.clear()
