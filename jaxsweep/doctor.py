@@ -1,16 +1,22 @@
-"""Whether this machine computes what it should: versions, devices, known compiler bugs, and a small training."""
+"""Whether this machine computes what it should: versions, devices, disks, known compiler bugs, and a small training."""
 
+import os
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxsweep.engine import cache, machine
+
 PACKAGES = ("jaxsweep", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "scikit-learn", "safetensors")
 EXCLUDED = {"jaxlib": ("0.10.2",), "jax": ("0.10.2",)}
 CANARY_ROWS = 32_769  # the fewest rows at which the miscompilation below was seen
+LEAST_DISK = 200e6  # bytes that should be free where runs are recorded and programs kept
 TRAINING_ACCURACY = 0.85  # far above chance (a third), well below what iris allows
 
 
@@ -28,6 +34,9 @@ def examine() -> list[Finding]:
         ("versions", versions),
         ("known bad versions", bad_versions),
         ("devices", devices),
+        ("accelerators", accelerators),
+        ("disks", disks),
+        ("compiled programs", compiled_programs),
         ("row reduction under vmap", canary),
         ("training", training),
     )
@@ -65,6 +74,40 @@ def devices() -> Finding:
 
     found = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
     return Finding("devices", bool(found), ", ".join(found) or "none: check the installation of jaxlib")
+
+
+def accelerators() -> Finding:
+    """Return whether JAX computes on the accelerators that the system shows."""
+    import jax
+
+    there, used = machine.accelerators(), {device.platform for device in jax.devices()} - {"cpu"}
+    if not there or used:
+        return Finding("accelerators", True, ", ".join(there) or "none here")
+    chosen = os.environ.get("JAX_PLATFORMS")
+    what = (
+        f"JAX_PLATFORMS={chosen} keeps JAX from it: unset it"
+        if chosen
+        else "install the JAX that can, such as pip install 'jax[cuda13]'"
+    )
+    return Finding("accelerators", False, f"{', '.join(there)} is there, and JAX computes on the CPU: {what}")
+
+
+def disks() -> Finding:
+    """Return how much room there is where runs are recorded and compiled programs are kept."""
+    places = [Path.cwd(), *([] if (kept := cache.folder()) is None else [kept])]
+    there = [next(parent for parent in (place, *place.parents) if parent.exists()) for place in places]
+    free = {str(place): shutil.disk_usage(place).free for place in there}
+    text = ", ".join(f"{number / 1e9:.1f} GB free in {place}" for place, number in free.items())
+    good = all(number >= LEAST_DISK for number in free.values())
+    what = f"{text}: make room, or name other folders (--out, {cache.VARIABLE})"
+    return Finding("disks", good, text if good else what)
+
+
+def compiled_programs() -> Finding:
+    """Return whether compiled programs can be kept for later processes."""
+    if (problem := cache.problem()) or (kept := cache.folder()) is None:
+        return Finding("compiled programs", not problem, problem or f"not kept ({cache.VARIABLE}=off)")
+    return Finding("compiled programs", True, f"kept in {kept}")
 
 
 def canary() -> Finding:

@@ -137,6 +137,7 @@ class _Loop:
         self.confirmed: tuple[Confirmed, ...] = ()
         self.late = False  # whether the time limit ended the search
         self.ticked = -math.inf
+        self.remarked = 0  # sentences of the engine that were said
 
     def run(self) -> Result:
         status, whole, trials = "completed", False, self.recording.trials
@@ -336,6 +337,9 @@ class _Loop:
     def _tick(self) -> None:
         """Show where the sweep stands: after each lane, and while none ends."""
         self.recording.tell_of_checkpoints(self.engine.usage)
+        while self.remarked < len(remarks := self.engine.usage.remarks):
+            self._say(remarks[self.remarked])
+            self.remarked += 1
         if self.recording.due(self.watch.ended):
             self.recording.flush()
         self.progress.update(self.watch.look())

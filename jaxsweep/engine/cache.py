@@ -71,12 +71,30 @@ def enable() -> None:
         _folder = path
 
 
-def _warn(path: Path, error: OSError) -> None:
-    warnings.warn(
+def problem() -> str:
+    """Return why compiled programs cannot be kept, and what to do; "" if they can, or nobody wants that."""
+    path = folder()
+    if path is None:
+        return ""
+    probe = path / f".probe.{os.getpid()}"
+    try:
+        _make_private(path)
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        return _cannot(path, error)
+    return ""
+
+
+def _cannot(path: Path, error: OSError) -> str:
+    return (
         f"compiled programs are not kept: {path} cannot be used ({error.strerror or error}); name another folder in "
-        f"{VARIABLE}, or set it to off",
-        RuntimeWarning, stacklevel=4,
-    )  # fmt: skip
+        f"{VARIABLE}, or set it to off"
+    )
+
+
+def _warn(path: Path, error: OSError) -> None:
+    warnings.warn(_cannot(path, error), RuntimeWarning, stacklevel=4)
 
 
 def _make_private(path: Path) -> None:

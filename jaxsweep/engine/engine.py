@@ -293,13 +293,34 @@ class Engine:
                     pool.open.set()
                     with room.taken(compiled.bytes):
                         shared = self.supply, place, self.usage, self.stop
-                        Tile(*shared, group, compiled, director, deadline, saver).run(wanted, done)
+                        tile = Tile(*shared, group, compiled, director, deadline, saver)
+                        try:
+                            tile.run(wanted, done)
+                        except jax.errors.JaxRuntimeError as error:
+                            if not self._smaller(tile, error):
+                                raise
                     pool.leave(group)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
         finally:
             pool.open.set()
             done.put(None)
+
+    def _smaller(self, tile: Tile, error: Exception) -> bool:
+        """Let the lanes of a tile for which there was no memory begin again in smaller ones; return whether they can."""
+        group = tile.group
+        if "RESOURCE_EXHAUSTED" not in str(error) or tile.size == 1:
+            return False
+        jobs = [job for job in tile.jobs if job is not None]
+        group.push(jobs)
+        group.work.leave(len(jobs), 0)
+        if group.tile >= tile.size:  # nobody else has made it smaller meanwhile
+            group.tile = tile.size // 2
+            self.usage.remark(
+                f"there was no memory for {tile.size} networks of widths {group.bucket.widths} at a time: they train "
+                f"{group.tile} at a time from now on"
+            )
+        return True
 
     def _fitting(self, group: Group, place: Place, room: Room) -> Compiled:
         """Return the programs of a group; where XLA asks for more memory than there is, those of smaller tiles."""

@@ -34,6 +34,16 @@ def _cpuinfo() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def accelerators() -> list[str]:
+    """Return the GPUs and TPUs that the system shows, whether or not JAX can use them; none where nothing says."""
+    found = []
+    for gpu in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = [line.split(":", 1)[1].strip() for line in gpu.read_text().splitlines() if line.startswith("Model")]
+        found += lines or ["an NVIDIA GPU"]
+    found += ["a TPU" for _ in Path("/dev").glob("accel[0-9]*")]
+    return found
+
+
 def memory_available() -> float:
     """Return the bytes that this process can still take, infinity where nothing says."""
     limits = [float("inf")]

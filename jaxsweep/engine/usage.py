@@ -23,6 +23,7 @@ class Usage:
     tile_bytes: int = 0  # of the largest tile, as XLA counts them
     given_up: int = 0  # lanes that a time limit ended where they were
     continued: int = 0  # lanes that went on from where an earlier process had left them ...
+    remarks: list[str] = field(default_factory=list)  # that whoever asked for the sweep should read
     begun_again: int = 0  # ... and those that it had left with states of another program, which train from the start
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -49,6 +50,11 @@ class Usage:
         """Note that a time limit has ended so many lanes."""
         with self._guard:
             self.given_up += lanes
+
+    def remark(self, text: str) -> None:
+        """Note a sentence."""
+        with self._guard:
+            self.remarks.append(text)
 
     def continues(self, lanes: int, others: int) -> None:
         """Note that so many lanes of an earlier process go on from where they were, and others from their start."""

@@ -18,6 +18,7 @@ from shared_data import shared
 import jaxsweep as js
 from jaxsweep import doctor
 from jaxsweep.cli import main, training
+from jaxsweep.engine import machine
 from jaxsweep.records import stored
 from jaxsweep.report import tables
 from jaxsweep.report.progress import Progress, Snapshot
@@ -360,8 +361,32 @@ def test_lists() -> None:
 def test_the_doctor_finds_this_machine_well() -> None:
     findings = {row["name"]: row["ok"] for row in json.loads(ok("doctor", "--format", "json"))}
     assert findings == dict.fromkeys(
-        ["versions", "known bad versions", "devices", "row reduction under vmap", "training"], True
-    )
+        [
+            "versions", "known bad versions", "devices", "accelerators", "disks", "compiled programs",
+            "row reduction under vmap", "training",
+        ],
+        True,
+    )  # fmt: skip
+
+
+def test_the_doctor_looks_at_disks_caches_and_accelerators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "accelerators", lambda: ["NVIDIA H100"])
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    found = doctor.accelerators()
+    assert (found.ok, "pip install 'jax[cuda13]'" in found.detail) == (False, True)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert "NVIDIA H100 is there, and JAX computes on the CPU: JAX_PLATFORMS=cpu keeps" in doctor.accelerators().detail
+    monkeypatch.setattr(doctor, "LEAST_DISK", 1e18)
+    assert "make room, or name other folders (--out, JAXSWEEP_CACHE)" in doctor.disks().detail
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JAXSWEEP_CACHE", str(tmp_path / "file" / "cache"))
+    found = doctor.compiled_programs()
+    assert not found.ok
+    assert "compiled programs are not kept" in found.detail
+    assert "name another folder in JAXSWEEP_CACHE, or set it to off" in found.detail
+    monkeypatch.setenv("JAXSWEEP_CACHE", "off")
+    assert doctor.compiled_programs() == ("compiled programs", True, "not kept (JAXSWEEP_CACHE=off)")
+    assert not list(tmp_path.glob("**/.probe*"))
 
 
 def test_the_doctor_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from parity import BASE, SEED, three_classes
@@ -12,6 +13,7 @@ from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import make_plan
+from jaxsweep.engine.tile import Tile
 from jaxsweep.errors import RequestError
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import resolve
@@ -68,3 +70,37 @@ def test_a_sweep_of_ten_times_the_memory_finishes_in_smaller_tiles() -> None:
         np.testing.assert_allclose(lane.curves, other.curves, rtol=1e-4)
     with pytest.raises(RequestError, match="one network of these shapes needs"):
         trained(configs[:1], limit / 100)
+
+
+def test_where_the_device_has_no_memory_tiles_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As XLA says it, in the middle of training too; every lane ends as it does in tiles that fit."""
+    configs = [{**BASE, "learning_rate": 0.001 * (i + 1), "epochs": 3} for i in range(20)]
+    data = three_classes()
+    full = [resolve(config, data.task, len(data.train[0])) for config in configs]
+    (fitting,) = {lane.status for lane in trained(configs, None)[0]}
+    advance, calls = Tile._advance, 0
+
+    def full_device(tile: Tile) -> Any:
+        nonlocal calls
+        calls += 1
+        if tile.size > 2 and calls > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
+        return advance(tile)
+
+    monkeypatch.setattr(Tile, "_advance", full_device)
+    engine = Engine(data, scope.of_configs(full), "val_accuracy", SEED, workers=2)
+    lanes = list(engine.run(make_plan(full, engine.supply.sizes, tile=8), full, range(len(full))))
+    assert sorted(lane.job.trial for lane in lanes) == list(range(20))
+    assert {lane.status for lane in lanes} == {fitting}
+    assert [lane.epochs for lane in lanes] == [3] * 20
+    assert len(engine.usage.remarks) == 2
+    assert "there was no memory for 8 networks" in engine.usage.remarks[0]
+    assert "they train 2 at a time from now on" in engine.usage.remarks[1]
+    assert sum(work.lanes for work in engine.works) == 0
+
+    def never(tile: Tile) -> Any:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(Tile, "_advance", never)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Out of memory"):
+        list(engine.run(make_plan(full, engine.supply.sizes, tile=8), full, range(len(full))))
