@@ -34,6 +34,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def spreadsheet_text(text: str) -> str:
+    """Return a text as a cell of a CSV file that a spreadsheet takes for text: it would carry out a formula."""
+    if len(text) < 2 or text[0] not in "=+-@\t\r":
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like this one, or None if none is like it."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

@@ -64,6 +64,8 @@ def main(argv: Sequence[str]) -> int:
             # The reader (`| head`) has what it wants. Python flushes stdout once more at exit, which must not fail.
             _drop_stdout()
             return 0
+        except MemoryError:
+            return _say("failed: there is no memory for this", FAILED)
         except OSError as error:
             _drop_stdout()  # it may be what has failed, and would again
             return _say(f"failed: {error}", FAILED)

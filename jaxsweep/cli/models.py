@@ -15,7 +15,7 @@ from jaxsweep.data import read_raw
 from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
-from jaxsweep.errors import RequestError, printable
+from jaxsweep.errors import RequestError, printable, spreadsheet_text
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.spec import sweepfile
 
@@ -41,14 +41,18 @@ def predict(arguments: Namespace) -> int:
         print(printable(f"jaxsweep: {' '.join(unknown.splitlines())}"), file=sys.stderr)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
+    writer.writerow(map(spreadsheet_text, header))
+    writer.writerows(map(_row, zip(*columns, strict=True)))
     if arguments.out is None:
         sys.stdout.write(text.getvalue())
     else:
         _write(Path(arguments.out), text.getvalue())
         print(f"{table.rows} predictions are in {arguments.out}", file=sys.stderr)
     return 0
+
+
+def _row(cells: Iterable[Any]) -> list[Any]:
+    return [spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _said(sets: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.cli.winner import print_front, print_winner
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, spreadsheet_text, suggestion
 from jaxsweep.records import stored
 from jaxsweep.records.confirmed import told
 from jaxsweep.records.front import rows_of
@@ -45,7 +45,8 @@ def show(arguments: Namespace) -> int:
     elif arguments.format == "csv":
         import pandas as pd
 
-        pd.DataFrame(chosen).to_csv(sys.stdout, index=False)
+        plain = [{name: spreadsheet_text(v) if isinstance(v, str) else v for name, v in row.items()} for row in chosen]
+        pd.DataFrame(plain).rename(columns=spreadsheet_text).to_csv(sys.stdout, index=False)
     else:
         console = tables.stdout()
         show_test = arguments.show_test or arguments.sort.startswith("test_")

@@ -9,8 +9,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
+import select
 import shlex
+import stat
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +21,7 @@ from pathlib import Path
 from jaxsweep.errors import RequestError
 
 PARQUET = b"PAR1"
+WRITER_SECONDS = 10  # that somebody may take to write the first byte into a pipe
 _EXCEL = "an Excel workbook", "read_excel"
 # What a file begins with, what it is then, and pandas' function that reads it (None: no single one does).
 FORMATS: tuple[tuple[bytes, str, str | None], ...] = (
@@ -57,7 +61,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
         RequestError: another format, a broken archive, another encoding, a NUL byte.
         OSError: the file cannot be read.
     """
-    content = _unpacked(path, path.read_bytes())
+    content = _unpacked(path, _content(path))
     _check_format(path, content)
     text = _decoded(path, content, encoding)
     if 100 * text.count("\0") > len(text):
@@ -82,6 +86,21 @@ def is_parquet(path: Path) -> bool:
         return False  # a pipe can be read once
     with path.open("rb") as file:
         return file.read(len(PARQUET)) == PARQUET
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file or a pipe holds; RequestError if nobody writes into a pipe, or it is a device."""
+    mode = path.stat().st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise RequestError(f"{path} is a device: it must be a CSV or Parquet file, or a pipe")
+    if not stat.S_ISFIFO(mode):
+        return path.read_bytes()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as pipe:
+        if not select.select([descriptor], [], [], WRITER_SECONDS)[0]:
+            raise RequestError(f"{path} is a pipe into which nobody has written for {WRITER_SECONDS} s")
+        os.set_blocking(descriptor, True)
+        return pipe.read()
 
 
 def _unpacked(path: Path, content: bytes) -> bytes:

@@ -34,6 +34,7 @@ from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.tiling import Alike, alike, each_alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.engine.usage import Usage
+from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Program, State
@@ -297,8 +298,9 @@ class Engine:
                         try:
                             tile.run(wanted, done)
                         except jax.errors.JaxRuntimeError as error:
-                            if not self._smaller(tile, error):
+                            if "RESOURCE_EXHAUSTED" not in str(error):
                                 raise
+                            self._make_smaller(tile, error)
                     pool.leave(group)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
@@ -306,21 +308,20 @@ class Engine:
             pool.open.set()
             done.put(None)
 
-    def _smaller(self, tile: Tile, error: Exception) -> bool:
-        """Let the lanes of a tile for which there was no memory begin again in smaller ones; return whether they can."""
-        group = tile.group
-        if "RESOURCE_EXHAUSTED" not in str(error) or tile.size == 1:
-            return False
+    def _make_smaller(self, tile: Tile, error: Exception) -> None:
+        """Let the lanes of a tile for which there was no memory begin again in smaller ones, or raise RequestError."""
+        group, widths = tile.group, tile.group.bucket.widths
+        if tile.size == 1:
+            why = str(error).splitlines()[0]
+            raise RequestError(f"there is no memory for one network of widths {widths}: {why}") from error
         jobs = [job for job in tile.jobs if job is not None]
         group.push(jobs)
         group.work.leave(len(jobs), 0)
-        if group.tile >= tile.size:  # nobody else has made it smaller meanwhile
-            group.tile = tile.size // 2
+        if group.shrink(tile.size):
             self.usage.remark(
-                f"there was no memory for {tile.size} networks of widths {group.bucket.widths} at a time: they train "
-                f"{group.tile} at a time from now on"
+                f"there was no memory for {tile.size} networks of widths {widths} at a time: they train "
+                f"{tile.size // 2} at a time from now on"
             )
-        return True
 
     def _fitting(self, group: Group, place: Place, room: Room) -> Compiled:
         """Return the programs of a group; where XLA asks for more memory than there is, those of smaller tiles."""

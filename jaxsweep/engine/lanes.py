@@ -76,6 +76,13 @@ class Group:
         config = self.configs[job.position]
         return 1 + depth_of(config), config["batch_size"]
 
+    def shrink(self, size: int) -> bool:
+        """Let tiles be half of this size from now on; return whether they were not made smaller meanwhile."""
+        with self._lock:
+            shrinks = self.tile >= size
+            self.tile = min(self.tile, size // 2)
+        return shrinks
+
     def push(self, jobs: Sequence[Job]) -> None:
         """Put lanes that are urgent before the others, in their order."""
         with self._lock:

@@ -26,7 +26,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.network.late import jax
 from jaxsweep.records import own
 from jaxsweep.records.forward import Floats, Layers, layers, traced
-from jaxsweep.spec import arguments
+from jaxsweep.spec import arguments, documents
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., A
         if not (folder / name).is_file():
             raise RequestError(f"{folder} is no exported network: it has no {name}")
     try:
-        document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        document = documents.json_value(documents.text_of(folder / DESCRIPTION))
         functions = own.checked_rows(document.get("functions", []) if isinstance(document, dict) else [])
     except (OSError, ValueError) as error:
         raise RequestError(f"{folder} is a broken exported network: {error}") from error

@@ -3,8 +3,6 @@
 What is read is checked: a database that a disk, or a person, has damaged gives an error that names it, and no table.
 """
 
-import json
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +22,7 @@ from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
 from jaxsweep.records.trials import Columns, Trial
-from jaxsweep.spec import lineage
+from jaxsweep.spec import documents, lineage
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import OwnMetric, directed
@@ -229,8 +227,8 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     if not (path / TRIALS).is_file() or not (path / SWEEP).is_file():
         raise RequestError(f"{path} is no run directory: it must hold {SWEEP} and {TRIALS}")
     try:
-        table = tomllib.loads((path / SWEEP).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = documents.toml(documents.text_of(path / SWEEP))
+    except ValueError as error:
         raise RequestError(f"{path} cannot be read as a run directory: {SWEEP}: {error}") from None
     found = _read(path)
     run = table.get("run", {})
@@ -281,16 +279,20 @@ def _read(path: Path) -> _Tables:
                 f"{path} was recorded by a newer version of jaxsweep, in format {written}: this one reads up to "
                 f"format {FORMAT}"
             )
+        found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+        odd = [name for kind, name, sql in found if kind not in ("table", "index") or "VIRTUAL" in str(sql).upper()]
+        if odd:  # a view or a trigger may do anything, and take for ever
+            raise RequestError(f"{path / TRIALS} is no database of a run: it has {odd[0]!r}, which no run has")
+        tables = {name for kind, name, _ in found if kind == "table"}
         names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
         rows = db.execute(f"SELECT {names} FROM trials ORDER BY trial").fetchall()
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         # A run that was recorded before there were any has none.
         lineages = dict(db.execute("SELECT trial, parts FROM lineages")) if "lineages" in tables else {}
         seals: dict[int, Seals] = {}
         if "seals" in tables or written >= SEALED:
             seals = {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
         try:
-            summary = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM summary")}
+            summary = {key: documents.json_value(value) for key, value in db.execute("SELECT key, value FROM summary")}
         except (TypeError, ValueError) as error:
             raise RequestError(f"{path / TRIALS} is damaged: what its run came to is no JSON ({error})") from None
     return _Tables(written, rows, lineages, summary, seals)
@@ -319,9 +321,11 @@ def _trial(
     spread: float, epochs: int, seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
     numbers = (float(spread), int(epochs), float(seconds))
-    known = {name: float("nan") if value is None else float(value) for name, value in json.loads(metrics).items()}
-    kept = own.put_in_config(json.loads(config), functions)
-    changed = lineage.from_rows(json.loads(parts)) if parts else ()
+    known = {
+        name: float("nan") if value is None else float(value) for name, value in documents.json_value(metrics).items()
+    }
+    kept = own.put_in_config(documents.json_value(config), functions)
+    changed = lineage.from_rows(documents.json_value(parts)) if parts else ()
     named = tuple(replace(part, config=own.put_in_config(part.config, functions)) for part in changed)
     optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.

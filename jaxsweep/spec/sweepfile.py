@@ -6,7 +6,6 @@ directory, as they are in a shell. What is written reads back as an equal reques
 
 import copy
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from jaxsweep.data.assign import check_folds
 from jaxsweep.data.source import TABLE_KEYS, Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.errors import RequestError, meant, nearest, suggestion
+from jaxsweep.spec import documents
 from jaxsweep.spec.default import adapted_space
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.request import Request
@@ -153,10 +153,10 @@ def read(path: str | Path) -> Draft:
         RequestError: the file cannot be read, is no TOML, or has an unknown section or key.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = documents.toml(documents.text_of(Path(path)))
     except OSError as error:
         raise RequestError(f"{path} cannot be read ({error.strerror}): it must be a sweep file in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RequestError(f"{path} is not TOML: {error}") from None
     try:
         _check_keys(table)
@@ -242,10 +242,10 @@ def _full_key(key: str) -> str:
 def _value(assignment: str, text: str, key: str) -> Any:
     """Return a value given as TOML; what is no TOML is a bare word, or several apart by commas where a list is due."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = documents.toml(f"value = {text}")
         if list(parsed) == ["value"]:
             return parsed["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         pass
     try:
         return float(text)  # .5 and 5. are numbers to everyone but TOML

@@ -102,5 +102,5 @@ def test_where_the_device_has_no_memory_tiles_are_halved(monkeypatch: pytest.Mon
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(Tile, "_advance", never)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="Out of memory"):
+    with pytest.raises(RequestError, match="there is no memory for one network of widths"):
         list(engine.run(make_plan(full, engine.supply.sizes, tile=8), full, range(len(full))))
