@@ -280,7 +280,8 @@ def _read(path: Path) -> _Tables:
                 f"format {FORMAT}"
             )
         found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-        odd = [name for kind, name, sql in found if kind not in ("table", "index") or "VIRTUAL" in str(sql).upper()]
+        virtual = {name for _, name, sql in found if str(sql).upper().startswith("CREATE VIRTUAL")}
+        odd = [name for kind, name, _ in found if kind not in ("table", "index") or name in virtual]
         if odd:  # a view or a trigger may do anything, and take for ever
             raise RequestError(f"{path / TRIALS} is no database of a run: it has {odd[0]!r}, which no run has")
         tables = {name for kind, name, _ in found if kind == "table"}
@@ -321,9 +322,8 @@ def _trial(
     spread: float, epochs: int, seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
     numbers = (float(spread), int(epochs), float(seconds))
-    known = {
-        name: float("nan") if value is None else float(value) for name, value in documents.json_value(metrics).items()
-    }
+    measured = documents.json_value(metrics).items()
+    known = {name: float("nan") if value is None else float(value) for name, value in measured}
     kept = own.put_in_config(documents.json_value(config), functions)
     changed = lineage.from_rows(documents.json_value(parts)) if parts else ()
     named = tuple(replace(part, config=own.put_in_config(part.config, functions)) for part in changed)
