@@ -1,11 +1,13 @@
 """What is left of a run that is killed, again and again, at any instant?
 
-Question: sweeps with four ways of searching are killed (SIGKILL) at random instants and resumed until they end. Is any
-trial lost that progress had told of, is any there twice, and is the table bit by bit that of a sweep that nobody has
-stopped? And do SIGINT, SIGTERM and SIGHUP, each at random instants from 0.1 s after the start to the end, give their
-exit codes, with what is printed, recorded and told in agreement, and nothing swallowed?
+Question: sweeps with four ways of searching, and one of a few long trainings, are killed (SIGKILL) at random instants
+and resumed until they end. Is any trial lost that progress had told of, is any there twice, and is the table bit by bit
+that of a sweep that nobody has stopped? Do SIGINT, SIGTERM and SIGHUP, each at random instants from 0.1 s after the
+start to the end, give their exit codes, with what is printed, recorded and told in agreement, and nothing swallowed? Of
+two processes that begin in one directory at the same instant, does one run, and the other name it? And does who reads
+while a sweep writes always see whole trials?
 
-Command: python experiments/torture.py [--kills 100] [--signals 100] [--seed 0]
+Command: python experiments/torture.py [--kills 100] [--signals 100] [--pairs 50] [--reads 100] [--seed 0]
 Answer: stands in experiments/torture.md, as this printed it.
 """
 
@@ -24,13 +26,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import jaxsweep as js
+
 TRIALS = 120
-RUN = ["run", "--data", "iris", "--trials", str(TRIALS), "--set", "width=16", "--set", "epochs={int=[20,400]}"]
+RUN = [
+    "run", "--data", "iris", "--trials", str(TRIALS), "--set", "width=16", "--set", "epochs={int=[20,400]}",
+    "--set", "checkpoint_seconds=0.05",
+]  # fmt: skip
 WAYS = {
     "random": [],
     "evolution": ["--search", "evolution", "--set", "search.population=20"],
     "hyperband": ["--scheduler", "hyperband"],
     "pbt": ["--scheduler", "pbt"],
+    "long": ["--trials", "12", "--set", "epochs={int=[4000,12000]}"],
 }
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -38,8 +46,9 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 class Sweep:
     """A process that runs a sweep, or goes on with it."""
 
-    def __init__(self, out: Path, cache: Path, way: list[str]) -> None:
-        command = [sys.executable, "-m", "jaxsweep", *RUN, *way, "--format", "json", "--resume", "--out", str(out)]
+    def __init__(self, out: Path, cache: Path, way: list[str], resume: bool = True) -> None:
+        command = [sys.executable, "-m", "jaxsweep", *RUN, *way, "--format", "json", "--out", str(out)]
+        command += ["--resume"] * resume
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -75,7 +84,7 @@ def kills(name: str, count: int, folder: Path, dice: random.Random) -> dict[str,
     """Kill sweeps of one kind so often, and say what came of it."""
     cache, plain = folder / "cache", folder / f"{name}-plain"
     assert Sweep(plain, cache, WAYS[name]).end()[0] == 0
-    whole, seconds, done, starts, runs = rows(plain), 0.0, 0, 0, 0
+    whole, seconds, done, starts, runs, continued = rows(plain), 0.0, 0, 0, 0, 0
     first = Sweep(folder / f"{name}-timed", cache, WAYS[name])
     assert first.end()[0] == 0
     seconds = time.monotonic() - first.began
@@ -85,6 +94,7 @@ def kills(name: str, count: int, folder: Path, dice: random.Random) -> dict[str,
             sweep, starts = Sweep(out, cache, WAYS[name]), starts + 1
             after = dice.uniform(0.1, seconds)
             code, _, said = sweep.end(signal.SIGKILL if done < count else None, after)
+            continued += "go on from their checkpoints" in said
             if code == 0:
                 break
             assert code == -signal.SIGKILL, (code, said)
@@ -93,7 +103,7 @@ def kills(name: str, count: int, folder: Path, dice: random.Random) -> dict[str,
             assert len(recorded) >= told(said), f"{name}: {told(said)} were told of, and {len(recorded)} are recorded"
             assert len({row[0] for row in recorded}) == len(recorded)
         assert rows(out) == whole, f"{name}: another table"
-    return {"way": name, "kills": done, "runs": runs, "starts": starts, "seconds": seconds}
+    return {"kills": done, "runs": runs, "starts": starts, "continued": continued, "seconds": seconds}
 
 
 def signals(number: signal.Signals, count: int, folder: Path, dice: random.Random) -> dict[str, Any]:
@@ -118,23 +128,61 @@ def signals(number: signal.Signals, count: int, folder: Path, dice: random.Rando
     return {"signal": number.name, "sent": count - ended, "ended before": ended, "slowest to end": slowest}
 
 
+def pairs(count: int, folder: Path) -> None:
+    """Start so many pairs of sweeps in one directory at the same instant, and check what becomes of each."""
+    for number in range(count):
+        out = folder / f"pair-{number}"
+        both = [Sweep(out, folder / "cache", ["--trials", "4"], resume=False) for _ in range(2)]
+        ends = [(sweep.process.pid, *sweep.end()) for sweep in both]
+        (winner,) = [end for end in ends if end[1] == 0]
+        (loser,) = [end for end in ends if end[1] == 2]
+        assert f"process {winner[0]}" in loser[3] or "already holds a run" in loser[3], loser
+        assert len(rows(out)[0]) == 4
+
+
+def reads(count: int, folder: Path) -> int:
+    """Read a run so often while it is written, check that each trial is whole; return how many tables there were."""
+    out, seen = folder / "read", set[int]()
+    sweep = Sweep(out, folder / "cache", ["--trials", "6000", "--replicates", "2"])
+    done = 0
+    while done < count and sweep.process.poll() is None:
+        if not (out / "trials.sqlite").exists() or (out / "trials.sqlite-wal").exists() is False:
+            time.sleep(0.01)
+            continue
+        result = js.load(out)
+        ids = [trial.id for trial in result.trials]
+        if not ids:
+            continue
+        assert sorted(result.lanes) == sorted(ids) or set(ids) <= set(result.lanes)
+        assert all(len(result.lanes[number]) == 2 for number in ids)
+        done, seen = done + 1, seen | {len(ids)}
+        time.sleep(0.01)
+    assert done == count, f"the sweep ended after {done} reads"
+    assert sweep.end(signal.SIGTERM)[0] == 143
+    return len(seen)
+
+
 def main() -> None:
     """Print what came of it all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--signals", type=int, default=100)
+    parser.add_argument("--pairs", type=int, default=50)
+    parser.add_argument("--reads", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     dice = random.Random(asked.seed)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # or, under nohup, the sweeps would ignore it as this process does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print("| way | kills | runs resumed until done | starts | seconds of one that is not stopped |")
-        print("| --- | --- | --- | --- | --- |")
+        head = "| way | kills | runs resumed until done | starts | that went on in the middle of trainings |"
+        print(f"{head} seconds of one that is not stopped |")
+        print("| --- | --- | --- | --- | --- | --- |")
         for way in WAYS:
             found = kills(way, -(-asked.kills // len(WAYS)), folder, dice)
             print(
-                f"| {way} | {found['kills']} | {found['runs']} | {found['starts']} | {found['seconds']:.1f} |",
+                f"| {way} | {found['kills']} | {found['runs']} | {found['starts']} | {found['continued']} | "
+                f"{found['seconds']:.1f} |",
                 flush=True,
             )
         print("\nEvery trial that progress had told of was recorded, none was there twice, and each table and all")
@@ -145,7 +193,12 @@ def main() -> None:
             found = signals(number, asked.signals, folder, dice)
             line = f"{found['signal']} | {found['sent']} | {found['ended before']} | {found['slowest to end']:.1f} s"
             print(f"| {line} |", flush=True)
-        print("\nEach ended with its exit code, without a traceback; the JSON line and the database agreed.")
+        print("\nEach ended with its exit code, without a traceback; the JSON line and the database agreed.\n")
+        pairs(asked.pairs, folder)
+        print(f"Of {asked.pairs} pairs of processes that began in one directory at the same instant one ran, and the")
+        print("other ended with exit code 2 and the number of the first.\n")
+        tables = reads(asked.reads, folder)
+        print(f"{asked.reads} reads while a sweep wrote gave {tables} different tables, each of them whole.")
 
 
 if __name__ == "__main__":

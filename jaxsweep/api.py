@@ -69,6 +69,7 @@ def sweep(
     keep_weights: str = "last",
     train_metrics: bool = False,
     precision: str = "highest",
+    checkpoint_seconds: float = 60.0,
     metrics: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -118,6 +119,8 @@ def sweep(
         precision: of matrix products: `highest`, that of their numbers, on every device; `default` lets an accelerator
             round what it multiplies (an NVIDIA GPU to TF32, a TPU to bfloat16), which is faster, and `solo` then agrees
             less. A CPU has no other than the highest.
+        checkpoint_seconds: how often what is under way is saved in `out`, for `resume` after a kill. It takes at most a
+            fiftieth of the time.
         metrics: your own metrics by name: functions of JAX of outputs, targets and perhaps weights, or `js.Metric` of
             one for which smaller is better. They are `val_NAME`, `test_NAME` and so on, also as an objective.
         out: a new run directory in which everything is recorded as it finishes.
@@ -139,7 +142,7 @@ def sweep(
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
-        "metrics": _metrics(metrics),
+        "checkpoint_seconds": checkpoint_seconds, "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
     view = make_progress(None) if arguments.flag("progress", progress) else Progress()

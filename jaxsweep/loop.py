@@ -25,7 +25,7 @@ from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.usage import Usage
 from jaxsweep.planning import foreseen, plan_again, plan_of
-from jaxsweep.recording import Recording
+from jaxsweep.recording import Recording, Remarks
 from jaxsweep.records import own
 from jaxsweep.records.before import Before
 from jaxsweep.records.confirmed import Confirmed
@@ -124,9 +124,9 @@ class _Loop:
             setup.data, setup.scope, setup.objective, request.seed, keep_best=request.keep_best,
             train_metrics=request.train_metrics, metrics=request.metrics, precision=request.precision,
         )  # fmt: skip
-        self.notes: list[str] = []  # that its user should read
+        self.remarks = Remarks(progress)
         self.snapshot = Snapshot(requested=setup.trials, objective=setup.objective)
-        self.recording = Recording(setup, store, before, self.snapshot, self._say)
+        self.recording = Recording(setup, store, before, self.snapshot, self.remarks)
         began, minutes = time.perf_counter(), request.minutes
         self.deadline = math.inf if minutes is None else began + 60 * minutes
         self.watch = Watch(self.snapshot, self.engine, self.recording, began, self.deadline)
@@ -144,7 +144,7 @@ class _Loop:
         try:
             self.progress.start(self.snapshot)
             for note in self.setup.notes:
-                self._say(note)
+                self.remarks.say(note)
             self.recording.look_for_checkpoints()
             while len(trials) < self.setup.trials and self._batch():
                 pass
@@ -171,14 +171,16 @@ class _Loop:
         if status == "completed" and not any(trial.score is not None for trial in trials):
             status = "failed"
         trials.sort(key=lambda trial: trial.id)
+        numbers = self._numbers()
         result = Result(
             status, self.setup.objective, trials, self.recording.lanes, self.setup.columns,
             (self.dataset, self.setup.data), self.setup.request, self.store.path if self.store else None,
-            self._numbers(), self.recording.keeper.models, self.confirmed,
+            numbers, self.recording.keeper.models, self.confirmed,
         )  # fmt: skip
         if self.store is not None:
-            self.recording.written(lambda: self._conclude(result))
-            result.numbers["trouble"] = self.recording.trouble
+            if not self.recording.waits:  # or else it has not come to an end, for who reads it
+                self.recording.written(lambda: self._conclude(result))
+            numbers["trouble"] = self.recording.trouble
         return result
 
     def _conclude(self, result: Result) -> None:
@@ -274,12 +276,7 @@ class _Loop:
         self.late = True
         stopped = f", {given_up:,} trainings stopped where they were" if given_up else ""
         limit = f"time limit of {self.setup.request.minutes:g} minutes"
-        self._say(f"{limit}: {finished:,} of {self.setup.trials:,} trials{stopped}")
-
-    def _say(self, note: str) -> None:
-        """Show a sentence to whoever listens, and keep it for those who read the record."""
-        self.notes.append(note)
-        self.progress.message(note)
+        self.remarks.say(f"{limit}: {finished:,} of {self.setup.trials:,} trials{stopped}")
 
     def _ready(self) -> tuple[Shape, ...]:
         """Return the shapes whose programs the sweep has already."""
@@ -337,8 +334,8 @@ class _Loop:
     def _tick(self) -> None:
         """Show where the sweep stands: after each lane, and while none ends."""
         self.recording.tell_of_checkpoints(self.engine.usage)
-        while self.remarked < len(remarks := self.engine.usage.remarks):
-            self._say(remarks[self.remarked])
+        for remark in self.engine.usage.remarks[self.remarked :]:
+            self.remarks.say(remark)
             self.remarked += 1
         if self.recording.due(self.watch.ended):
             self.recording.flush()
@@ -355,7 +352,7 @@ class _Loop:
         return {
             "requested": self.setup.trials,
             "time_limit_reached": self.late,
-            "notes": self.notes,
+            "notes": self.remarks.notes,
             "recorded": len(self.store.recorded()) if self.store else None,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
@@ -374,4 +371,5 @@ class _Loop:
             "padding_waste": waste,
             "iterations": usage.useful_steps,
             "precision": self.engine.precision,
+            "trouble": "",
         }

@@ -20,13 +20,26 @@ from jaxsweep.records.model import Model
 from jaxsweep.records.result import Networks
 from jaxsweep.records.store import NotRecorded, Store
 from jaxsweep.records.trials import Trial, make_trial
-from jaxsweep.report.progress import Snapshot
+from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.setup import Setup
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.swept import Swept
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
 RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
+
+
+class Remarks:
+    """Sentences that whoever asked for a sweep should read: shown at once, and kept for those who read the record."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.notes: list[str] = []
+        self._progress = progress
+
+    def say(self, note: str) -> None:
+        """Show a sentence and keep it."""
+        self.notes.append(note)
+        self._progress.message(note)
 
 
 class Recording:
@@ -37,7 +50,7 @@ class Recording:
         store: the run directory, if there is one.
         before: what it had when the sweep went on, if it does.
         snapshot: counts what is recorded; of a sweep that is not recorded what has finished.
-        say: shows a sentence to whoever listens.
+        remarks: what is to be said of it.
 
     Attributes:
         trials: those that have finished, in the order in which they did.
@@ -49,15 +62,19 @@ class Recording:
     """
 
     def __init__(
-        self, setup: Setup, store: Store | None, before: Before | None, snapshot: Snapshot, say: Callable[[str], None]
+        self, setup: Setup, store: Store | None, before: Before | None, snapshot: Snapshot, remarks: Remarks
     ) -> None:
-        self.setup, self.store, self.before, self.snapshot, self._say = setup, store, before, snapshot, say
+        self.setup, self.store, self.before, self.snapshot, self._say = setup, store, before, snapshot, remarks.say
         request = setup.request
         kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
         self.keeper = Keeper(
             kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store, bool(setup.aims.constraints)
         )
-        self.checkpoints = None if store is None else Checkpoints(store.path, resumed=before is not None)
+        self.checkpoints = (
+            None
+            if store is None
+            else Checkpoints(store.path, resumed=before is not None, seconds=request.checkpoint_seconds)
+        )
         self.underway: dict[Identity, Checkpoint] = {}
         self._networks: Mapping[int, Model] = {} if before is None else Networks(before.run)  # that are kept already
         self._swept = Swept.of(request)
@@ -150,18 +167,29 @@ class Recording:
     def flush(self) -> None:
         """Commit what has finished, and only then count it: what a user has been told of survives a kill."""
         self._flushed = math.inf  # if this is interrupted, no tick tries again while the workers end
-        if self.store is not None and (self._unsaved or self.keeper.waits) and not self.written(self._record):
+        if self.store is None:
+            self._counted()
+        elif self.waits and not self.written(self._record):
             return
-        saved, self._unsaved = self._unsaved, []
-        for trial, _ in saved:
-            self._note(trial)
         self._flushed = time.perf_counter()
+
+    @property
+    def waits(self) -> bool:
+        """Whether something that has finished is not in the run directory."""
+        return bool(self._unsaved) or self.keeper.waits
 
     def _record(self) -> None:
         assert self.store is not None
         self.keeper.save()
         if self._unsaved:
             self.store.record(self._unsaved)
+        self._counted()
+
+    def _counted(self) -> None:
+        """Count what waited, now that it is recorded."""
+        saved, self._unsaved = self._unsaved, []
+        for trial, _ in saved:
+            self._note(trial)
 
     def written(self, write: Callable[[], None]) -> bool:
         """Write into the run directory and return whether that worked; say it if it does not, and when it does again.
@@ -179,7 +207,7 @@ class Recording:
             self.trouble = str(error)
             self._flushed = time.perf_counter() + RETRY_SECONDS
             return False
-        if self.trouble:
+        if self.trouble and not self.waits:
             self.trouble = ""
             self._say("it can be written again: what waited for that is recorded")
         return True

@@ -23,6 +23,7 @@ from jaxsweep.report.progress import Progress
 from jaxsweep.setup import set_up
 from jaxsweep.spec.request import Request
 
+MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that goes on
 MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend
 
 
@@ -58,6 +59,7 @@ def go_on(
     Raises:
         RequestError: other data, fewer trials than there are, or as `loop.execute`.
     """
+    run.check_unchanged(MAY_CHANGE)
     request = run.request
     if trials is not None:
         request = replace(request, trials=trials)
@@ -80,7 +82,8 @@ def go_on(
             f"on {run.fingerprint[:12]}"
         )
     there = f"{len(run.trials):,} of {request.trials or len(run.trials):,} trials are in {run.path}"
-    return execute(data, request, run.path, progress, before=run, remarks=[there, *_other_versions(run)])
+    remarks = [there, *run.remarks(), *_other_versions(run)]
+    return execute(data, request, run.path, progress, before=run, remarks=remarks)
 
 
 def _other_versions(run: StoredRun) -> list[str]:
@@ -97,11 +100,11 @@ def _other_versions(run: StoredRun) -> list[str]:
 
 
 def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
-    """Raise RequestError if a request asks for another sweep than a run is; it may ask for more trials or minutes."""
+    """Raise RequestError if a request asks for another sweep than a run is; some of it may change."""
     asked = written_out(set_up(dataset, request), dataset)
     for entry in fields(Request):
         new, old = getattr(asked, entry.name), getattr(run.request, entry.name)
-        if entry.name not in ("trials", "minutes") and new != old:
+        if entry.name not in MAY_CHANGE and new != old:
             raise RequestError(
                 f"{run.path} holds a run with {entry.name} = {shown(old)}, and this asks for {shown(new)}: name "
                 f"another directory, or go on with it as it is (jaxsweep resume {run.path})"

@@ -151,6 +151,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
 
 def _searcher(request: Request, aims: Aims) -> search.Searcher:
     """Return the searcher of a request; RequestError if it follows one objective, and there are more."""
+    search.check_options(request.search, request.options)  # before they are arguments beside others
     make = partial(search.make, request.search, request.space, seed=request.seed, **request.options)
     if request.objective_weights:
         if search.searcher_class(request.search).wants_gradients is not search.Searcher.wants_gradients:
@@ -173,6 +174,7 @@ def _scheduler(request: Request, searcher: search.Searcher) -> schedulers.Schedu
     """Return the scheduler of a request, checked; RequestError if it does not fit the searcher, too."""
     if request.scheduler is None:
         return None
+    schedulers.check_options(request.scheduler, request.scheduler_options)
     made = schedulers.make(request.scheduler, seed=request.seed, space=request.space, **request.scheduler_options)
     if made.changes and searcher.learns:
         raise RequestError(

@@ -1,7 +1,6 @@
 """A run directory that cannot be written for a while, or any more: nothing is lost that need not be, and it is said."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from jaxsweep.cli import main
 from jaxsweep.loop import execute
 from jaxsweep.records.lock import LOCK
 from jaxsweep.records.model import Model
-from jaxsweep.records.store import Store
+from jaxsweep.records.store import NotRecorded, Store
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
@@ -46,8 +45,11 @@ class Disk:
             (pages,) = store._db.execute("PRAGMA page_count").fetchone()
             store._db.execute(f"PRAGMA max_page_count = {pages if full else 2**30}")
             self.left -= 1
-            self.refused += full
-            record(store, finished)
+            try:
+                record(store, finished)
+            except NotRecorded:
+                self.refused += 1
+                raise
 
         monkeypatch.setattr(Store, "record", limited)
 
@@ -187,16 +189,16 @@ def test_a_network_that_cannot_be_written_is_tried_again(
     assert "(models: No space left on device)" in shown.said[0]
 
 
-def _limited(size: int) -> Any:
-    """Return what lets a process write no file beyond so many bytes."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, 2 * (int(sys.argv[1]),))  # no file grows beyond so many bytes
+os.execv(sys.executable, [sys.executable, "-m", "jaxsweep", *sys.argv[2:]])
+"""
 
 
-def run(out: Path, size: int | None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jaxsweep", *LINE, "--quiet", "--out", str(out)], text=True, capture_output=True,
-        preexec_fn=None if size is None else _limited(size), check=False,
-    )  # fmt: skip
+def run(out: Path, size: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", LIMITED, str(size), *LINE, "--quiet", "--out", str(out)]
+    return subprocess.run(command, text=True, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("size", [0, 100, 20_000])

@@ -158,9 +158,8 @@ def test_lanes_go_on_from_where_they_were(
     iris: js.Dataset, tmp_path: Path, way: str, ends: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit by bit, whether they were saved as the sweep ended or before."""
-    how = {**WAYS[way], "space": UNEVEN}
+    how = {**WAYS[way], "space": UNEVEN, "checkpoint_seconds": 1e-9, "keep": 100}
     plain, out = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run"
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "SHARE", 0)
     for number in range(3):
         ends(iris, out, 20 if "folds" in way else 7, how, number > 0)
@@ -174,7 +173,7 @@ def test_lanes_go_on_from_where_they_were(
 
 def test_what_is_not_this_sweeps_does_not_go_on(iris: js.Dataset, tmp_path: Path) -> None:
     """Lanes of another program, of another config, of other shapes, and those that have trained enough."""
-    plain, out = execute(iris, asked()), tmp_path / "run"
+    plain, out = execute(iris, asked(), tmp_path / "plain"), tmp_path / "run"
     stopped(iris, out, 7, {})
     saver = Checkpoints(out, resumed=True)
     found, _ = saver.read()
@@ -198,10 +197,9 @@ def test_a_full_disk_ends_no_training(iris: js.Dataset, tmp_path: Path, monkeypa
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "_as_bytes", full)
-    result = execute(iris, asked(), tmp_path / "run")
-    assert_same(result, execute(iris, asked()))
+    result = execute(iris, asked(checkpoint_seconds=1e-9), tmp_path / "run")
+    assert_same(result, execute(iris, asked(), tmp_path / "plain"))
     (note,) = result.numbers["notes"]
     assert "checkpoints cannot be written (No space left on device): training goes on" in note
 
@@ -339,6 +337,36 @@ def test_run_goes_on_only_with_what_it_would_do(tmp_path: Path, capsys: pytest.C
     assert len(js.load(out).trials) == 8
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("seed = 0", "seed = 1"), "seed = 1, and the run began with 0"),
+        (
+            ('objective = "val_loss"', 'objective = "val_accuracy"'),
+            "objective = 'val_accuracy', and the run began with",
+        ),
+        (("epochs = 9", "epochs = 8"), "space = Space"),
+        (("keep = 3", "keep = 4"), "keep = 4, and the run began with 3"),
+        (("split = [0.6", "split = [0.5"), "split = "),
+    ],
+)
+def test_a_changed_sweep_file_is_refused(iris: js.Dataset, tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    """Also before any trial is recorded, whose config might tell; what may change may."""
+    out = tmp_path / "run"
+    stopped(iris, out, 0, {})
+    file = out / "sweep.toml"
+    text = file.read_text()
+    assert change[0] in text
+    file.write_text(text.replace(*change).replace("0.2, 0.2]", "0.3, 0.2]" if "split" in words else "0.2, 0.2]"))
+    with pytest.raises(js.RequestError, match="asks for") as error:
+        js.resume(out, data=iris, progress=False)
+    assert words in str(error.value)
+    file.write_text(
+        text.replace("trials = 40", "trials = 41").replace("checkpoint_seconds = 60.0", "checkpoint_seconds = 5")
+    )
+    assert len(js.resume(out, data=iris, progress=False).trials) == 41
+
+
 # --- one writer ------------------------------------------------------------------------------------------------------
 
 SWEEP = """
@@ -350,7 +378,7 @@ from jaxsweep.records import checkpoints
 from jaxsweep.report.progress import Progress
 from jaxsweep.spec.request import Request
 
-checkpoints.SECONDS = checkpoints.SHARE = 0
+checkpoints.SHARE = 0
 
 class Reports(Progress):
     def update(self, snapshot):
@@ -358,7 +386,9 @@ class Reports(Progress):
 
 recording.FLUSH_SECONDS = loop.TICK_SECONDS = 0.0
 space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
-request = Request(space=space, trials=60, keep=3, search=sys.argv[2], scheduler=sys.argv[3] or None)
+request = Request(
+    space=space, trials=60, keep=3, search=sys.argv[2], scheduler=sys.argv[3] or None, checkpoint_seconds=1e-9
+)
 loop.execute(js.load_dataset("iris"), request, Path(sys.argv[1]), Reports())
 """
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.engine.checkpoint import Identity
 from jaxsweep.engine.costs import Sizes
 from jaxsweep.engine.lanes import Group
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, last_lane_first
@@ -23,7 +24,7 @@ from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.lineage import Lineage, Part
 
 Merits = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # of curves [epochs, metrics]: [epochs], larger is better
-Identity = tuple[int, int]  # replicate and fold
+Repetition = tuple[int, int]  # replicate and fold
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Standing:
     position: int  # of its config
     group: Group
     lanes: int
-    parked: dict[Identity, Parked] = field(default_factory=dict)
-    ended: dict[Identity, LaneResult] = field(default_factory=dict)
+    parked: dict[Repetition, Parked] = field(default_factory=dict)
+    ended: dict[Repetition, LaneResult] = field(default_factory=dict)
     lineage: Lineage = ()
 
     @property
@@ -84,13 +85,13 @@ class Director:
         self.training = 0  # lanes in queues or in tiles
         self._nothing: set[int] = set()  # trials that are barred
         self._group_of: Callable[[Group, Config], Group] = lambda group, config: group
-        self._underway: dict[tuple[int, int, int], Parked] = {}
+        self._underway: dict[Identity, Parked] = {}
 
     def begin(
         self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
-        lanes: Sequence[Identity], underway: Mapping[tuple[int, int, int], Parked] | None = None,
+        lanes: Sequence[Repetition], underway: Mapping[Identity, Parked] | None = None,
     ) -> list["Settled"]:  # fmt: skip
-        """Take in the trials of a batch; return those about which all is decided, since they are recorded.
+        """Take in the trials of a batch; return those about which all is decided, by what is known of them already.
 
         `group_of` gives the queue of lanes like those of another under a config; `underway` are lanes, by trial,
         replicate and fold, that an earlier process has left in the middle of their training, from where they go on.
@@ -186,10 +187,10 @@ class Director:
             if order.trial in self.recorded and self._recalled(order.trial, until):
                 still.append(order.trial)
                 continue
-            lanes: dict[Identity, Parked | None] = {**standing.parked} or dict.fromkeys(self._lanes)
+            lanes: dict[Repetition, Parked | None] = {**standing.parked} or dict.fromkeys(self._lanes)
             standing.parked, jobs = {}, []
             for lane, parked in lanes.items():
-                furthest = self._furthest((order.trial, *lane), parked, until)
+                furthest = self._furthest(Identity(order.trial, *lane), parked, until)
                 if furthest is not None and furthest.epochs == until:
                     standing.parked[lane] = furthest
                 else:
@@ -203,7 +204,7 @@ class Director:
             group.push(jobs)
         return settled, still
 
-    def _furthest(self, lane: tuple[int, int, int], parked: Parked | None, until: int) -> Parked | None:
+    def _furthest(self, lane: Identity, parked: Parked | None, until: int) -> Parked | None:
         """Return where a lane goes on towards an epoch: where it stands, or where an earlier process has left it.
 
         One that was left beyond that epoch stands there once more, for the scheduler to say what it said then, and has

@@ -174,7 +174,7 @@ class Engine:
             try:
                 for thread in threads:
                     thread.start()
-                yield from (settled.result for settled in begun)
+                yield from with_weights(begun, wanted, configs)
                 for _ in threads:
                     while (item := _next(done, tick)) is not None:
                         if isinstance(item, BaseException):
@@ -261,7 +261,7 @@ class Engine:
     ) -> list[Settled]:  # fmt: skip
         """Let a director begin with the lanes of some groups, and put into their queues what it lets train.
 
-        Return the lanes about which all is decided already, since they are recorded.
+        Return the lanes about which all is decided already, since they are recorded, or stand where they are stopped.
         """
         sizes = self.supply.sizes
         standing: dict[int, Standing] = {}

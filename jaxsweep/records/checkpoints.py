@@ -26,7 +26,6 @@ from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
 from jaxsweep.records.rundir import CURVE
 
 CHECKPOINTS = "checkpoints"
-SECONDS = 60.0  # between two checkpoints of a worker, at least
 SHARE = 50  # so many times as long as writing one took is the time until the next: it costs 2 % at most
 KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
 _NAME = re.compile(r"(\d+)-([0-9a-f]{32})\.safetensors")
@@ -42,9 +41,11 @@ class Checkpoints:
     Args:
         run: the run directory.
         resumed: whether the run goes on; else nothing in it counts.
+        seconds: between two checkpoints of a worker, at least.
     """
 
-    def __init__(self, run: Path, resumed: bool) -> None:
+    def __init__(self, run: Path, resumed: bool, seconds: float = 60.0) -> None:
+        self.seconds = seconds
         self.folder = run / CHECKPOINTS
         self.problem = ""
         self._told = False
@@ -68,7 +69,7 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Return whether the calling thread should save its lanes now."""
-        return time.perf_counter() >= self._next.get(threading.get_ident(), self._began + SECONDS)
+        return time.perf_counter() >= self._next.get(threading.get_ident(), self._began + self.seconds)
 
     def stand(self, lanes: Iterable[Still]) -> None:
         """Note lanes that stand still from now on."""
@@ -97,7 +98,7 @@ class Checkpoints:
                     "way would train again from its first epoch after a kill"
                 )
         now = time.perf_counter()
-        self._next[worker] = now + max(SECONDS, SHARE * (now - began))
+        self._next[worker] = now + max(self.seconds, SHARE * (now - began))
 
     def _write(self, lanes: Sequence[Checkpoint]) -> Path:
         with self._lock:

@@ -96,7 +96,9 @@ class Keeper:
         Raises:
             NotRecorded: the run directory cannot be written. Those that are not are tried again the next time.
         """
-        for number in sorted(self._unsaved) if self.store is not None else ():
+        if self.store is None:
+            return
+        for number in sorted(self._unsaved):
             self._write(number, self.store)
             self._unsaved.discard(number)
 

@@ -357,7 +357,8 @@ def load(path: str | Path, functions: Mapping[str, Callable[..., Any]] | None = 
     """
     run = read_run(arguments.path("path", path), arguments.functions(functions))
     requested = run.summary.get("trials", {}).get("requested", run.request.trials)
-    numbers = {**run.summary, "requested": requested, "recorded": len(run.trials)}
+    notes = [*run.summary.get("notes", []), *run.remarks()]
+    numbers = {**run.summary, "requested": requested, "recorded": len(run.trials), "notes": notes}
     return Result(
         run.summary.get("status", "running"), run.objective, run.trials, run,
         Columns(run.curve_names, run.test_names, run.objective), run, run.request, run.path, numbers, Networks(run),

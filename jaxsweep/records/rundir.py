@@ -50,7 +50,7 @@ def check_writable(out: Path) -> None:
     """Make a directory; RequestError if it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
+        probe = out / f".writable.{os.getpid()}"  # another process may ask at the same moment
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -73,8 +73,9 @@ def reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
     try:
         # A name may have any character.
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as db:
+            db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
             yield db
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {error}") from None
 
 

@@ -47,6 +47,7 @@ CREATE TABLE evaluations (
 );
 CREATE TABLE lineages (trial INTEGER PRIMARY KEY, parts TEXT NOT NULL);
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE began (sweep_toml TEXT NOT NULL);
 """
 # Checksums of each trial: of its row, with its lineage, of its lanes and, if it was confirmed, of its fresh ones.
 _SEALS = """
@@ -106,7 +107,7 @@ class Store:
                 replace_text(self.path / SWEEP, sweep_toml)
                 (self.path / MODELS).mkdir(exist_ok=True)
             self._open()
-            self._make_tables()
+            self._make_tables(sweep_toml)
         except BaseException:
             for name in (SWEEP, TRIALS):
                 (self.path / name).unlink(missing_ok=True)
@@ -125,11 +126,13 @@ class Store:
         assert self._opened is not None
         return self._opened
 
-    def _make_tables(self) -> None:
+    def _make_tables(self, sweep_toml: str) -> None:
         metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
         tables = _SCHEMA.format(columns=", ".join(metrics))
         with _said():
             self._db.executescript(f"BEGIN; {tables} {_SEALS} PRAGMA user_version = {FORMAT}; COMMIT;")
+            with self._db:
+                self._db.execute("INSERT INTO began VALUES (?)", (sweep_toml,))
 
     @contextmanager
     def _writing(self) -> Generator[None, None, None]:
@@ -179,7 +182,7 @@ class Store:
             rows += own
             parts = ((trial.id, lineage.to_json(trial.lineage)),) if trial.lineage else ()
             lineages += parts
-            seals.append((trial.id, seal((row, *parts)), seal(own), None))
+            seals.append((trial.id, seal((row, *parts)), seal((self._columns, *own)), None))
         with self._writing():
             self._db.executemany(f"{self._insert} INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
             self._db.executemany(f"{self._insert} INTO evaluations VALUES ({self._marks})", rows)
@@ -189,14 +192,18 @@ class Store:
     def record_fresh(self, lanes: Iterable[LaneResult]) -> None:
         """Commit all fresh lanes of trials that are confirmed, at once: a confirmation is whole, or there is none."""
         rows = sorted(map(self._evaluation, lanes), key=lambda lane: lane[:3])
-        seals = [(seal(own), trial) for trial, own in groupby(rows, key=lambda lane: lane[0])]
+        seals = [(seal((self._columns, *own)), trial) for trial, own in groupby(rows, key=lambda lane: lane[0])]
         with self._writing():
             self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", rows)
             self._db.executemany("UPDATE seals SET fresh = ? WHERE trial = ?", seals)
 
     @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*OF_LANES, *self.curves, *self.test)
+
+    @property
     def _marks(self) -> str:
-        return ", ".join("?" * (len(OF_LANES) + len(self.curves) + len(self.test)))
+        return ", ".join("?" * len(self._columns))
 
     def _evaluation(self, lane: LaneResult) -> tuple[Any, ...]:
         """Return the row of a lane."""

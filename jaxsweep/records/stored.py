@@ -3,8 +3,9 @@
 What is read is checked: a database that a disk, or a person, has damaged gives an error that names it, and no table.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import sqlite3
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.records import own
 from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
@@ -57,7 +58,15 @@ class StoredRun:
     functions: own.Owns = field(default_factory=dict)  # the user's own, by role and name
     format: int = FORMAT
     record: Mapping[str, Any] = field(default_factory=dict)  # what sweep.toml says beside the request
-    seals: Mapping[int, Seals] = field(default_factory=dict)  # by trial; of earlier versions there are none
+    began: str | None = None  # the sweep.toml that it began with, if the run says that
+    missing: tuple[int, ...] = ()  # trials that were recorded, and are not there any more
+
+    def remarks(self) -> list[str]:
+        """Return what is to be said of a run that is not whole."""
+        if not self.missing:
+            return []
+        which = f"{len(self.missing):,} trials" if len(self.missing) > 1 else f"trial {self.missing[0]}"
+        return [f"{self.path / TRIALS} had {which} more, which somebody or something has removed"]
 
     def trial(self, number: int) -> Trial:
         """Return the trial with this id, or raise RequestError."""
@@ -126,21 +135,24 @@ class StoredRun:
         values = (self.request.replicates, *(() if trial is None else (trial,)))
         found: dict[int, list[Lane]] = {}
         with reading(self.path) as db:
+            seals = _seals(db)  # of this moment: a trial may have trained again since
             rows = db.execute(f"SELECT * FROM evaluations {where} ORDER BY trial, replicate, fold", values)
             for number, several in groupby(rows, key=lambda row: row[0]):
                 own_rows = list(several)
-                known = self.seals.get(number)
+                known = seals.get(number)
                 expected = None if known is None else known.fresh if fresh else known.lanes
-                if expected is not None and seal(own_rows) != expected:
+                if expected is not None and seal((self._lane_columns, *own_rows)) != expected:
                     raise damaged(self.path, number)
                 try:
                     found[number] = list(map(self._lane, own_rows))
                 except (TypeError, ValueError) as error:
                     raise damaged(self.path, number, error) from None
-        for number, known in self.seals.items():
-            if (known.fresh is not None or not fresh) and trial in (None, number) and number not in found:
-                raise damaged(self.path, number)
-        trials = [each for each in self.trials if each.id in found]
+        trials = [each for each in self.trials if trial in (None, each.id)]
+        for each in trials:
+            known = seals.get(each.id)
+            if known is not None and (known.fresh is not None or not fresh) and each.id not in found:
+                raise damaged(self.path, each.id)
+        trials = [each for each in trials if each.id in found]
         if "status" in self._lane_columns:
             return {each.id: found[each.id] for each in trials}
         return {each.id: as_recorded_before(each, found[each.id], self.test_names) for each in trials}
@@ -173,6 +185,22 @@ class StoredRun:
                 f"as good as ever, and {'running its sweep.toml again' if self.rules < RULES else 'a newer version'} "
                 "gives trials that can be"
             )
+
+    def check_unchanged(self, may_change: Container[str]) -> None:
+        """Raise RequestError if its sweep.toml asks for something else than the run began with, but for some keys."""
+        if self.began is None:
+            return
+        try:
+            first = _request(documents.toml(self.began), self.functions)
+        except ValueError as error:
+            raise RequestError(f"{self.path / TRIALS} is damaged: what its run began with is none: {error}") from None
+        for entry in fields(Request):
+            was, now = getattr(first, entry.name), getattr(self.request, entry.name)
+            if entry.name not in may_change and was != now:
+                raise RequestError(
+                    f"{self.path / SWEEP} asks for {entry.name} = {shown(now)}, and the run began with {shown(was)}: "
+                    "put that back, or begin another run with the file"
+                )
 
     def prepared(self) -> Prepared:
         """Return the data split and standardized as they were trained on; RequestError as `dataset` says, or where this
@@ -211,7 +239,7 @@ def damaged(path: Path, number: object, why: object = "") -> RequestError:
     said = f" ({why})" if str(why) else ""
     return RequestError(
         f"{path / TRIALS} is damaged: what it has of trial {number} is not what was recorded{said}; without that "
-        f"trial's rows in its tables trials and seals it can be read, and jaxsweep resume {path} trains the trial again"
+        f"trial's row in its table trials it can be read, and jaxsweep resume {path} trains the trial again"
     )
 
 
@@ -221,7 +249,6 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     Raises:
         RequestError: there is no run in `path`, or it cannot be read; or as `own.recalled`.
     """
-    from jaxsweep.spec import sweepfile
 
     path = Path(path)
     if not (path / TRIALS).is_file() or not (path / SWEEP).is_file():
@@ -238,7 +265,7 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
         raise RequestError(f"{path / SWEEP} cannot be read: {error}") from None
     known = own.recalled(rows_of_functions, functions, str(path))
     metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
-    request = replace(sweepfile.from_table(own.put(table, known)), metrics=metrics)
+    request = _request(table, known)
     objective = directed(str(request.objective), metrics)
     trials = list(_trials(path, found, Swept.of(request), known))
     aims = Aims.of(request, objective)
@@ -257,8 +284,17 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
         functions=known,
         format=found.format,
         record={name: table[name] for name in ("run", "versions") if name in table},
-        seals=found.seals,
+        began=found.began,
+        missing=tuple(sorted(found.seals.keys() - {trial.id for trial in trials})),
     )
+
+
+def _request(table: Mapping[str, Any], functions: own.Owns) -> Request:
+    """Return what the tables of a sweep.toml ask for, with the user's own functions in it."""
+    from jaxsweep.spec import sweepfile
+
+    metrics = tuple(metric for metric in functions.get("metric", {}).values() if isinstance(metric, OwnMetric))
+    return replace(sweepfile.from_table(own.put(dict(table), functions)), metrics=metrics)
 
 
 class _Tables(NamedTuple):
@@ -269,6 +305,7 @@ class _Tables(NamedTuple):
     lineages: dict[int, str]
     summary: dict[str, Any]
     seals: dict[int, Seals]
+    began: str | None
 
 
 def _read(path: Path) -> _Tables:
@@ -289,27 +326,30 @@ def _read(path: Path) -> _Tables:
         rows = db.execute(f"SELECT {names} FROM trials ORDER BY trial").fetchall()
         # A run that was recorded before there were any has none.
         lineages = dict(db.execute("SELECT trial, parts FROM lineages")) if "lineages" in tables else {}
-        seals: dict[int, Seals] = {}
-        if "seals" in tables or written >= SEALED:
-            seals = {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
+        seals = _seals(db)
         try:
             summary = {key: documents.json_value(value) for key, value in db.execute("SELECT key, value FROM summary")}
         except (TypeError, ValueError) as error:
             raise RequestError(f"{path / TRIALS} is damaged: what its run came to is no JSON ({error})") from None
-    return _Tables(written, rows, lineages, summary, seals)
+        began = db.execute("SELECT sweep_toml FROM began").fetchone() if "began" in tables else None
+    return _Tables(written, rows, lineages, summary, seals, None if began is None else str(began[0]))
+
+
+def _seals(db: sqlite3.Connection) -> dict[int, Seals]:
+    """Return the checksums of trials; none of a run that was recorded before there were any."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'seals'").fetchone():
+        return {}
+    return {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
 
 
 def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> Iterator[Trial]:
     """Yield the trials of a database; RequestError if one is not what was recorded."""
-    numbers = {row[0] for row in found.trials}
-    # A run that an earlier version began has checksums of those trials alone that came later.
-    lacking = found.seals.keys() - numbers or (numbers - found.seals.keys() if found.format >= SEALED else set())
-    if lacking:
-        raise damaged(path, min(lacking))
     for row in found.trials:
         number, parts = row[0], found.lineages.get(row[0])
         rows = [row] if parts is None else [row, (number, parts)]
-        if number in found.seals and seal(rows) != found.seals[number].row:
+        known = found.seals.get(number)
+        # A run that an earlier version began has checksums of those trials alone that came later.
+        if seal(rows) != known.row if known is not None else found.format >= SEALED:
             raise damaged(path, number)
         try:
             yield _trial(swept, functions, parts, *row)

@@ -3,6 +3,7 @@
 A new scheduler is a file here with a subclass of `Scheduler`, and a line in `SCHEDULERS`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from jaxsweep.schedulers.asha import ASHA
@@ -34,6 +35,11 @@ _REGISTRY = Registry("scheduler", SCHEDULERS, given=("seed", "space"))
 def options(name: str) -> dict[str, Any]:
     """Return the options of scheduler `name` with their defaults."""
     return _REGISTRY.options(name)
+
+
+def check_options(name: str, names: Iterable[str]) -> None:
+    """Raise RequestError if there is no scheduler called `name`, or it has no option of one of these names."""
+    _REGISTRY.check(name, names)
 
 
 def make(name: str, *, seed: int = 0, space: Space | None = None, **settings: Any) -> Scheduler:

@@ -3,6 +3,7 @@
 A new searcher is a file here with a subclass of `Searcher`, and a line in `SEARCHERS`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from jaxsweep.search.base import Directions, Searcher
@@ -51,6 +52,11 @@ def options(name: str) -> dict[str, Any]:
 def searcher_class(name: str) -> type[Searcher]:
     """Return the class of searcher `name`, or raise RequestError that suggests the nearest known name."""
     return _REGISTRY.find(name)
+
+
+def check_options(name: str, names: Iterable[str]) -> None:
+    """Raise RequestError if there is no searcher called `name`, or it has no option of one of these names."""
+    _REGISTRY.check(name, names)
 
 
 def make(

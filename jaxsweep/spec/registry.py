@@ -1,7 +1,7 @@
 """Classes that a request names, such as searchers, and their options: the keyword arguments of their constructors."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from jaxsweep.errors import RequestError, shown, suggestion
@@ -38,9 +38,13 @@ class Registry(Generic[Made]):
         Raises:
             RequestError: an unknown name or option, or what the class says of a value.
         """
+        self.check(name, settings)
+        return self.find(name)(**given, **settings)
+
+    def check(self, name: str, settings: Iterable[str]) -> None:
+        """Raise RequestError if there is no class called `name`, or it has no option of some name."""
         known = self.options(name)
         for setting in settings:
             if setting not in known:
                 hint = suggestion(setting, known) if known else "; it has none"
                 raise RequestError(f"unknown option {setting!r} of {self.kind} {name!r}{hint}")
-        return self.find(name)(**given, **settings)

@@ -1,5 +1,6 @@
 """A sweep as it was asked for, checked and with every default written out."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
 PRECISIONS = ("highest", "default")  # of matrix products on an accelerator
 EXAMPLES = {"search": "random", "objective": "val_loss", "scheduler": "asha"}
+LARGEST = sys.float_info.max  # an integer may be larger, and is no number that one could reckon with
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Request:
     keep_weights: str = "last"
     train_metrics: bool = False
     precision: str = "highest"
+    checkpoint_seconds: float = 60.0  # between what is saved of trainings under way, if the sweep is recorded
     source: Source = field(default_factory=Source)
     metrics: tuple[OwnMetric, ...] = ()  # of the user's own
     initial: tuple[Config, ...] = ()
@@ -113,7 +116,8 @@ class Request:
         if self.scheduler_options and self.scheduler is None:
             name = next(iter(self.scheduler_options))
             raise RequestError(f"{name} is an option of a scheduler, and there is none: add scheduler, or leave it out")
-        object.__setattr__(self, "minutes", _minutes(self.minutes))
+        for name in ("minutes", "checkpoint_seconds"):
+            object.__setattr__(self, name, _time(name, getattr(self, name)))
         object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
         object.__setattr__(self, "train_metrics", arguments.flag("train_metrics", self.train_metrics))
 
@@ -169,16 +173,16 @@ class Request:
 
 def _is_share(value: Any) -> bool:
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return real and bool(0 <= value < np.inf)
+    return real and bool(0 <= value <= LARGEST)
 
 
-def _minutes(value: Any) -> float | None:
-    """Return a time limit as a float, or None for none."""
-    if value is None:
+def _time(name: str, value: Any) -> float | None:
+    """Return a time as a float; a limit may be None, which is none."""
+    if value is None and name == "minutes":
         return None
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not real or not 0 < value < np.inf:
-        raise RequestError(f"minutes = {shown(value)} is not legal: it must be a number above 0")
+    if not real or not 0 < value <= LARGEST:
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be a number above 0")
     return float(value)
 
 

@@ -18,7 +18,7 @@ from jaxsweep.errors import RequestError, meant, nearest, suggestion
 from jaxsweep.spec import documents
 from jaxsweep.spec.default import adapted_space
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
-from jaxsweep.spec.request import Request
+from jaxsweep.spec.request import LARGEST, Request
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.toml import toml_text
 
@@ -70,6 +70,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "keep_weights": ((str,), "last or best"),
         "train_metrics": ((bool,), "true or false"),
         "precision": ((str,), "highest or default"),
+        "checkpoint_seconds": ((int, float), "a number of seconds"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
         "warm_start": ((list, tuple, str), "a list of run directories and studies, such as ['runs/a']"),
     },
@@ -288,7 +289,7 @@ def _unknown(section: str, key: str) -> str:
 
 
 def _split(split: Any) -> tuple[float, ...]:
-    if any(isinstance(part, bool) or not isinstance(part, (int, float)) for part in split):
+    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or abs(part) > LARGEST for part in split):
         raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
     return tuple(float(part) for part in split)
 
@@ -311,7 +312,7 @@ def _training_rows(rows: int | None, fields: Table) -> int | None:
     if not isinstance(folds, int):
         pairs = check_folds(folds)
         return min(len(train) for train, _ in pairs) if isinstance(pairs, tuple) else rows
-    share = (split[0] + split[1]) * (folds - 1) / folds if folds > 1 else split[0]
+    share = (split[0] + split[1]) * ((folds - 1) / folds) if folds > 1 else split[0]
     return int(rows * min(max(share, 0.0), 1.0))
 
 

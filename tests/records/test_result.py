@@ -261,6 +261,7 @@ def test_what_a_caller_does_to_a_config_is_the_callers_own() -> None:
 def test_a_hyperparameter_of_a_later_version_is_shown_and_not_trained_without(tmp_path: Path) -> None:
     js.sweep("iris", configs=[CONFIG], keep=0, out=tmp_path / "run", progress=False)
     with closing(sqlite3.connect(tmp_path / "run" / "trials.sqlite")) as db, db:
+        db.executescript("PRAGMA user_version = 3; DROP TABLE seals")
         db.execute("""UPDATE trials SET config = json_set(json_remove(config, '$.clip_norm'), '$.label_noise', 0.3)""")
     loaded = js.load(tmp_path / "run")
     assert loaded.best.config["label_noise"] == 0.3

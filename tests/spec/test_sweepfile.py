@@ -98,6 +98,7 @@ def test_every_default_is_written() -> None:
     assert table["sweep"] == {
         "search": "random", "seed": 0, "replicates": 1, "folds": 0, "keep": 10, "confirm": 0,
         "keep_weights": "last", "train_metrics": False, "precision": "highest",
+        "checkpoint_seconds": 60.0,
     }  # fmt: skip
     assert table["data"] == {"split": [0.6, 0.2, 0.2]}
 
