@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from jaxsweep.engine import tile
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
 from jaxsweep.records import store
-from jaxsweep.records.lock import LOCK
+from jaxsweep.records.lock import LOCK, Lock
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
@@ -327,6 +328,26 @@ def test_the_bare_beginning_of_a_killed_run_is_in_nobodys_way(iris: js.Dataset, 
         result = js.sweep(iris, SPACE, trials=1, out=out, progress=False)
         assert len(js.load(out).trials) == len(result.trials) == 1
         (out / "trials.sqlite").unlink()
+
+
+def test_who_has_the_lock_is_read_once_it_is_written(tmp_path: Path) -> None:
+    """A moment after it was taken; nobody's probe is another one's."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / ".writable").touch()
+    store.check_writable(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [".writable"]
+    with (tmp_path / LOCK).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def write() -> None:
+            file.write("77")
+            file.flush()
+
+        timer = threading.Timer(0.1, write)
+        timer.start()
+        with pytest.raises(js.RequestError, match="is being written by process 77: wait until it ends"):
+            Lock(tmp_path)
+        timer.join()
 
 
 def test_of_two_that_begin_at_once_one_runs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +12,7 @@ if sys.platform != "win32":  # where nothing keeps a second writer out
     import fcntl
 
 LOCK = "writer.lock"
+TRIES, MOMENT = 50, 0.01  # to read who has it, and the seconds between them
 
 
 class Lock:
@@ -29,8 +31,7 @@ class Lock:
         while True:
             self._file: IO[str] | None = self._path.open("a+")
             if not self._taken(self._file):
-                self._file.seek(0)
-                holder = self._file.read().strip()
+                holder = self._holder(self._file)
                 self._file.close()
                 who = f"process {holder}" if holder else "another process"
                 raise RequestError(f"{run} is being written by {who}: wait until it ends, or name another directory")
@@ -51,6 +52,16 @@ class Lock:
             except BlockingIOError:
                 return False
         return True
+
+    @staticmethod
+    def _holder(file: IO[str]) -> str:
+        """Return the number of the process that has the lock, which it writes a moment after it has taken that."""
+        for _ in range(TRIES):
+            file.seek(0)
+            if holder := file.read().strip():
+                return holder
+            time.sleep(MOMENT)
+        return ""
 
     def _is_there(self, file: IO[str]) -> bool:
         try:

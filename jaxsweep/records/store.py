@@ -86,7 +86,7 @@ def check_writable(out: Path) -> None:
     """Make a directory; RequestError if it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
+        probe = out / f".writable.{os.getpid()}"  # another process may ask at the same moment
         probe.touch()
         probe.unlink()
     except OSError as error:
