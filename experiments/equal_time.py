@@ -58,6 +58,7 @@ import numpy as np
 from real_tables import BUILT_IN, TABLES, load
 
 WIDTHS, BATCHES, EPOCHS = (32, 64, 128), (16, 32, 64, 128), 40
+ROUNDING = 1e-6  # of a score, which jaxsweep has in float32: nobody is ahead by that
 FOLDS, SMALL = 4, 2500  # folds where there are fewer rows than that
 RATES, PENALTIES = (1e-4, 1e-1), (1e-7, 1e-1)  # learning rate; scikit-learn's alpha over the batch size is our L2
 
@@ -289,7 +290,7 @@ def _table(asked: Any, found: dict[tuple[str, int, str], dict[str, Any]]) -> Non
         cells = [f"{tests[name].mean():.4f} ({trials[name]:.0f} trials)" for name in asked.contenders]
         leads = [tests[first] - tests[name] for name in others]
         cells += [f"{lead.mean():+.4f} ± {_half(lead):.4f}" for lead in leads]
-        best += all(lead.mean() > 0 for lead in leads)
+        best += all(lead.mean() > ROUNDING for lead in leads)
         level += all(lead.mean() + np.nan_to_num(_half(lead)) >= 0 for lead in leads)
         print(f"| {data} | " + " | ".join(cells) + " |", flush=True)
     print(f"{first} is ahead of all others on {best} of {len(asked.only)}, and ahead or level with each on {level}")

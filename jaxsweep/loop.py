@@ -30,6 +30,7 @@ from jaxsweep.records import own
 from jaxsweep.records.before import Before
 from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.result import Result
+from jaxsweep.records.rundir import WHOLE_BATCHES
 from jaxsweep.records.store import Store
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
@@ -198,7 +199,8 @@ class _Loop:
             if self.setup.waves:
                 self.sizes = self._waves(whole)
         asked = time.perf_counter()
-        configs, resolved = self.setup.ask(first, self.setup.trials - first, next(self.sizes))
+        in_part = self.before is not None and self.before.run.format < WHOLE_BATCHES
+        configs, resolved = self.setup.ask(first, self.setup.trials - first, next(self.sizes), in_part)
         self.watch.searching += time.perf_counter() - asked
         if not configs:
             return False

@@ -70,9 +70,18 @@ class Setup:
         """
         return self.request.minutes is not None and self.batch is None and self.scheduler is None
 
-    def ask(self, first: int, count: int, most: int = SLAB) -> tuple[list[Config], Sequence[Config]]:
-        """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter."""
-        asked = self.searcher.ask(min(self.searcher.batch or most, count, most))
+    def ask(
+        self, first: int, count: int, most: int = SLAB, in_part: bool = False
+    ) -> tuple[list[Config], Sequence[Config]]:
+        """Return up to `count` configs from number `first` on, as they are proposed and with every hyperparameter.
+
+        A searcher that has batches is asked for a whole one, also where fewer are wanted: what it proposes first may
+        depend on how many it is asked for, and a sweep of more trials is to begin with those of one of fewer.
+        `in_part`: it is asked for what is wanted, as formats before 4 recorded it.
+        """
+        batch = self.searcher.batch
+        wanted = min(batch or most, count, most)
+        asked = self.searcher.ask(wanted if batch is None or in_part else min(batch, most))[:wanted]
         if self.listed is not None:
             return asked, self.listed[first : first + len(asked)]
         return asked, [resolve_for(self.data, config) for config in asked]

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -22,9 +23,9 @@ from jaxsweep.engine import tile
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.loop import execute
 from jaxsweep.recording import Recording
-from jaxsweep.records import checkpoints, stored
+from jaxsweep.records import checkpoints, rundir, stored
 from jaxsweep.records.checkpoints import Checkpoints
-from jaxsweep.records.lock import LOCK
+from jaxsweep.records.lock import LOCK, Lock
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
@@ -225,9 +226,9 @@ def test_what_is_recorded_does_not_train_again(iris: js.Dataset, tmp_path: Path,
 def test_it_may_be_given_more_trials(iris: js.Dataset, tmp_path: Path) -> None:
     """The first ones stay, and those that follow have the configs that they would have had."""
     out, how = tmp_path / "run", EVOLUTION
-    first = execute(iris, asked(**how), out)
+    first = execute(iris, asked(**{**how, "trials": 37}), out)  # its last generation is cut short
     longer = js.resume(out, trials=60, data=iris, progress=False)
-    pd.testing.assert_frame_equal(longer.to_pandas()[:TRIALS], first.to_pandas(), check_exact=True)
+    pd.testing.assert_frame_equal(longer.to_pandas()[:37], first.to_pandas(), check_exact=True)
     whole = execute(iris, asked(**{**how, "trials": 60}))
     assert [trial.config for trial in longer.trials] == [trial.config for trial in whole.trials]
     np.testing.assert_allclose(longer.curves("val_loss"), whole.curves("val_loss"), rtol=1e-4)
@@ -283,6 +284,19 @@ def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monk
     assert [trial.epochs_done for trial in result.trials] == [9] * TRIALS
     plain = execute(iris, asked())
     np.testing.assert_allclose(result.curves("val_loss"), plain.curves("val_loss"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "trials"), [("run_format_3", 6), ("run_format_4", 6), ("run_format_4", 8)])
+def test_a_run_of_an_earlier_version_goes_on(name: str, trials: int, tmp_path: Path) -> None:
+    """Of format 3 if nothing is added: its last generation was asked for as one of two."""
+    run = shutil.copytree(FIXTURES / name, tmp_path / "run")
+    recorded = json.loads((run / "table.json").read_text())
+    result = js.resume(run, trials=trials, progress=False)
+    rows = result.to_pandas()
+    assert len(rows) == trials
+    assert rows["score"][:6].tolist() == [row["score"] for row in recorded]
+    assert result.summary()["iterations"] == (trials - 6) * 2 * 9
+    assert js.load(run).to_pandas()["score"].tolist() == rows["score"].tolist()
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -436,6 +450,26 @@ def test_the_bare_beginning_of_a_killed_run_is_in_nobodys_way(iris: js.Dataset, 
         result = js.sweep(iris, SPACE, trials=1, out=out, progress=False)
         assert len(js.load(out).trials) == len(result.trials) == 1
         (out / "trials.sqlite").unlink()
+
+
+def test_who_has_the_lock_is_read_once_it_is_written(tmp_path: Path) -> None:
+    """A moment after it was taken; nobody's probe is another one's."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / ".writable").touch()
+    rundir.check_writable(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [".writable"]
+    with (tmp_path / LOCK).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def write() -> None:
+            file.write("77")
+            file.flush()
+
+        timer = threading.Timer(0.1, write)
+        timer.start()
+        with pytest.raises(js.RequestError, match="is being written by process 77: wait until it ends"):
+            Lock(tmp_path)
+        timer.join()
 
 
 def test_of_two_that_begin_at_once_one_runs(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
 MODELS = "models"
 # Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
-# test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all.
-FORMAT, RESUMABLE = 4, 3  # this one's, and the first one that may go on
+# test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all, and
+# searchers were asked for whole batches.
+FORMAT, RESUMABLE, WHOLE_BATCHES = 4, 3, 4  # this one's, the first one that may go on, and the first with whole ones
 CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
 
 OF_LANES = ("trial", "replicate", "fold", "epochs", "status", "halted")  # columns of `evaluations` that are no metrics

@@ -127,6 +127,15 @@ def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Processes hear that their terminal is closed, also where the suite runs under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_signals_at_any_instant(number: signal.Signals, tmp_path: Path) -> None:
     """From Python's start to the end of a sweep, all at work at once; `experiments/torture.py` has hundreds."""
