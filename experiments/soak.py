@@ -2,7 +2,7 @@
 
 Question: 200,000 tiny trainings in one recorded sweep: what do memory, open files and threads do, and is it as fast at
 the end as at the start? And 200 sweeps one after another on tables of different shapes, in one process: does what a
-sweep leaves behind grow?
+sweep leaves behind grow? (JAX remembers what it has traced, up to a few thousand functions and shapes.)
 
 Command: python experiments/soak.py [--trials 200000] [--sweeps 200]
 Needs: Linux, and a quarter of an hour
@@ -10,12 +10,16 @@ Answer: stands in experiments/soak.md, as this printed it.
 """
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jax
 import numpy as np
 
 import jaxsweep as js
@@ -25,7 +29,8 @@ from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
 EPOCHS = 2
-PARTS = 20  # of a sweep, at whose ends it is looked at
+PARTS = 4  # of the long sweep, each asked for, trained and recorded as the others are
+LOOK_SECONDS = 0.1
 
 
 def open_files() -> int:
@@ -35,74 +40,126 @@ def open_files() -> int:
 
 @dataclass
 class Meter(Progress):
-    """Looks at the process each time that another part of the trials has finished."""
+    """Looks at the process ten times a second."""
 
-    trials: int
     seen: list[tuple[int, float, int, int, int]] = field(default_factory=list)  # trials, time, bytes, files, threads
+
+    def start(self, snapshot: Snapshot) -> None:
+        """Look, before anything is asked for."""
+        self.update(snapshot)
 
     def update(self, snapshot: Snapshot) -> None:
         """Look, if it is time."""
-        if snapshot.finished >= len(self.seen) * self.trials / PARTS:
-            state = machine.memory_used(), open_files(), threading.active_count()
-            self.seen.append((snapshot.finished, time.perf_counter(), *state))
+        now = time.perf_counter()
+        if not self.seen or now - self.seen[-1][1] >= LOOK_SECONDS:
+            self._look(snapshot, now)
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Look once more."""
+        self._look(snapshot, time.perf_counter())
+
+    def _look(self, snapshot: Snapshot, now: float) -> None:
+        state = machine.memory_used(), open_files(), threading.active_count()
+        self.seen.append((snapshot.finished, now, *state))
+
+
+def bytes_of(thing: object, known: set[int]) -> int:
+    """Return the size of an object with all that it alone holds; `known` are those that were counted."""
+    if id(thing) in known or isinstance(thing, type):
+        return 0
+    known.add(id(thing))
+    inside: list[object] = []
+    if isinstance(thing, dict):
+        inside = [*thing.keys(), *thing.values()]
+    elif isinstance(thing, (list, tuple)):
+        inside = list(thing)
+    elif isinstance(thing, np.ndarray):
+        inside = [] if thing.base is None else [thing.base]
+    elif hasattr(thing, "__dict__"):
+        inside = [vars(thing)]
+    elif hasattr(thing, "__slots__"):
+        inside = [getattr(thing, name) for name in thing.__slots__]
+    return sys.getsizeof(thing) + sum(bytes_of(each, known) for each in inside)
 
 
 def long_sweep(trials: int, folder: Path) -> None:
-    """Print what one sweep of so many trials does."""
+    """Print what one sweep of so many trials does, once its program is in the cache."""
     space = js.Space(learning_rate=js.LogUniform(1e-4, 1e-1), epochs=EPOCHS, width=4, depth=1, batch_size="full")
-    meter = Meter(trials)
-    request = Request(space=space, trials=trials, keep=3)
-    result = execute(js.load_dataset("iris"), request, folder / "run", meter)
+    data, meter = js.load_dataset("iris"), Meter()
+    execute(data, Request(space=space, trials=trials // PARTS, keep=3), folder / "first", Meter())
+    result = execute(data, Request(space=space, trials=trials, keep=3), folder / "run", meter)
     assert len(result.trials) == trials
     finished, clock, memory, files, threads = (np.array(each, float) for each in zip(*meter.seen, strict=True))
-    half = len(finished) // 4  # from here on programs and caches are there
-    slope = np.polyfit(finished[half:], memory[half:], 1)[0]
-    rates = np.diff(finished) / np.diff(clock)
-    curve = EPOCHS * len(result.columns.curves) * 8
-    size = (folder / "run" / "trials.sqlite").stat().st_size / trials
+    # A part is over when its last trial has finished; before the next one trains it is asked for, and planned.
+    ends = [int(np.argmax(finished >= part * trials / PARTS)) for part in range(1, PARTS + 1)]
     print(f"One sweep of {trials:,} trials of {EPOCHS} epochs in {clock[-1] - clock[0]:.0f} s:\n")
-    print("| trials | trials/s since the row before | memory, MiB | open files | threads |")
+    print("| trials | trials/s since the row before | most memory since, MiB | open files | threads |")
     print("| ---: | ---: | ---: | ---: | ---: |")
-    for place in range(1, len(finished), 2):
-        row = f"{finished[place]:,.0f} | {rates[place - 1]:,.0f} | {memory[place] / 2**20:.0f}"
-        print(f"| {row} | {files[place]:.0f} | {threads[place]:.0f} |")
-    first, last = np.median(rates[1:5]), np.median(rates[-4:])
+    rates, begin, most = [], 0, []
+    for end in ends:
+        rates.append((finished[end] - finished[begin]) / (clock[end] - clock[begin]))
+        part = slice(begin, end + 1)
+        most.append(memory[part].max())
+        print(
+            f"| {finished[end]:,.0f} | {rates[-1]:,.0f} | {most[-1] / 2**20:.0f} | {files[part].max():.0f} | "
+            f"{threads[part].max():.0f} |"
+        )
+        begin = end
+    known: set[int] = set()
+    own = (bytes_of(result.trials, known) + bytes_of(result.lanes, known)) / trials
+    slope = (most[-1] - most[0]) / (trials * (PARTS - 1) / PARTS)
+    size = (folder / "run" / "trials.sqlite").stat().st_size / trials
     print(
-        f"\nMemory grows by {slope:.0f} bytes a trial, of which its curves have {curve}; the database by {size:.0f}. "
-        f"The last fifth ran at {last / first:.2f} of the rate of the first.\n",
+        f"\nMemory grows by {slope:.0f} bytes a trial, of which its row and its curves have {own:.0f}; the database by "
+        f"{size:.0f}.\nThe last quarter ran at {rates[-1] / rates[0]:.2f} of the rate of the first.\n",
         flush=True,
     )
 
 
-def many_sweeps(count: int) -> None:
-    """Print what so many sweeps on data of different shapes leave behind."""
+def many_sweeps(count: int, forget: bool) -> None:
+    """Print what so many sweeps on data of different shapes leave behind; `forget` lets JAX forget what it traced."""
     dice = np.random.default_rng(0)
     seen = []
+    print("| sweeps | memory, MiB | open files | threads |")
+    print("| ---: | ---: | ---: | ---: |")
     for number in range(count):
         rows, columns = int(dice.integers(60, 160)), int(dice.integers(2, 40))
         X, y = dice.normal(size=(rows, columns)), dice.integers(0, 2, rows)
         configs = [{"epochs": 1, "width": 4, "depth": 1, "learning_rate": 0.01}] * 4
         js.sweep((X, y), configs=configs, keep=1, progress=False)
+        if forget:
+            jax.clear_caches()  # type: ignore[no-untyped-call]
         seen.append((machine.memory_used(), open_files(), threading.active_count()))
         if number % 20 == 19:
             print(f"| {number + 1} | {seen[-1][0] / 2**20:.0f} | {seen[-1][1]} | {seen[-1][2]} |", flush=True)
     memory = np.array([each[0] for each in seen], float)
     half = np.arange(count // 2, count)
-    print(f"\nIn the second half memory grows by {np.polyfit(half, memory[half], 1)[0] / 2**10:.0f} KiB a sweep.")
+    print(f"\nIn the second half memory grows by {np.polyfit(half, memory[half], 1)[0] / 2**10:.0f} KiB a sweep.\n")
+
+
+def apart(count: int, cache: Path, forget: bool = False) -> None:
+    """Let sweeps run in a process of their own, whose programs are in a cache or go there."""
+    call = f"import soak; soak.many_sweeps({count}, {forget})"
+    environment = {**os.environ, "JAXSWEEP_CACHE": str(cache)}
+    subprocess.run([sys.executable, "-c", call], check=True, cwd=Path(__file__).parent, env=environment)
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=200_000)
     parser.add_argument("--sweeps", type=int, default=200)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        long_sweep(asked.trials, Path(name))
-    print(f"{asked.sweeps} sweeps of four trainings each, on tables of different shapes, in one process:\n")
-    print("| sweeps | memory, MiB | open files | threads |")
-    print("| ---: | ---: | ---: | ---: |")
-    many_sweeps(asked.sweeps)
+        folder = Path(name)
+        long_sweep(asked.trials, folder)
+        print(f"{asked.sweeps} sweeps of four trainings each, on tables of different shapes, in one process, every")
+        print("program compiled:\n", flush=True)
+        apart(asked.sweeps, folder / "cache")
+        print("The same in another process, which finds the programs in the cache:\n", flush=True)
+        apart(asked.sweeps, folder / "cache")
+        print("Every program compiled, and `jax.clear_caches()` after each sweep:\n", flush=True)
+        apart(asked.sweeps, folder / "another", forget=True)
 
 
 if __name__ == "__main__":

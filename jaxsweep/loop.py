@@ -76,6 +76,8 @@ def execute(
     finally:
         if store is not None:
             store.close()
+        if loop.engine.usage.compiling:
+            machine.give_back_memory()
 
 
 def written_out(setup: Setup, dataset: Dataset) -> Request:

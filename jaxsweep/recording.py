@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from jaxsweep.engine.checkpoint import Checkpoint, Identity
+from jaxsweep.engine.garbage import set_aside_too
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.before import Before
@@ -27,6 +28,7 @@ from jaxsweep.spec.swept import Swept
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
 RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
+STAY = 10_000  # trials, of whose objects the garbage collector is to know that they stay
 
 
 class Remarks:
@@ -85,6 +87,7 @@ class Recording:
         self._unsaved: list[tuple[Trial, list[LaneResult]]] = []
         self._flushed = -math.inf  # the first trial is shown at once
         self.trouble = ""
+        self._staying = 0  # trials of which the garbage collector knows
 
     def take(self, lane: LaneResult, configs: Sequence[Config]) -> None:
         """Take one finished lane; the last one of a trial makes the trial."""
@@ -190,6 +193,9 @@ class Recording:
         saved, self._unsaved = self._unsaved, []
         for trial, _ in saved:
             self._note(trial)
+        if len(self.trials) - self._staying >= STAY:
+            self._staying = len(self.trials)
+            set_aside_too()
 
     def written(self, write: Callable[[], None]) -> bool:
         """Write into the run directory and return whether that worked; say it if it does not, and when it does again.

@@ -23,8 +23,8 @@ class Usage:
     tile_bytes: int = 0  # of the largest tile, as XLA counts them
     given_up: int = 0  # lanes that a time limit ended where they were
     continued: int = 0  # lanes that went on from where an earlier process had left them ...
-    remarks: list[str] = field(default_factory=list)  # that whoever asked for the sweep should read
     begun_again: int = 0  # ... and those that it had left with states of another program, which train from the start
+    remarks: list[str] = field(default_factory=list)  # that whoever asked for the sweep should read
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def compiled(self, key: Any, interval: tuple[float, float] | None) -> None:

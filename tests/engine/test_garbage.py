@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jaxsweep.engine.garbage import set_aside
+from jaxsweep.engine.garbage import set_aside, set_aside_too
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,17 @@ def test_what_there_was_is_set_aside_and_taken_back() -> None:
         with set_aside():  # another sweep
             pass
         assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_comes_to_stay_is_set_aside_too() -> None:
+    set_aside_too()  # nobody has set anything aside
+    assert gc.get_freeze_count() == 0
+    with set_aside():
+        before = gc.get_freeze_count()
+        staying = [[number] for number in range(1000)]
+        set_aside_too()
+        assert gc.get_freeze_count() >= before + len(staying)
     assert gc.get_freeze_count() == 0
 
 
