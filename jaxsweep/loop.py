@@ -214,16 +214,18 @@ class _Loop:
         ids = range(first, first + len(configs))
         scheduler, director = self.setup.scheduler, None
         known = {} if self.before is None else self.before.of(ids, resolved, again=scheduler is None)
-        if scheduler is not None and scheduler.changes:
+        population = recording.left_together(ids, known) if scheduler is not None and scheduler.changes else None
+        if population is not None:
+            known = {trial: known[trial] for trial in population.over}
+        elif scheduler is not None and scheduler.changes:
             # Nobody has the weights that trials went on from: all of the batch is recorded, or all of it trains again.
             known, scheduler = (known, None) if len(known) == len(ids) else ({}, scheduler)
         if scheduler is not None:
             director = Director(scheduler, self._merits, resolved, self._barred, known)
-        saver = recording.checkpoints if scheduler is None or not scheduler.changes else None  # those become others
         lanes = self.engine.run(
             plan, resolved, ids, self.setup.request.replicates, recording.keeper.wanted, self._tick, director,
-            self.deadline, without=known if director is None else (), saver=saver,
-            underway=recording.left_underway(known) if saver else None,
+            self.deadline, without=known if director is None else (),
+            saver=recording.checkpoints, underway=recording.left_underway(known), population=population,
         )  # fmt: skip
         try:
             if director is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jaxsweep.engine.checkpoint import Checkpoint, Identity
 from jaxsweep.engine.garbage import set_aside_too
 from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.population import Population
 from jaxsweep.engine.usage import Usage
 from jaxsweep.records.before import Before
 from jaxsweep.records.checkpoints import Checkpoints
@@ -78,6 +79,7 @@ class Recording:
             else Checkpoints(store.path, resumed=before is not None, seconds=request.checkpoint_seconds)
         )
         self.underway: dict[Identity, Checkpoint] = {}
+        self._population: Population | None = None  # that an earlier process has left
         self._networks: Mapping[int, Model] = {} if before is None else Networks(before.run)  # that are kept already
         self._swept = Swept.of(request)
         self.trials: list[Trial] = []
@@ -220,10 +222,20 @@ class Recording:
 
     def look_for_checkpoints(self) -> None:
         """Read the lanes that an earlier process has left in the middle of their training, if one has."""
-        if self.before is not None and self.checkpoints is not None:
+        if self.before is None or self.checkpoints is None:
+            return
+        if self.setup.scheduler is not None and self.setup.scheduler.changes:
+            self._population, broken = self.checkpoints.read_together(self.before.trials)
+        else:
             self.underway, broken = self.checkpoints.read()
-            for remark in broken:
-                self._say(remark)
+        for remark in broken:
+            self._say(remark)
+
+    def left_together(self, ids: Sequence[int], known: Mapping[int, Sequence[LaneResult]]) -> Population | None:
+        """Return the population of a batch from where it goes on, unless all of it is recorded and over."""
+        over = len(known) == len(ids) and not any(lane.halted for lanes in known.values() for lane in lanes)
+        population = self._population
+        return None if over or population is None or not population.of(ids) else population
 
     def left_underway(self, known: Mapping[int, Sequence[LaneResult]]) -> dict[Identity, Checkpoint]:
         """Return the lanes of checkpoints, but for those of trials that are recorded and over."""
@@ -237,9 +249,10 @@ class Recording:
         problem, self.checkpoints.problem = self.checkpoints.problem, ""
         if problem:
             self._say(problem)
-        if not self.underway or not usage.continued + usage.begun_again:
+        left = self.underway or self._population is not None
+        if not left or not usage.continued + usage.begun_again:
             return
-        self.underway = {}
+        self.underway, self._population = {}, None
         if usage.continued:
             self._say(f"{usage.continued:,} trainings that were under way go on from their checkpoints")
         if usage.begun_again:

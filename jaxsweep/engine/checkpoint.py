@@ -19,6 +19,7 @@ from jaxsweep.spec.hyperparameters import Config
 
 if TYPE_CHECKING:  # it knows JAX
     from jaxsweep.engine.bank import Row
+    from jaxsweep.engine.population import Population
 
 
 class Identity(NamedTuple):
@@ -79,6 +80,12 @@ class Saver(Protocol):
 
     def save(self, running: Sequence[Checkpoint]) -> None:
         """Keep all lanes that a worker trains, instead of those it handed over before, and those that stand still."""
+
+    def due_together(self) -> bool:
+        """Return whether a population should be handed over now."""
+
+    def save_together(self, population: "Population") -> None:
+        """Keep a population instead of the one before."""
 
 
 def checkpoint(identity: Identity, program: str, config: int, parked: Parked, state: Any) -> Checkpoint:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,13 +23,14 @@ from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, exported, programs
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.calibrate import default_devices, default_workers
-from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, digest, fits, together
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, checkpoint, digest, fits, together
 from jaxsweep.engine.director import Director, Settled, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan
+from jaxsweep.engine.population import Population
 from jaxsweep.engine.programs import Compiled
 from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.tiling import Alike, alike, each_alike
@@ -126,6 +128,7 @@ class Engine:
         without: Container[int] = (),
         saver: Saver | None = None,
         underway: Mapping[Identity, Checkpoint] | None = None,
+        population: Population | None = None,
     ) -> Generator[LaneResult, None, None]:
         """Train every config on every split, `replicates` times, and yield lanes as they end.
 
@@ -146,17 +149,24 @@ class Engine:
             saver: keeps what lanes have come to, now and then and when they are stopped, for another process.
             underway: lanes that an earlier process has left in the middle of their training. They go on from there, if
                 they are lanes of these configs and of programs that are made from the same code.
+            population: all lanes of a scheduler that changes trials, as an earlier process has left them. They go on
+                from there, if their programs are made from the same code.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
         ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
         while it waits ends that too.
         """
-        groups = self._groups(plan, configs, trials, replicates, first, without, saver is not None or bool(underway))
+        named = saver is not None or bool(underway) or population is not None
+        groups = self._groups(plan, configs, trials, replicates, first, without, named)
         standing = self._restored(groups, underway) if underway else {}
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         if director is None and standing:
             _go_on(groups, standing)
-        begun = [] if director is None else self._direct(director, groups, configs, trials, replicates, standing)
+        begun: list[Settled] = []
+        if director is not None:
+            if saver is not None:
+                director.keep(saver, self._kept)
+            begun = self._direct(director, groups, configs, trials, replicates, standing, population)
         pool, places = (
             _Pool(groups, self.stop, director, deadline),
             [(place, Room(plan.room)) for place in self.supply.places],
@@ -227,16 +237,14 @@ class Engine:
     def _restored(self, groups: Sequence[Group], underway: Mapping[Identity, Checkpoint]) -> dict[Identity, Parked]:
         """Let lanes of some groups stand where an earlier process has left them, if this one can go on with them."""
         standing: dict[Identity, Parked] = {}
-        shapes: dict[str, State] = {}  # of the states of a program
+        shapes: dict[str, State] = {}
         for group in groups:
             configs = {job.trial: group.configs[job.position] for job in group.jobs}
             found = [underway[identity] for job in group.jobs if (identity := Identity.of(job)) in underway]
             if not found:
                 continue
             if group.states not in shapes:
-                with ambient.own(self.wide):
-                    empty = self.supply.choices([], group, 1), self.supply.lanes([], group, 1)
-                    shapes[group.states] = programs.state_of(group.program, *empty)
+                shapes[group.states] = self._shapes(group)
             good = [
                 known
                 for known in found
@@ -248,16 +256,39 @@ class Engine:
             self.usage.continues(len(good), len(found) - len(good))
             if not good:
                 continue
-            rows = group.bank.put(together(good, shapes[group.states]), range(len(good)), in_place=True)
-            for known, row in zip(good, rows, strict=True):
-                standing[known.identity] = Parked(
-                    row, known.epochs, known.steps, known.curves, known.test, known.seconds
-                )
+            for known, parked in zip(good, _parked(group, good, shapes[group.states]), strict=True):
+                standing[known.identity] = parked
         return standing
+
+    def _shapes(self, group: Group) -> State:
+        """Return the shapes of the state of a group's program."""
+        with ambient.own(self.wide):
+            empty = self.supply.choices([], group, 1), self.supply.lanes([], group, 1)
+            return programs.state_of(group.program, *empty)
+
+    def _kept(self, group: Group, job: Job) -> Checkpoint:
+        """Return what a lane that waits in a queue has come to."""
+        assert job.parked is not None
+        assert job.parked.state is not None
+        config = digest(self.supply.seed, group.configs[job.position])
+        return checkpoint(Identity.of(job), group.states, config, job.parked, job.parked.state.tree())
+
+    def _stood(self, population: Population, group: Group, jobs: Sequence[Job]) -> list[Parked]:
+        """Return where lanes of a population go on; ValueError if it has others than these."""
+        found = [population.lanes[Identity.of(job)] for job in jobs]
+        shapes = self._shapes(group)
+        for job, known in zip(jobs, found, strict=True):
+            same = known.program == group.states and job.parked is not None and job.parked.epochs == known.epochs
+            if not same or known.config != digest(self.supply.seed, group.configs[job.position]):
+                raise ValueError(f"trial {job.trial} had another config, or came to another epoch")
+            if not fits(known, shapes):
+                raise ValueError(f"trial {job.trial} has a state of another shape")
+        self.usage.continues(len(found), 0)
+        return _parked(group, found, shapes)
 
     def _direct(
         self, director: Director, groups: list[Group], configs: Sequence[Config], trials: Sequence[int],
-        replicates: int, underway: Mapping[Identity, Parked],
+        replicates: int, underway: Mapping[Identity, Parked], population: Population | None = None,
     ) -> list[Settled]:  # fmt: skip
         """Let a director begin with the lanes of some groups, and put into their queues what it lets train.
 
@@ -280,6 +311,13 @@ class Engine:
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
         entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
+        if population is not None:
+            same = {known.program for known in population.lanes.values()} <= {group.states for group in groups}
+            if same:
+                return director.begin_again(
+                    standing, entering, group_of, lanes, population, partial(self._stood, population)
+                )
+            self.usage.continues(0, len(population.lanes))
         return director.begin(standing, entering, group_of, lanes, underway)
 
     def _work(
@@ -287,6 +325,8 @@ class Engine:
         director: Director | None, deadline: float, saver: Saver | None,
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
+        if director is not None and director.scheduler.changes:
+            saver = None  # what a lane has come to is of use with all others alone
         try:
             with ambient.own(self.wide), jax.default_device(place.device):
                 while (group := pool.take()) is not None and not self.stop.is_set():  # it may have waited to take one
@@ -339,6 +379,15 @@ class Engine:
             compiled, seconds = programs.compiled(*shapes, place.device)
         self.usage.compiled(key, (began, time.perf_counter()) if seconds else None)
         return compiled
+
+
+def _parked(group: Group, lanes: Sequence[Checkpoint], shapes: State) -> list[Parked]:
+    """Let lanes stand in a group's bank where their checkpoints have left them."""
+    rows = group.bank.put(together(lanes, shapes), range(len(lanes)), in_place=True)
+    return [
+        Parked(row, known.epochs, known.steps, known.curves, known.test, known.seconds)
+        for known, row in zip(lanes, rows, strict=True)
+    ]
 
 
 def _go_on(groups: Sequence[Group], standing: Mapping[Identity, Parked]) -> None:

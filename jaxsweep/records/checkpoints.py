@@ -12,7 +12,8 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ from safetensors.numpy import load as tensors_of_bytes
 from safetensors.numpy import save as tensors_as_bytes
 
 from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
+from jaxsweep.engine.population import STANDS, Heard, Population
 from jaxsweep.records.rundir import CURVE
 
 CHECKPOINTS = "checkpoints"
 SHARE = 50  # so many times as long as writing one took is the time until the next: it costs 2 % at most
 KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
 _NAME = re.compile(r"(\d+)-([0-9a-f]{32})\.safetensors")
+_TOGETHER = re.compile(r"(\d+)-([0-9a-f]{32})\.population")
+_HEARD = ("call", "trial", "replicate", "fold", "epochs", "how")  # columns of `heard`
+_HOW = (STANDS, "completed", "stopped", "diverged")
+_POPULATIONS = -1  # among workers, of which each has its own time
 _STATE = "state/"
 _NUMBERS = ("trial", "replicate", "fold", "config", "epochs", "steps", "tested")  # columns of `lanes`
 
@@ -55,16 +61,17 @@ class Checkpoints:
             shutil.rmtree(self.folder)
         for path in self.folder.glob("*.new"):  # which a kill has left
             path.unlink()
-        self._number = max(map(_number_of, self._files()), default=0)
+        self._number = max(map(_number_of, [*self._files(), *self._files(_TOGETHER)]), default=0)
+        self._together: deque[list[Path]] = deque()  # files of each population that this process has written
         self._next: dict[int, float] = {}  # by worker: when it is due
         self._written: dict[int, deque[Path]] = {}  # by worker: files of what it trained
         self._began = time.perf_counter()
 
-    def _files(self) -> list[Path]:
-        """Return the files in the order in which they were written."""
+    def _files(self, name: re.Pattern[str] = _NAME) -> list[Path]:
+        """Return the files of such names in the order in which they were written."""
         if not self.any:
             return []
-        files = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+        files = [path for path in self.folder.iterdir() if name.fullmatch(path.name) and path.is_file()]
         return sorted(files, key=_number_of)
 
     def due(self) -> bool:
@@ -82,14 +89,38 @@ class Checkpoints:
         with self._lock:
             noted, self._still = self._still, []
         standing = [lane for still in noted if (lane := still.checkpoint()) is not None]
-        try:
+        with self._timed(worker, began):
             for program in {lane.program: None for lane in standing}:
-                self._write([lane for lane in standing if lane.program == program])
+                self._write_lanes([lane for lane in standing if lane.program == program])
             if running:
                 written = self._written.setdefault(worker, deque())
-                written.append(self._write(running))
+                written.append(self._write_lanes(running))
                 while len(written) > KEPT:
                     written.popleft().unlink(missing_ok=True)
+
+    def due_together(self) -> bool:
+        """Return whether a population should be saved now."""
+        return time.perf_counter() >= self._next.get(_POPULATIONS, self._began + self.seconds)
+
+    def save_together(self, population: Population) -> None:
+        """Write the lanes of a population, and then what its scheduler has heard, which names their files."""
+        with self._timed(_POPULATIONS, time.perf_counter()):
+            lanes = population.lanes.values()
+            files = [
+                self._write_lanes([lane for lane in lanes if lane.program == program])
+                for program in {lane.program: None for lane in lanes}
+            ]
+            files.append(self._write(_told_as_bytes(population, files), ".population"))
+            self._together.append(files)
+            while len(self._together) > KEPT:
+                for path in reversed(self._together.popleft()):
+                    path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _timed(self, worker: int, began: float) -> Iterator[None]:
+        """Inside, something is written; afterwards it is known when next, and why it was not, if it was not."""
+        try:
+            yield
         except OSError as error:
             if not self._told:
                 self._told = True
@@ -100,13 +131,15 @@ class Checkpoints:
         now = time.perf_counter()
         self._next[worker] = now + max(self.seconds, SHARE * (now - began))
 
-    def _write(self, lanes: Sequence[Checkpoint]) -> Path:
+    def _write_lanes(self, lanes: Sequence[Checkpoint]) -> Path:
+        return self._write(_as_bytes(lanes), ".safetensors")
+
+    def _write(self, content: bytes, ending: str) -> Path:
         with self._lock:
             self._number += 1
             number = self._number
-        content = _as_bytes(lanes)
         self.folder.mkdir(exist_ok=True)
-        path = self.folder / f"{number:06d}-{_checksum(content)}.safetensors"
+        path = self.folder / f"{number:06d}-{_checksum(content)}{ending}"
         beside = path.with_name(f"{number:06d}.new")
         with beside.open("wb") as file:
             file.write(content)
@@ -135,6 +168,22 @@ class Checkpoints:
         for path in set(good) - {*last.values()}:  # those of before, which the last ones have replaced
             path.unlink()
         return found, remarks
+
+    def read_together(self, recorded: Container[int]) -> tuple[Population | None, list[str]]:
+        """Return the last good population all of whose trials that are over are recorded; what is to be said else."""
+        remarks = []
+        for path in reversed(self._files(_TOGETHER)):
+            try:
+                population, files = _read_together(path)
+            except (OSError, ValueError) as error:
+                remarks.append(f"{path} is broken ({error}): its trials go on from an earlier one, or from the start")
+                continue
+            if all(trial in recorded for trial in population.over):
+                for other in {*self._files(), *self._files(_TOGETHER)} - {path, *files}:
+                    other.unlink()
+                self._together.append([*files, path])
+                return population, remarks
+        return None, remarks
 
     @property
     def any(self) -> bool:
@@ -171,15 +220,61 @@ def _as_bytes(lanes: Sequence[Checkpoint]) -> bytes:
     return tensors_as_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()})
 
 
-def _read(path: Path) -> Iterator[Checkpoint]:
-    """Yield the lanes of a file; ValueError if it is none of this module's, or not whole."""
+def _told_as_bytes(population: Population, files: Sequence[Path]) -> bytes:
+    rows, curves = [], []
+    for call, reports in enumerate(population.story):
+        for heard in reports:
+            for lane, (how, new) in heard.lanes.items():
+                rows.append((call, heard.trial, *lane, len(new), _HOW.index(how)))
+                curves.append(new)
+    tensors = {
+        "heard": np.array(rows, np.int64),
+        "curves": np.concatenate(curves).astype(CURVE),
+        "over": np.array(sorted(population.over), np.int64),
+        "files": np.frombuffer("\n".join(path.name for path in files).encode(), np.uint8),
+    }
+    return tensors_as_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()})
+
+
+def _read_together(path: Path) -> tuple[Population, list[Path]]:
+    """Return the population that a file tells of, and the files of its lanes; ValueError if one is not whole."""
+    tensors = _tensors(path)
+    rows, curves = _array(tensors, "heard", "<i8", 2), _array(tensors, "curves", "<f8", 2)
+    lengths = rows[:, _HEARD.index("epochs")] if rows.shape[1:] == (len(_HEARD),) else np.array([-1])
+    hows = rows[:, -1]
+    if lengths.min(initial=0) < 0 or lengths.sum() != len(curves) or {*hows.tolist()} - {*range(len(_HOW))}:
+        raise ValueError("its arrays do not belong together")
+    story: list[dict[int, dict[tuple[int, int], Any]]] = []
+    ends = np.cumsum(lengths)
+    last = -1
+    for (call, trial, replicate, fold, length, how), end in zip(rows.tolist(), ends.tolist(), strict=True):
+        if call != last:
+            story.append({})
+            last = call
+        story[-1].setdefault(trial, {})[replicate, fold] = _HOW[how], curves[end - length : end]
+    names = bytes(_array(tensors, "files", "u1", 1)).decode().split("\n")
+    if not all(map(_NAME.fullmatch, names)):
+        raise ValueError("it names files that are no checkpoints")
+    files = [path.with_name(name) for name in names]
+    lanes = {lane.identity: lane for file in files for lane in _read(file)}
+    told = [[Heard(trial, each) for trial, each in call.items()] for call in story]
+    return Population(told, frozenset(_array(tensors, "over", "<i8", 1).tolist()), lanes), files
+
+
+def _tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file; ValueError if it is none of this module's, or not whole."""
     content = path.read_bytes()
-    if not path.name.endswith(f"-{_checksum(content)}.safetensors"):
+    if not path.name.endswith(f"-{_checksum(content)}{path.suffix}"):
         raise ValueError("its checksum is another one")
     try:
-        tensors = tensors_of_bytes(content)
+        return tensors_of_bytes(content)
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from None
+
+
+def _read(path: Path) -> Iterator[Checkpoint]:
+    """Yield the lanes of a file; ValueError if it is none of this module's, or not whole."""
+    tensors = _tensors(path)
     state = {name.removeprefix(_STATE): array for name, array in tensors.items() if name.startswith(_STATE)}
     seconds, numbers = _array(tensors, "seconds", "<f8", 1), _array(tensors, "lanes", "<i8", 2)
     curves, test = _array(tensors, "curves", "<f8", 2), _array(tensors, "test", "<f8", 2)
