@@ -17,6 +17,7 @@ from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
+from jaxsweep.engine.changing import Changing
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.garbage import set_aside
@@ -167,6 +168,7 @@ class _Loop:
                     self.recording.agree()
                 self.recording.recall()
                 self.recording.flush()
+                self.recording.save_together()
                 self._settle()
             finally:
                 self.watch.reckon()
@@ -221,7 +223,8 @@ class _Loop:
             # Nobody has the weights that trials went on from: all of the batch is recorded, or all of it trains again.
             known, scheduler = (known, None) if len(known) == len(ids) else ({}, scheduler)
         if scheduler is not None:
-            director = Director(scheduler, self._merits, resolved, self._barred, known)
+            kind = Changing if scheduler.changes else Director
+            director = kind(scheduler, self._merits, resolved, self._barred, known)
         lanes = self.engine.run(
             plan, resolved, ids, self.setup.request.replicates, recording.keeper.wanted, self._tick, director,
             self.deadline, without=known if director is None else (),
@@ -345,6 +348,7 @@ class _Loop:
             self.remarked += 1
         if self.recording.due(self.watch.ended):
             self.recording.flush()
+        self.recording.save_together()
         self.progress.update(self.watch.look())
         self.ticked = time.perf_counter()
 

@@ -242,6 +242,12 @@ class Recording:
         over = {trial for trial, lanes in known.items() if not any(lane.halted for lane in lanes)}
         return {lane: state for lane, state in self.underway.items() if lane.trial not in over}
 
+    def save_together(self) -> None:
+        """Save the population that waits for trials to be recorded, if they are."""
+        if self.checkpoints is not None and self.checkpoints.waiting is not None:
+            unsaved = {trial.id for trial, _ in self._unsaved}
+            self.checkpoints.write_together({trial.id for trial in self.trials} - unsaved)
+
     def tell_of_checkpoints(self, usage: Usage) -> None:
         """Say what came of them, and why none are written, if so."""
         if self.checkpoints is None:
@@ -263,6 +269,8 @@ class Recording:
 
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints once every lane in them is over, and recorded."""
+        if self.checkpoints is not None:
+            self.checkpoints.waiting = None
         if self.checkpoints is not None and self.checkpoints.any:
             self.flush()
             if not self._unsaved:

@@ -19,8 +19,9 @@ import pytest
 
 import jaxsweep as js
 from jaxsweep.cli import main
-from jaxsweep.engine import tile
+from jaxsweep.engine import engine, tile
 from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.population import Heard, Population
 from jaxsweep.loop import execute
 from jaxsweep.recording import Recording
 from jaxsweep.records import checkpoints, rundir, stored
@@ -172,13 +173,173 @@ def test_lanes_go_on_from_where_they_were(
     assert not (out / "checkpoints").exists()
 
 
-def test_what_is_not_this_sweeps_does_not_go_on(iris: js.Dataset, tmp_path: Path) -> None:
+LATE = js.Space(**{**SPACE.entries, "epochs": js.Int(11, 15)})  # nobody ends before five generations of two epochs
+POPULATION: dict[str, Any] = {**WAYS["pbt"], "space": LATE, "checkpoint_seconds": 1e-9, "keep": 100}
+
+
+def stopped_together(iris: js.Dataset, out: Path, count: int, how: dict[str, Any], again: bool = False) -> None:
+    """Interrupt a sweep when its population was saved so often; its one worker waits for that each time."""
+    note, write, left, there = Checkpoints.save_together, Checkpoints.write_together, count, threading.Event()
+
+    def noted(self: Checkpoints, population: Population) -> None:
+        assert not population.over
+        there.clear()
+        note(self, population)
+        there.wait(10)
+
+    def written(self: Checkpoints, recorded: set[int]) -> None:
+        nonlocal left
+        waited = self.waiting is not None
+        write(self, recorded)
+        left -= waited and self.waiting is None
+        if left == 0:
+            left = -1
+            there.set()
+            raise KeyboardInterrupt
+        there.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save_together", noted)
+        patch.setattr(Checkpoints, "write_together", written)
+        patch.setattr(engine, "TICK_SECONDS", 1e-3)
+        patch.setattr(engine, "default_workers", lambda: 1)
+        result = execute(iris, asked(**how), out, before=stored.load(out) if again else None)
+    assert result.status == "interrupted"
+
+
+@pytest.mark.parametrize("more", [{}, {"replicates": 2, "folds": 2, "trials": 12}, {"keep_weights": "best"}])
+def test_a_population_goes_on_from_its_last_generation(
+    iris: js.Dataset, tmp_path: Path, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit by bit, with the lineages of its networks, however often it is stopped."""
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    how = {**POPULATION, **more}
+    plain, out = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run"
+    assert any(trial.lineage for trial in plain.trials)
+    for number in range(2):
+        stopped_together(iris, out, 2, how, number > 0)
+        assert len([*(out / "checkpoints").glob("*.population")]) == checkpoints.KEPT
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert_same(js.load(out), plain)
+    assert [trial.lineage for trial in result.trials] == [trial.lineage for trial in plain.trials]
+    assert goes_on(result)
+    assert result.summary()["iterations"] < plain.summary()["iterations"]
+    assert not (out / "checkpoints").exists()
+
+
+def test_of_a_population_some_of_whose_trials_are_over_the_others_go_on(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    how = {**POPULATION, "space": UNEVEN}
+    plain, out = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run"
+    for number in range(3):
+        stopped(iris, out, 12, how, number > 0)
+    assert_same(js.resume(out, data=iris, progress=False), plain)
+
+
+@pytest.fixture(scope="module")
+def population(iris: js.Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[js.Result, Path]:
+    """What a population comes to, and a run directory in which it was stopped."""
+    folder = tmp_path_factory.mktemp("population")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "SHARE", 0)
+        stopped_together(iris, folder / "run", 3, POPULATION)
+    return execute(iris, asked(**POPULATION), folder / "plain"), folder / "run"
+
+
+def _broken(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("broken", ["the last", "lanes of the last", "all"])
+def test_a_population_that_is_not_whole_is_said_and_an_earlier_one_goes_on(
+    iris: js.Dataset, tmp_path: Path, population: tuple[js.Result, Path], broken: str
+) -> None:
+    plain, run = population[0], shutil.copytree(population[1], tmp_path / "run")
+    files = sorted((run / "checkpoints").iterdir())
+    told = [path for path in files if path.suffix == ".population"]
+    for path in {"the last": told[-1:], "lanes of the last": [files[-2]], "all": told}[broken]:
+        assert path.exists()
+        _broken(path)
+    result = js.resume(run, data=iris, progress=False)
+    assert_same(result, plain)
+    assert goes_on(result) == (broken != "all")
+    said = [note for note in result.numbers["notes"] if "is broken (its checksum" in note]
+    assert len(said) == (2 if broken == "all" else 1)
+
+
+@pytest.mark.parametrize("what", ["program", "over"])
+def test_a_population_of_another_version_or_beyond_what_is_recorded_trains_again(
+    iris: js.Dataset, tmp_path: Path, population: tuple[js.Result, Path], what: str
+) -> None:
+    plain, run = population[0], shutil.copytree(population[1], tmp_path / "run")
+    saver = Checkpoints(run, resumed=True)
+    recorded = {trial.id for trial in js.load(run).trials}
+    found, _ = saver.read_together(recorded)
+    assert found is not None
+    saver.clear()
+    if what == "program":
+        lanes = {identity: replace(lane, program="another") for identity, lane in found.lanes.items()}
+        other = replace(found, lanes=lanes)
+    else:  # as if the last trial had ended, and a kill had come before it was recorded
+        last = max(identity.trial for identity in found.lanes)
+        lanes = {identity: lane for identity, lane in found.lanes.items() if identity.trial != last}
+        other = replace(found, lanes=lanes, over=found.over | {last})
+    saver.save_together(other)
+    saver.write_together({*range(TRIALS)})
+    result = js.resume(run, data=iris, progress=False)
+    assert_same(result, plain)
+    assert not goes_on(result)
+    again = f"{len(found.lanes)} trainings that were under way train again from their first"
+    assert any(again in note for note in result.numbers["notes"]) == (what == "program")
+
+
+def _narrow(heard: Heard) -> Heard:
+    return heard._replace(lanes={lane: (how, new[:, :1]) for lane, (how, new) in heard.lanes.items()})
+
+
+@pytest.mark.parametrize("what", ["trials", "configs", "epochs", "shapes", "curves"])
+def test_a_population_that_is_not_this_sweeps_is_refused(
+    iris: js.Dataset, tmp_path: Path, population: tuple[js.Result, Path], what: str
+) -> None:
+    """Whoever made it knew how to seal it."""
+    run = shutil.copytree(population[1], tmp_path / "run")
+    saver = Checkpoints(run, resumed=True)
+    found, _ = saver.read_together(range(TRIALS))
+    assert found is not None
+    saver.clear()
+    (identity, lane), *_ = found.lanes.items()
+    first = found.story[0][0]
+    changed = {
+        "trials": replace(found, story=[[first._replace(trial=1000)]]),
+        "configs": replace(found, lanes={**found.lanes, identity: replace(lane, config=lane.config + 1)}),
+        "epochs": replace(found, lanes={**found.lanes, identity: replace(lane, epochs=1, curves=lane.curves[:1])}),
+        "shapes": replace(
+            found, lanes={each: replace(lane, state={"step": np.zeros(())}) for each, lane in found.lanes.items()}
+        ),
+        "curves": replace(found, story=[[_narrow(heard) for heard in call] for call in found.story]),
+    }[what]
+    saver.save_together(changed)
+    saver.write_together({*range(TRIALS)})
+    with pytest.raises(js.RequestError, match="checkpoints/ of the run does not belong to its trials"):
+        js.resume(run, data=iris, progress=False)
+    shutil.rmtree(run / "checkpoints")
+    assert_same(js.resume(run, data=iris, progress=False), population[0])
+
+
+def test_what_is_not_this_sweeps_does_not_go_on(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lanes of another program, of another config, of other shapes, and those that have trained enough."""
     plain, out = execute(iris, asked(), tmp_path / "plain"), tmp_path / "run"
-    stopped(iris, out, 7, {})
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    stopped(iris, out, 7, {"checkpoint_seconds": 1e-9})
     saver = Checkpoints(out, resumed=True)
     found, _ = saver.read()
-    first, second, third, fourth, *_ = found.values()
+    recorded = {trial.id for trial in js.load(out).trials}
+    first, second, third, fourth, *_ = [lane for lane in found.values() if lane.identity.trial not in recorded]
     saver.clear()
     others = [
         replace(first, program="another"),

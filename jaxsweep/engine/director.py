@@ -13,21 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver
+from jaxsweep.engine.checkpoint import Identity
 from jaxsweep.engine.costs import Sizes
 from jaxsweep.engine.lanes import Group
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, last_lane_first
-from jaxsweep.engine.population import STANDS, Heard, Population, Repetition
+from jaxsweep.engine.population import Repetition
 from jaxsweep.engine.weights import cut
-from jaxsweep.errors import RequestError
 from jaxsweep.network.train import Program, final_weights
 from jaxsweep.schedulers import Copy, Entrant, Order, Report, Scheduler, Stop
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.lineage import Lineage, Part
 
 Merits = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # of curves [epochs, metrics]: [epochs], larger is better
-Stood = Callable[[Group, Sequence[Job]], Sequence[Parked]]  # where lanes of a population go on
-Kept = Callable[[Group, Job], Checkpoint]  # what a lane that waits in a queue has come to
 
 
 @dataclass
@@ -41,7 +38,6 @@ class Standing:
     ended: dict[Repetition, LaneResult] = field(default_factory=dict)
     lineage: Lineage = ()
     until: int = 0  # epochs for which it was last let go on
-    since: dict[Repetition, int] = field(default_factory=dict)  # epochs of the lanes that were then
 
     @property
     def still(self) -> bool:
@@ -91,14 +87,6 @@ class Director:
         self._nothing: set[int] = set()  # trials that are barred
         self._group_of: Callable[[Group, Config], Group] = lambda group, config: group
         self._underway: dict[Identity, Parked] = {}
-        self._story: list[tuple[Heard, ...]] = []  # of a scheduler that changes trials, if it is kept
-        self._replays = False  # whether it hears this story once more
-        self._let_go: list[tuple[Group, Job]] = []  # since the last lanes were taken
-        self._saver: tuple[Saver, Kept] | None = None
-
-    def keep(self, saver: Saver, kept: Kept) -> None:
-        """Hand a population over to `saver` where all of it stands still, if the scheduler changes trials."""
-        self._saver = (saver, kept) if self.scheduler.changes else None
 
     def begin(
         self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
@@ -110,81 +98,16 @@ class Director:
         replicate and fold, that an earlier process has left in the middle of their training, from where they go on.
         """
         self._enter(trials, group_of, lanes)
-        if self.scheduler.changes:
-            self.recorded = {}  # nobody has the weights that trials went on from: all of them train again
         self._underway = dict(underway or {})
         with self.changed:
             settled, still = self._obey(self.scheduler.begin(entrants))
             return settled + self._hear(still)
-
-    def begin_again(
-        self, trials: dict[int, Standing], entrants: Sequence[Entrant], group_of: Callable[[Group, Config], Group],
-        lanes: Sequence[Repetition], population: Population, stood: Stood,
-    ) -> list["Settled"]:  # fmt: skip
-        """Take in the trials of a batch as an earlier process has left them all; `recorded` has those that are over.
-
-        Raises:
-            RequestError: the population is not one of these trials.
-        """
-        self._enter(trials, group_of, lanes)
-        with self.changed:
-            try:
-                settled = self._replay(entrants, population)
-                self._go_on(stood)
-            except (KeyError, IndexError, ValueError) as error:
-                raise RequestError(
-                    f"checkpoints/ of the run does not belong to its trials ({type(error).__name__}: {error}): remove "
-                    "it, and those that are not recorded train again"
-                ) from error
-        return settled
 
     def _enter(
         self, trials: dict[int, Standing], group_of: Callable[[Group, Config], Group], lanes: Sequence[Repetition]
     ) -> None:
         self.trials, self._group_of, self._lanes = trials, group_of, tuple(lanes)
         self._nothing = {trial for trial, standing in trials.items() if self.barred(self.configs[standing.position])}
-
-    def _replay(self, entrants: Sequence[Entrant], population: Population) -> list["Settled"]:
-        """Let the scheduler hear what it heard, and do what followed, but for training."""
-        self._replays = True
-        settled, _ = self._obey(self.scheduler.begin(entrants))
-        for call in population.story:
-            for heard in call:
-                self._stand_again(heard)
-            settled += self._told([self._report(heard.trial) for heard in call])[0]
-            self._story.append(tuple(call))
-        self._replays = False
-        return settled
-
-    def _stand_again(self, heard: Heard) -> None:
-        """Let the lanes of a trial stand, or have ended, where a scheduler has heard that they did."""
-        standing = self.trials[heard.trial]
-        for lane, (status, new) in heard.lanes.items():
-            before = standing.parked.pop(lane, None)
-            curves = new if before is None else np.concatenate([before.curves, new])
-            if status == STANDS:
-                standing.parked[lane] = Parked(None, len(curves), 0, curves, None, 0.0)
-            else:
-                job = Job(standing.position, heard.trial, *lane)
-                standing.ended[lane] = LaneResult(job, status, 0, curves, None, 0.0)
-
-    def _go_on(self, stood: Stood) -> None:
-        """Put all trials into their queues, with the states that they had."""
-        queued: dict[int, tuple[Group, list[Job]]] = {}
-        for trial, standing in self.trials.items():
-            if standing.ended or len(standing.parked) != standing.lanes:
-                raise ValueError(f"trial {trial} does not stand still")
-            standing.since = {lane: parked.epochs for lane, parked in standing.parked.items()}
-            jobs = [
-                Job(standing.position, trial, *lane, until=standing.until, parked=parked)
-                for lane, parked in standing.parked.items()
-            ]
-            standing.parked = {}
-            queued.setdefault(id(standing.group), (standing.group, []))[1].extend(jobs)
-            self.training += len(jobs)
-        for group, jobs in queued.values():
-            parked = stood(group, jobs)
-            group.push([replace(job, parked=where) for job, where in zip(jobs, parked, strict=True)])
 
     @property
     def done(self) -> bool:
@@ -203,51 +126,26 @@ class Director:
                 self.trials[job.trial].parked[job.replicate, job.fold] = parked
                 moved[job.trial] = None
             settled = self._hear([trial for trial in moved if self.trials[trial].still])
-            population, self._let_go = self._population(), []
             self.changed.notify_all()
-        if population is not None and self._saver is not None:
-            self._saver[0].save_together(population)
-        return settled
-
-    def _population(self) -> Population | None:
-        """Return all trials as they go on, if somebody wants that now, and nobody trains."""
-        if self._saver is None or not 0 < self.training == len(self._let_go) or not self._saver[0].due_together():
-            return None
-        whole = self.training == sum(standing.lanes for standing in self.trials.values())
-        if not whole or any(job.parked is None or job.parked.state is None for _, job in self._let_go):
-            return None
-        kept, lanes = self._saver[1], self._let_go
-        over = frozenset({heard.trial for call in self._story for heard in call} - self.trials.keys())
-        return Population(tuple(self._story), over, {Identity.of(job): kept(group, job) for group, job in lanes})
-
-    def _heard(self, trial: int) -> Heard:
-        """Return what there is to hear of a trial that stands still."""
-        standing, lanes = self.trials[trial], {}
-        for lane, since in standing.since.items():
-            if lane in standing.parked:
-                lanes[lane] = STANDS, standing.parked[lane].curves[since:]
-            else:
-                lanes[lane] = standing.ended[lane].status, standing.ended[lane].curves[since:]
-        return Heard(trial, lanes)
+            return settled
 
     def _hear(self, still: Sequence[int]) -> list["Settled"]:
         """Let the scheduler hear of trials that stand still, and do what follows, as long as something does."""
         settled: list[Settled] = []
         while still:
-            if self._saver is not None:
-                self._story.append(tuple(self._heard(trial) for trial in still))
-            more, still = self._told([self._report(trial) for trial in still])
+            more, still = self._tell(still)
             settled += more
         return settled
 
-    def _told(self, reports: Sequence[Report]) -> tuple[list["Settled"], list[int]]:
-        """Let the scheduler hear of trials; return the lanes that are over, and trials that stand still at once."""
-        settled, still = self._obey(self.scheduler.report(reports))
+    def _tell(self, still: Sequence[int]) -> tuple[list["Settled"], list[int]]:
+        """Let the scheduler hear of trials; return the lanes that are over, and the trials that stand still at once."""
+        reports = [self._report(trial) for trial in still]
+        settled, at_once = self._obey(self.scheduler.report(reports))
         for report in reports:
             waits = self.scheduler.changes and report.diverged and report.intact  # it may become a copy
             if report.ended and not waits and report.trial in self.trials:
                 settled += self._settle(report.trial)
-        return settled, still
+        return settled, at_once
 
     def conclude(self) -> list["Settled"]:
         """Return what the trials that stand still, or wait to go on, came to: nobody lets them go on any more."""
@@ -296,31 +194,31 @@ class Director:
             standing = self.trials[order.trial]
             if isinstance(order, Copy):
                 self._copy(order, standing, sources[order.trial])
-            standing.until = until = 1 if self._ends(order.trial) else order.until
-            if self._replays:
-                continue
-            if order.trial in self.recorded and self._recalled(order.trial, until):
-                still.append(order.trial)
-                continue
-            lanes: dict[Repetition, Parked | None] = {**standing.parked} or dict.fromkeys(self._lanes)
-            standing.parked, jobs = {}, []
-            for lane, parked in lanes.items():
-                furthest = self._furthest(Identity(order.trial, *lane), parked, until)
-                if furthest is not None and furthest.epochs == until:
-                    standing.parked[lane] = furthest
-                else:
-                    jobs.append(Job(standing.position, order.trial, *lane, until=until, parked=furthest))
+            standing.until = 1 if self._ends(order.trial) else order.until
+            jobs = self._jobs(order.trial, standing)
             if not jobs:
                 still.append(order.trial)
                 continue
-            standing.since = {(job.replicate, job.fold): job.parked.epochs if job.parked else 0 for job in jobs}
             queued.setdefault(id(standing.group), (standing.group, []))[1].extend(jobs)
             self.training += len(jobs)
         for group, jobs in queued.values():
             group.push(jobs)
-            if self._saver is not None:
-                self._let_go += [(group, job) for job in jobs]
         return settled, still
+
+    def _jobs(self, trial: int, standing: Standing) -> list[Job]:
+        """Return the lanes of a trial that train on; none of one that stands there already, by what is known of it."""
+        until = standing.until
+        if trial in self.recorded and self._recalled(trial, until):
+            return []
+        lanes: dict[Repetition, Parked | None] = {**standing.parked} or dict.fromkeys(self._lanes)
+        standing.parked, jobs = {}, []
+        for lane, parked in lanes.items():
+            furthest = self._furthest(Identity(trial, *lane), parked, until)
+            if furthest is not None and furthest.epochs == until:
+                standing.parked[lane] = furthest
+            else:
+                jobs.append(Job(standing.position, trial, *lane, until=until, parked=furthest))
+        return jobs
 
     def _furthest(self, lane: Identity, parked: Parked | None, until: int) -> Parked | None:
         """Return where a lane goes on towards an epoch: where it stands, or where an earlier process has left it.
@@ -370,8 +268,6 @@ class Director:
         standing = self.trials.pop(trial)
         if trial in self.recorded:
             return [Settled(lane) for lane in self.recorded[trial]]
-        if self._replays:
-            raise ValueError(f"trial {trial} is over, and not recorded")
         settled = [Settled(result) for result in standing.ended.values()]
         for lane, parked in standing.parked.items():
             job = Job(standing.position, trial, *lane)

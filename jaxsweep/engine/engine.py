@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,8 @@ from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, exported, programs
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.calibrate import default_devices, default_workers
-from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, checkpoint, digest, fits, together
+from jaxsweep.engine.changing import Changing
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver
 from jaxsweep.engine.director import Director, Settled, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
@@ -32,6 +32,7 @@ from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan
 from jaxsweep.engine.population import Population
 from jaxsweep.engine.programs import Compiled
+from jaxsweep.engine.restoring import Restorer, go_on
 from jaxsweep.engine.tile import Tile
 from jaxsweep.engine.tiling import Alike, alike, each_alike
 from jaxsweep.engine.underway import Work
@@ -39,7 +40,7 @@ from jaxsweep.engine.usage import Usage
 from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
-from jaxsweep.network.train import Program, State
+from jaxsweep.network.train import Program
 from jaxsweep.spec.hyperparameters import Config, depth_of
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
@@ -84,6 +85,7 @@ class Engine:
             self.code = programs.code((*scope.own, *self.metrics))
         self.workers = workers or default_workers()
         self.usage = Usage()
+        self.restorer = Restorer(self.supply, self.usage, self.wide)
         self.works: list[Work] = []  # of the last call of `run`, a bucket each
         self.stop = threading.Event()
         self.interrupted = False  # while it waited for lanes
@@ -158,14 +160,15 @@ class Engine:
         """
         named = saver is not None or bool(underway) or population is not None
         groups = self._groups(plan, configs, trials, replicates, first, without, named)
-        standing = self._restored(groups, underway) if underway else {}
+        standing = self.restorer.standing(groups, underway) if underway else {}
         done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
         if director is None and standing:
-            _go_on(groups, standing)
+            go_on(groups, standing)
         begun: list[Settled] = []
         if director is not None:
-            if saver is not None:
-                director.keep(saver, self._kept)
+            if saver is not None and isinstance(director, Changing):
+                director.keep(saver, self.restorer.kept)
+                saver = None  # of the workers: what a lane has come to is of use with all others alone
             begun = self._direct(director, groups, configs, trials, replicates, standing, population)
         pool, places = (
             _Pool(groups, self.stop, director, deadline),
@@ -234,58 +237,6 @@ class Engine:
                 groups.append(Group(program, work, shared, jobs, configs, bank, states))
         return groups
 
-    def _restored(self, groups: Sequence[Group], underway: Mapping[Identity, Checkpoint]) -> dict[Identity, Parked]:
-        """Let lanes of some groups stand where an earlier process has left them, if this one can go on with them."""
-        standing: dict[Identity, Parked] = {}
-        shapes: dict[str, State] = {}
-        for group in groups:
-            configs = {job.trial: group.configs[job.position] for job in group.jobs}
-            found = [underway[identity] for job in group.jobs if (identity := Identity.of(job)) in underway]
-            if not found:
-                continue
-            if group.states not in shapes:
-                shapes[group.states] = self._shapes(group)
-            good = [
-                known
-                for known in found
-                if known.program == group.states
-                and known.config == digest(self.supply.seed, configs[known.identity.trial])
-                and known.epochs < configs[known.identity.trial]["epochs"]
-                and fits(known, shapes[group.states])
-            ]
-            self.usage.continues(len(good), len(found) - len(good))
-            if not good:
-                continue
-            for known, parked in zip(good, _parked(group, good, shapes[group.states]), strict=True):
-                standing[known.identity] = parked
-        return standing
-
-    def _shapes(self, group: Group) -> State:
-        """Return the shapes of the state of a group's program."""
-        with ambient.own(self.wide):
-            empty = self.supply.choices([], group, 1), self.supply.lanes([], group, 1)
-            return programs.state_of(group.program, *empty)
-
-    def _kept(self, group: Group, job: Job) -> Checkpoint:
-        """Return what a lane that waits in a queue has come to."""
-        assert job.parked is not None
-        assert job.parked.state is not None
-        config = digest(self.supply.seed, group.configs[job.position])
-        return checkpoint(Identity.of(job), group.states, config, job.parked, job.parked.state.tree())
-
-    def _stood(self, population: Population, group: Group, jobs: Sequence[Job]) -> list[Parked]:
-        """Return where lanes of a population go on; ValueError if it has others than these."""
-        found = [population.lanes[Identity.of(job)] for job in jobs]
-        shapes = self._shapes(group)
-        for job, known in zip(jobs, found, strict=True):
-            same = known.program == group.states and job.parked is not None and job.parked.epochs == known.epochs
-            if not same or known.config != digest(self.supply.seed, group.configs[job.position]):
-                raise ValueError(f"trial {job.trial} had another config, or came to another epoch")
-            if not fits(known, shapes):
-                raise ValueError(f"trial {job.trial} has a state of another shape")
-        self.usage.continues(len(found), 0)
-        return _parked(group, found, shapes)
-
     def _direct(
         self, director: Director, groups: list[Group], configs: Sequence[Config], trials: Sequence[int],
         replicates: int, underway: Mapping[Identity, Parked], population: Population | None = None,
@@ -311,11 +262,11 @@ class Engine:
 
         lanes = [(replicate, fold) for replicate in range(replicates) for fold in range(sizes.splits)]
         entering = entrants({trial: configs[each.position] for trial, each in standing.items()}, sizes)
-        if population is not None:
+        if population is not None and isinstance(director, Changing):
             same = {known.program for known in population.lanes.values()} <= {group.states for group in groups}
             if same:
                 return director.begin_again(
-                    standing, entering, group_of, lanes, population, partial(self._stood, population)
+                    standing, entering, group_of, lanes, population, partial(self.restorer.stood, population)
                 )
             self.usage.continues(0, len(population.lanes))
         return director.begin(standing, entering, group_of, lanes, underway)
@@ -325,8 +276,6 @@ class Engine:
         director: Director | None, deadline: float, saver: Saver | None,
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
-        if director is not None and director.scheduler.changes:
-            saver = None  # what a lane has come to is of use with all others alone
         try:
             with ambient.own(self.wide), jax.default_device(place.device):
                 while (group := pool.take()) is not None and not self.stop.is_set():  # it may have waited to take one
@@ -379,22 +328,6 @@ class Engine:
             compiled, seconds = programs.compiled(*shapes, place.device)
         self.usage.compiled(key, (began, time.perf_counter()) if seconds else None)
         return compiled
-
-
-def _parked(group: Group, lanes: Sequence[Checkpoint], shapes: State) -> list[Parked]:
-    """Let lanes stand in a group's bank where their checkpoints have left them."""
-    rows = group.bank.put(together(lanes, shapes), range(len(lanes)), in_place=True)
-    return [
-        Parked(row, known.epochs, known.steps, known.curves, known.test, known.seconds)
-        for known, row in zip(lanes, rows, strict=True)
-    ]
-
-
-def _go_on(groups: Sequence[Group], standing: Mapping[Identity, Parked]) -> None:
-    """Let lanes that stand go on before those that are new."""
-    for group in groups:
-        jobs = [replace(job, parked=standing.get(Identity.of(job))) for job in group.jobs]
-        group.jobs = deque(sorted(jobs, key=lambda job: job.parked is None))
 
 
 def _next(done: queue.Queue[Any], tick: Callable[[], object]) -> Any:

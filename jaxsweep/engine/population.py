@@ -1,9 +1,4 @@
-"""A population in the middle of its training: what another process needs to go on with trials that change.
-
-Of a scheduler that lets trials become copies of others, a lane alone says too little: its config and its past may be
-another's. So it is let hear once more all that it heard, and decides what it decided, until all trials stand where they
-stood; from there they train on with the states that were kept. No JAX.
-"""
+"""A population as data: what another process needs to go on with trials that become copies of others. No JAX."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

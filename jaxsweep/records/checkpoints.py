@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Checkpoints:
         for path in self.folder.glob("*.new"):  # which a kill has left
             path.unlink()
         self._number = max(map(_number_of, [*self._files(), *self._files(_TOGETHER)]), default=0)
+        self.waiting: Population | None = None
         self._together: deque[list[Path]] = deque()  # files of each population that this process has written
         self._next: dict[int, float] = {}  # by worker: when it is due
         self._written: dict[int, deque[Path]] = {}  # by worker: files of what it trained
@@ -100,21 +101,28 @@ class Checkpoints:
 
     def due_together(self) -> bool:
         """Return whether a population should be saved now."""
-        return time.perf_counter() >= self._next.get(_POPULATIONS, self._began + self.seconds)
+        return self.waiting is None and time.perf_counter() >= self._next.get(_POPULATIONS, self._began + self.seconds)
 
     def save_together(self, population: Population) -> None:
-        """Write the lanes of a population, and then what its scheduler has heard, which names their files."""
+        """Note a population, to be written once those of its trials that are over are recorded."""
+        self.waiting = population
+
+    def write_together(self, recorded: Set[int]) -> None:
+        """Write the population that waits for that, if trials that are over are among those recorded."""
+        if (population := self.waiting) is None or not population.over <= recorded:
+            return
         with self._timed(_POPULATIONS, time.perf_counter()):
             lanes = population.lanes.values()
             files = [
                 self._write_lanes([lane for lane in lanes if lane.program == program])
                 for program in {lane.program: None for lane in lanes}
             ]
-            files.append(self._write(_told_as_bytes(population, files), ".population"))
+            files.append(self._write(_told_as_bytes(population, files), ".population"))  # it names the others
             self._together.append(files)
             while len(self._together) > KEPT:
                 for path in reversed(self._together.popleft()):
                     path.unlink(missing_ok=True)
+        self.waiting = None
 
     @contextmanager
     def _timed(self, worker: int, began: float) -> Iterator[None]:
@@ -194,6 +202,7 @@ class Checkpoints:
         """Remove all of them: every lane that they hold is over."""
         shutil.rmtree(self.folder)
         self._written.clear()
+        self._together.clear()
 
 
 def _number_of(path: Path) -> int:
