@@ -166,7 +166,7 @@ def resume(
     Args:
         path: of the run directory.
         trials: how many trials there are to be in all; by default as many as were asked for.
-        minutes: a time limit for what is left; by default that of the sweep, from now on.
+        minutes: a time limit for what is left, infinity for none; by default that of the sweep, from now on.
         data: what the sweep was trained on, if it was in memory; else it is read again from where it came.
         functions: your own functions that the sweep was given, by name, as `js.load` takes them.
         progress: whether to show how far the sweep is.

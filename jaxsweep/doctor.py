@@ -72,7 +72,10 @@ def devices() -> Finding:
     """Return the devices that JAX computes on."""
     import jax
 
-    found = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
+    found = [
+        device.platform if device.device_kind == device.platform else f"{device.platform} {device.device_kind}"
+        for device in jax.devices()
+    ]
     return Finding("devices", bool(found), ", ".join(found) or "none: check the installation of jaxlib")
 
 
@@ -98,9 +101,14 @@ def disks() -> Finding:
     there = [next(parent for parent in (place, *place.parents) if parent.exists()) for place in places]
     free = {str(place): shutil.disk_usage(place).free for place in there}
     text = ", ".join(f"{number / 1e9:.1f} GB free in {place}" for place, number in free.items())
-    good = all(number >= LEAST_DISK for number in free.values())
-    what = f"{text}: make room, or name other folders (--out, {cache.VARIABLE})"
-    return Finding("disks", good, text if good else what)
+    closed = [str(place) for place in there if not os.access(place, os.W_OK)]
+    if closed:
+        text = f"{text}; {' and '.join(closed)} cannot be written: name other folders (--out, {cache.VARIABLE})"
+    elif any(number < LEAST_DISK for number in free.values()):
+        text = f"{text}: make room, or name other folders (--out, {cache.VARIABLE})"
+    else:
+        return Finding("disks", True, text)
+    return Finding("disks", False, text)
 
 
 def compiled_programs() -> Finding:

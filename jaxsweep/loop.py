@@ -66,7 +66,10 @@ def execute(
     store, known = None, None
     if out is not None:
         record = _record(setup, dataset, command) if before is None else before.record
-        document = to_toml(written_out(setup, dataset), record)
+        asked = written_out(setup, dataset)
+        if before is not None:
+            asked = replace(asked, minutes=before.request.minutes)  # another limit is one for this time
+        document = to_toml(asked, record)
         store = Store(out, document, setup.columns.curves, setup.columns.test, resumed=before is not None)
         if before is not None:
             known = Before(read_run(out, own.given(before.functions)))  # once more: now nobody else writes into it
@@ -192,6 +195,8 @@ class _Loop:
         """Record what the sweep came to: the last thing that is written."""
         assert self.store is not None
         self.recording.keeper.restore()
+        if self.store.untouched and result.status == "completed" and not self.late:
+            return  # it had come to that before
         further = {name: result.numbers[name] for name in ("prediction", "notes", "precision")}
         self.store.conclude({**result.summary(), **further})
 

@@ -29,6 +29,7 @@ from jaxsweep.spec.swept import Swept
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
 RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
+PORTION = 500  # trials of one commit: on a disk that is nearly full some fit where all do not
 STAY = 10_000  # trials, of whose objects the garbage collector is to know that they stay
 
 
@@ -185,14 +186,20 @@ class Recording:
 
     def _record(self) -> None:
         assert self.store is not None
-        self.keeper.save()
-        if self._unsaved:
-            self.store.record(self._unsaved)
-        self._counted()
+        without: NotRecorded | None = None
+        try:
+            self.keeper.save()
+        except NotRecorded as error:  # rows take less than networks
+            without = error
+        while self._unsaved:
+            self.store.record(self._unsaved[:PORTION])
+            self._counted(PORTION)
+        if without is not None:
+            raise without
 
-    def _counted(self) -> None:
-        """Count what waited, now that it is recorded."""
-        saved, self._unsaved = self._unsaved, []
+    def _counted(self, most: int | None = None) -> None:
+        """Count the first of those that waited, now that they are recorded."""
+        saved, self._unsaved = self._unsaved[:most], self._unsaved[len(self._unsaved[:most]) :]
         for trial, _ in saved:
             self._note(trial)
         if len(self.trials) - self._staying >= STAY:
@@ -202,21 +209,28 @@ class Recording:
     def written(self, write: Callable[[], None]) -> bool:
         """Write into the run directory and return whether that worked; say it if it does not, and when it does again.
 
-        What cannot be recorded waits and is not shown as finished; training goes on.
+        What cannot be recorded waits and is not shown as finished; training goes on. What is under way is worth less
+        than what has finished: checkpoints are removed to make room, and none is written meanwhile.
         """
         try:
-            write()
+            try:
+                write()
+            except NotRecorded as error:
+                if self.checkpoints is None or not error.full or not self.checkpoints.give_way():
+                    raise
+                write()
         except NotRecorded as error:
             if not self.trouble:
-                self._say(
-                    f"{self.store.path if self.store else ''} cannot be written ({error}): training goes on, and this "
-                    f"is tried again every {RETRY_SECONDS:g} s"
-                )
+                goes_on = "training goes on, and this is tried again every"
+                then = "" if self.snapshot.interrupted else f": {goes_on} {RETRY_SECONDS:g} s"
+                self._say(f"{self.store.path if self.store else ''} cannot be written ({error}){then}")
             self.trouble = str(error)
             self._flushed = time.perf_counter() + RETRY_SECONDS
             return False
         if self.trouble and not self.waits:
             self.trouble = ""
+            if self.checkpoints is not None:
+                self.checkpoints.gives_way = False
             self._say("it can be written again: what waited for that is recorded")
         return True
 
@@ -264,7 +278,8 @@ class Recording:
         if usage.begun_again:
             self._say(
                 f"{usage.begun_again:,} trainings that were under way train again from their first epoch: their "
-                "checkpoints are of other shapes, or of another version of jaxsweep or JAX"
+                "checkpoints are of programs that the sweep has no more: it has more trials, another time limit, or "
+                "another version of jaxsweep or JAX"
             )
 
     def drop_checkpoints(self) -> None:

@@ -5,6 +5,7 @@ the seed and from what they were told, so that they come to where they were by b
 their checkpoints in the tiles of the same plan, and so the table is bit by bit that of a sweep that nobody has stopped.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -13,17 +14,17 @@ from typing import Any
 
 from jaxsweep.data import Dataset
 from jaxsweep.data.source import Source
-from jaxsweep.errors import RequestError, shown
+from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute, written_out
 from jaxsweep.records import stored
 from jaxsweep.records.result import Result
 from jaxsweep.records.rundir import RESUMABLE
-from jaxsweep.records.stored import StoredRun
+from jaxsweep.records.stored import MAY_CHANGE, StoredRun
 from jaxsweep.report.progress import Progress
+from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.setup import set_up
-from jaxsweep.spec.request import Request
+from jaxsweep.spec.request import Request, apart
 
-MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that goes on
 MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend
 
 
@@ -52,23 +53,28 @@ def go_on(
     Args:
         run: of `stored_run`.
         trials: how many there are to be in all.
-        minutes: a time limit from now on; by default that of the run, which begins anew.
+        minutes: a time limit from now on, infinity for none; by default that of the run, which begins anew. The run
+            keeps its own.
         data: what the run was trained on, if that cannot be read again.
         progress: who is shown how far it is.
 
     Raises:
         RequestError: other data, fewer trials than there are, or as `loop.execute`.
     """
-    run.check_unchanged(MAY_CHANGE)
     request = run.request
     if trials is not None:
+        if trials != request.trials and request.scheduler is not None and SCHEDULERS[request.scheduler].changes:
+            raise RequestError(
+                f"trials = {trials} is another population than the {request.trials} of {run.path}: under scheduler = "
+                f"{request.scheduler!r} all of it would train anew, so begin another run"
+            )
         request = replace(request, trials=trials)
         if trials < (finished := len(run.trials)):
             raise RequestError(
                 f"trials = {trials} are fewer than the {finished} that {run.path} has: leave it out, or ask for more"
             )
     if minutes is not None:
-        request = replace(request, minutes=minutes)
+        request = replace(request, minutes=None if minutes == math.inf else minutes)
     if data is None and run.request.source == Source():
         raise RequestError(
             f"{run.path} was trained on data in memory, which cannot be read again: give them, "
@@ -79,7 +85,7 @@ def go_on(
     elif data.fingerprint != run.fingerprint:
         raise RequestError(
             f"data are not those of {run.path}: their fingerprint is {data.fingerprint[:12]}, and the run was trained "
-            f"on {run.fingerprint[:12]}"
+            f"on {run.fingerprint[:12]}: give what it was trained on, or begin another run"
         )
     there = f"{len(run.trials):,} of {request.trials or len(run.trials):,} trials are in {run.path}"
     remarks = [there, *run.remarks(), *_other_versions(run)]
@@ -105,7 +111,8 @@ def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
     for entry in fields(Request):
         new, old = getattr(asked, entry.name), getattr(run.request, entry.name)
         if entry.name not in MAY_CHANGE and new != old:
+            before, now = apart(old, new)
             raise RequestError(
-                f"{run.path} holds a run with {entry.name} = {shown(old)}, and this asks for {shown(new)}: name "
+                f"{run.path} holds a run with {entry.name} = {before}, and this asks for {now}: name "
                 f"another directory, or go on with it as it is (jaxsweep resume {run.path})"
             )

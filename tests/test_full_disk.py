@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ import jaxsweep as js
 from jaxsweep import loop, recording
 from jaxsweep.cli import main
 from jaxsweep.loop import execute
-from jaxsweep.records.lock import LOCK
+from jaxsweep.records import checkpoints
 from jaxsweep.records.model import Model
+from jaxsweep.records.rundir import LOCK
 from jaxsweep.records.store import NotRecorded, Store
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
@@ -23,6 +25,7 @@ from jaxsweep.spec.request import Request
 pytestmark = pytest.mark.usefixtures("one_tile")
 
 SPACE = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=3, depth=1, width=8, batch_size=30)
+LONG = js.Space(**{**SPACE.entries, "epochs": js.Int(20, 200)})
 LINE = ["run", "--data", "iris", "--trials", "30", "--set", "epochs=3", "--set", "width=8", "--set", "depth=1"]
 
 
@@ -134,6 +137,65 @@ def test_the_command_line_says_it_and_fails(
     ) in said
     assert main(["resume", str(out), "--quiet"]) == 0
     assert len(js.load(out).trials) == 30
+
+
+def test_checkpoints_give_way_to_what_has_finished(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    record, out, seen = Store.record, tmp_path / "run", 0
+
+    def limited(store: Store, finished: Any) -> None:
+        nonlocal seen
+        if (out / "checkpoints").is_dir():
+            seen += 1
+            raise NotRecorded("database or disk is full")
+        record(store, finished)
+
+    monkeypatch.setattr(Store, "record", limited)
+    result = execute(iris, asked(checkpoint_seconds=1e-9, space=LONG), out)
+    assert seen
+    assert not (out / "checkpoints").exists()
+    assert result.numbers["trouble"] == ""
+    assert [note for note in result.notes if "checkpoints is removed to make room for what has finished" in note]
+    assert len(js.load(out).trials) == 30
+
+
+def test_what_fits_is_recorded(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portion at a time."""
+    monkeypatch.setattr(recording, "PORTION", 4)
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 60.0)
+    record, left = Store.record, 3
+
+    def limited(store: Store, finished: Any) -> None:
+        nonlocal left
+        if (left := left - 1) < 0:
+            raise NotRecorded("database or disk is full")
+        record(store, finished)
+
+    monkeypatch.setattr(Store, "record", limited)
+    result = execute(iris, asked(), tmp_path / "run")
+    assert result.numbers["trouble"]
+    assert result.summary()["trials"]["recorded"] == len(js.load(tmp_path / "run").trials) in range(9, 13)
+
+
+def test_an_interrupt_of_a_sweep_that_is_not_recorded_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = 0
+
+    def full(store: Store, finished: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            signal.raise_signal(signal.SIGINT)
+        raise NotRecorded("database or disk is full")
+
+    monkeypatch.setattr(Store, "record", full)
+    assert main([*LINE, "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert "trials are not recorded (database or disk is full)" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("gone", ["removed", "replaced"])

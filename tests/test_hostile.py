@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import struct
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 
 import jaxsweep as js
 from jaxsweep.cli import main
+from jaxsweep.cli.runs import _text
 from jaxsweep.data import textfile
 from jaxsweep.errors import spreadsheet_text
-from jaxsweep.records.rundir import TRIALS
+from jaxsweep.records.rundir import TRIALS, seal
+from jaxsweep.report.words import short
 from jaxsweep.spec import documents
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -140,3 +143,257 @@ def test_formulas_in_csv_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert not [cell for line in printed.splitlines() for cell in line.split(",") if cell.startswith("=")]
     assert set(pd.read_csv(tmp_path / "table.csv")["y"]) == {"=HYPERLINK(1)", "fine"}
+
+
+# --- run directories ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / "run_format_4", tmp_path / "run"))
+
+
+def states(folder: Path) -> dict[Path, tuple[int, int]]:
+    """When each file of a folder was last written, and its size."""
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
+
+
+@pytest.mark.parametrize("name", ["models", "models/5", "checkpoints", "writer.lock", "sweep.toml", "trials.sqlite"])
+def test_what_leads_out_of_a_run_directory_is_refused(
+    run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing behind a link is written or removed, also where a new run is to begin."""
+    outside = tmp_path / "outside"
+    if (run / name).exists():
+        shutil.move(run / name, outside)
+    elif name == "checkpoints":
+        (outside / "photos").mkdir(parents=True)
+        (outside / "mail.new").write_text("mine")
+    else:
+        outside.write_text("mine")
+    (run / name).symlink_to(outside)
+    before = states(outside)
+    with pytest.raises(js.RequestError, match=f"{name} is a link, which no run directory has"):
+        js.resume(run, trials=8, progress=False)
+    assert f"{name} is a link" in refused(capsys, "run", "--data", "iris", "--trials", "2", "--out", str(run))
+    assert states(outside) == before
+
+
+def test_what_lies_beside_a_sweep_file_is_not_written_through(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("mine")
+    (run / "sweep.toml.new").symlink_to(tmp_path / "outside")
+    js.resume(run, trials=7, progress=False)
+    assert (tmp_path / "outside").read_text() == "mine"
+    assert not (run / "sweep.toml").is_symlink()
+
+
+def test_a_journal_that_no_run_has_is_not_played_back(run: Path, tmp_path: Path) -> None:
+    """SQLite would put its pages into the database, and remove a file that it names."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    with closing(sqlite3.connect(run / TRIALS)) as db:
+        db.execute("PRAGMA journal_mode=DELETE")
+    name, magic = str(victim).encode(), bytes.fromhex("d9d505f920a163d7")
+    pages = (run / TRIALS).stat().st_size // 4096
+    head = (magic + struct.pack(">IIIII", 0, 0, pages, 512, 4096)).ljust(512, b"\0")
+    end = struct.pack(">II", len(name), sum(name)) + magic
+    journal = run / f"{TRIALS}-journal"
+    journal.write_bytes(head + struct.pack(">I", 0x40000000 // 4096 + 1) + name + end)
+    for use in (js.load, js.resume, lambda path: js.sweep("iris", {"epochs": 1}, trials=1, out=path, progress=False)):
+        with pytest.raises(js.RequestError, match=r"is of no run, whose journal is another|already holds a run"):
+            use(run)
+    assert victim.read_text() == "mine"
+    assert journal.exists()
+
+
+def test_columns_that_are_computed_are_refused(run: Path) -> None:
+    with closing(sqlite3.connect(run / TRIALS)) as db:
+        db.executescript(
+            "ALTER TABLE trials RENAME COLUMN config TO kept; ALTER TABLE trials "
+            "ADD COLUMN config TEXT GENERATED ALWAYS AS (printf('%.*c', 900000000, 'x')) VIRTUAL"
+        )
+    with pytest.raises(js.RequestError, match="'trials' has columns that no run has"):
+        js.load(run)
+
+
+ESCAPE = "\u001b[2J<script>alert(1)</script>"
+
+
+def changed(run: Path, old: str, new: str) -> Path:
+    path = run / "sweep.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('objective = "val_accuracy"', f"objective = {json.dumps('val_' + ESCAPE)}", "the run measured train_loss,"),
+        ('objective = "val_accuracy"', 'objective = "wal_accuracy"', "the run measured train_loss,"),
+        ('objective = "val_accuracy"', 'objective = "val_loss"', "and the run began with 'val_accuracy'"),
+        ("seed = 4", "seed = 5", "asks for seed = 5, and the run began with 4"),
+        ('task = "classification"', 'task = "regression"', "says task = 'regression', and the run began with"),
+        ("dropout = { uniform = [0.0, 0.5] }", "dropout = 0.5", r"space = Space\(dropout=.*0.5.*began with Space\(dr"),
+        ("rules = 2", 'rules = "x"', "has something that no run has"),
+        ("rules = 2", "rules = inf", "has something that no run has"),
+        ("tables = 2", "tables = []", "has something that no run has"),
+        ("[sweep]", "[sweep]\ninitial = 3", "cannot be read as a run directory"),
+        ("[sweep]", "[sweep]\ninitial = [3]", "cannot be read as a run directory"),
+    ],
+)
+def test_a_sweep_file_that_is_not_the_runs_is_refused_by_all(
+    run: Path, old: str, new: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(run, old, new)
+    with pytest.raises(js.RequestError, match=words) as raised:
+        js.load(run)
+    assert str(run) in str(raised.value)
+    for command in ("show", "resume"):
+        assert "\x1b" not in refused(capsys, command, str(run))
+
+
+@pytest.mark.parametrize("name", ["run", "versions"])
+def test_tables_of_a_sweep_file_that_are_none_are_refused(run: Path, name: str) -> None:
+    text = (run / "sweep.toml").read_text()
+    head, _, _ = text.partition("\n[run]\n")
+    (run / "sweep.toml").write_text(f"{name} = 3\n{head}")
+    with pytest.raises(js.RequestError, match="cannot be read as a run directory"):
+        js.load(run)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("notes", "5"), ("notes", "[5]"), ("trials", "5"), ("seconds", "5"), ("seconds", '{"a": "x"}'), ("status", "5"),
+    ],
+)  # fmt: skip
+def test_what_a_run_came_to_is_of_its_kinds(run: Path, key: str, value: str) -> None:
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        db.execute("INSERT OR REPLACE INTO summary VALUES (?, ?)", (key, value))
+    with pytest.raises(js.RequestError, match=f"is damaged: {key} of what its run came to"):
+        js.load(run)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("status", ESCAPE), ("epochs_done", float("inf")), ("metrics", f'{{"val_loss": 1{"0" * 400}}}')],
+)
+def test_rows_that_somebody_has_sealed_are_checked_too(run: Path, column: str, value: object) -> None:
+    names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        db.execute(f"UPDATE trials SET {column} = ? WHERE trial = 2", (value,))
+        row = db.execute(f"SELECT {names} FROM trials WHERE trial = 2").fetchall()
+        db.execute("UPDATE seals SET row = ? WHERE trial = 2", (seal(row),))
+        db.execute("INSERT INTO seals VALUES (NULL, 1, 1, NULL)")
+    with pytest.raises(js.RequestError, match="is damaged: what it has of trial 2"):
+        js.load(run)
+
+
+def test_networks_of_a_run_are_those_that_were_kept(run: Path) -> None:
+    result = js.load(run)
+    (number,) = result.models
+    weights = run / "models" / str(number) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(js.RequestError, match="their checksum is another one"):
+        js.load(run).models[number]
+    shutil.rmtree(run / "models" / str(number))
+    other = next(trial.id for trial in result.trials if trial.id != number)
+    result.model(other).save(run / "models" / str(number))
+    with pytest.raises(js.RequestError, match=f"is not the network of trial {number}: its config is another one"):
+        js.load(run).models[number]
+
+
+def test_missing_trials_are_said_by_whoever_looks(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        db.execute("DELETE FROM trials WHERE trial = 0")
+    for command in (["show", str(run)], ["export", str(run), "--out", str(tmp_path / "model")]):
+        assert main(command) == 0
+        assert "had trial 0 more, which somebody or something has removed" in capsys.readouterr().err
+
+
+def test_an_index_that_is_damaged_is_found_before_anything_trains(run: Path) -> None:
+    with closing(sqlite3.connect(run / TRIALS)) as db:
+        (page,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_summary%'"
+        ).fetchone()
+    content = bytearray((run / TRIALS).read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    (run / TRIALS).write_bytes(content)
+    with pytest.raises((js.RequestError, OSError), match=TRIALS):
+        js.resume(run, trials=8, progress=False)
+    assert (run / TRIALS).read_bytes() == content
+
+
+# --- what a terminal, a spreadsheet and a page are shown ---------------------------------------------------------
+
+
+def test_labels_do_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in short(ESCAPE)
+    assert main(["show", str(run), "--format", "csv"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert _text(f"={ESCAPE}") == "'=" + "\\x1b[2J<script>alert(1)</script>"
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("classes", [[1], {}, 2]), ("classes", 3), ("inputs", [{"name": "x", "mean": 10**400}])]
+)
+def test_a_network_of_odd_words_and_numbers_is_refused(run: Path, key: str, value: object) -> None:
+    folder = next((run / "models").iterdir())
+    document = json.loads((folder / "model.json").read_text())
+    if key == "inputs":
+        document["inputs"][0] |= {"mean": 10**400}
+    else:
+        document[key] = value
+    (folder / "model.json").write_text(json.dumps(document))
+    with pytest.raises(js.RequestError, match="broken exported network"):
+        js.load_model(folder)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E5M2"])
+def test_a_network_of_numbers_that_numpy_lacks_is_refused(run: Path, dtype: str) -> None:
+    folder = next((run / "models").iterdir())
+    head = json.dumps({"output/bias": {"dtype": dtype, "shape": [2], "data_offsets": [0, 4 if dtype == "BF16" else 2]}})
+    content = len(head).to_bytes(8, "little") + head.encode() + bytes(4 if dtype == "BF16" else 2)
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(js.RequestError, match="broken exported network"):
+        js.load_model(folder)
+
+
+# --- studies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_study_is_read_and_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db, db:
+        db.execute("CREATE TABLE mine (x)")
+    content = other.read_bytes()
+    line = ["plan", "--data", "iris", "--trials", "2", "--warm-start"]
+    assert "has no studies of Optuna" in refused(capsys, *line, f"sqlite:///{other}#x")
+    assert other.read_bytes() == content
+    for url in (f"sqlite+pysqlite:///{tmp_path}/new.db", "mysql+os://x/y", f"sqlite:///{tmp_path}/new.db"):
+        words = refused(capsys, *line, f"{url}#x")
+        assert "is no file of SQLite: write sqlite:///FILE#NAME" in words or "does not exist" in words
+    assert not (tmp_path / "new.db").exists()
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def test_names_that_are_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/e_\xff")
+    line = ["run", "--data", "iris", "--trials", "1", "--set", "epochs=1", "--set", "width=4", "--quiet", "--out", out]
+    assert main(line) == 0
+    assert len(js.load(out).trials) == 1
+    table = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d_\xff.csv"))
+    table.write_text("a,y\n" + "1,0\n2,1\n" * 20)
+    capsys.readouterr()
+    assert "has a name that is not UTF-8" in refused(capsys, "plan", "--data", str(table), "--target", "y")

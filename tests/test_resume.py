@@ -20,13 +20,15 @@ import pytest
 import jaxsweep as js
 from jaxsweep.cli import main
 from jaxsweep.engine import engine, tile
-from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.engine.population import Heard, Population
 from jaxsweep.loop import execute
 from jaxsweep.recording import Recording
 from jaxsweep.records import checkpoints, rundir, stored
 from jaxsweep.records.checkpoints import Checkpoints
-from jaxsweep.records.lock import LOCK, Lock
+from jaxsweep.records.lock import Lock
+from jaxsweep.records.rundir import LOCK
+from jaxsweep.records.store import Store
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
@@ -458,6 +460,62 @@ def test_a_run_of_an_earlier_version_goes_on(name: str, trials: int, tmp_path: P
     assert rows["score"][:6].tolist() == [row["score"] for row in recorded]
     assert result.summary()["iterations"] == (trials - 6) * 2 * 9
     assert js.load(run).to_pandas()["score"].tolist() == rows["score"].tolist()
+
+
+def test_a_population_is_as_many_as_it_was(
+    iris: js.Dataset, tmp_path: Path, population: tuple[js.Result, Path]
+) -> None:
+    """What it has recorded is not another population's; and what trains again takes the place of all that it was."""
+    run = shutil.copytree(population[1], tmp_path / "run")
+    with pytest.raises(js.RequestError, match=f"trials = 50 is another population than the {TRIALS} of"):
+        js.resume(run, trials=50, data=iris)
+    shutil.rmtree(run / "checkpoints")
+    store = Store(
+        run, (run / "sweep.toml").read_text(), population[0].columns.curves, population[0].columns.test, resumed=True
+    )
+    trial = next(trial for trial in population[0].trials if trial.lineage)
+    lanes = [LaneResult(Job(0, trial.id, 0, 0), "completed", 1, np.ones((1, len(store.curves))), None, 0.1)]
+    with closing(store):
+        store.record([(trial, lanes)])
+        assert next(each for each in js.load(run).trials if each.id == trial.id).lineage
+        store.record([(replace(trial, lineage=()), lanes)])
+    assert not next(each for each in js.load(run).trials if each.id == trial.id).lineage
+
+
+def test_a_limit_is_for_this_time(iris: js.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    stopped(iris, out, 5, {})
+    assert js.resume(out, data=iris, minutes=1e-9, progress=False).numbers["time_limit_reached"]
+    assert js.load(out).request.minutes is None
+    assert main(["show", str(out)]) == 0
+    assert f"{TRIALS} were asked for: if nobody trains the others, jaxsweep resume {out} does" in _err(capsys)
+    result = js.resume(out, data=iris, progress=False)
+    assert len(result.trials) == TRIALS
+    limited = tmp_path / "limited"
+    execute(iris, asked(minutes=1e-9), limited)
+    result = js.resume(limited, data=iris, minutes=float("inf"), progress=False)
+    assert len(result.trials) == TRIALS
+    assert not result.numbers["time_limit_reached"]
+    assert js.load(limited).request.minutes == 1e-9
+
+
+def test_who_has_nothing_to_do_leaves_what_there_is(iris: js.Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = execute(iris, asked(), out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert js.resume(out, data=iris, progress=False).summary()["iterations"] == 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert js.load(out).summary()["iterations"] == first.summary()["iterations"] > 0
+
+
+def test_a_folder_of_networks_that_is_gone_is_made_again(iris: js.Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    stopped(iris, out, 20, {})
+    shutil.rmtree(out / "models")
+    result = js.resume(out, data=iris, progress=False)
+    assert len(result.trials) == TRIALS
+    (out / "models" / ".DS_Store").write_text("")
+    assert len(js.resume(out, trials=TRIALS + 1, data=iris, progress=False).trials) == TRIALS + 1
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------

@@ -53,22 +53,28 @@ def main(argv: Sequence[str]) -> int:
     """Carry out a command and return its exit code."""
     with Interrupts() as interrupts:
         try:
-            return _carry_out(argv)
-        except RequestError as error:
-            return _say(str(error), WRONG)
-        except SweepFailed as error:
-            return _say(str(error), NOTHING_FINISHED)
-        except KeyboardInterrupt:
+            return _answered(argv)
+        except KeyboardInterrupt:  # also while an answer is said
             return _say("interrupted", 128 + (interrupts.caught or signal.SIGINT))
-        except BrokenPipeError:
-            # The reader (`| head`) has what it wants. Python flushes stdout once more at exit, which must not fail.
-            _drop_stdout()
-            return 0
-        except MemoryError:
-            return _say("failed: there is no memory for this", FAILED)
-        except OSError as error:
-            _drop_stdout()  # it may be what has failed, and would again
-            return _say(f"failed: {error}", FAILED)
+
+
+def _answered(argv: Sequence[str]) -> int:
+    """Carry out a command, say what is wrong if something is, and return the exit code."""
+    try:
+        return _carry_out(argv)
+    except RequestError as error:
+        return _say(str(error), WRONG)
+    except SweepFailed as error:
+        return _say(str(error), NOTHING_FINISHED)
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wants. Python flushes stdout once more at exit, which must not fail.
+        _drop_stdout()
+        return 0
+    except MemoryError:
+        return _say("failed: there is no memory for this", FAILED)
+    except OSError as error:
+        where = "stdout: " if _drop_stdout() else ""
+        return _say(f"failed: {where}{error.strerror if where else error}", FAILED)
 
 
 def _carry_out(argv: Sequence[str]) -> int:
@@ -92,12 +98,14 @@ def _carry_out(argv: Sequence[str]) -> int:
     return code
 
 
-def _drop_stdout() -> None:
-    """Let what Python still holds for stdout go nowhere."""
+def _drop_stdout() -> bool:
+    """Let what Python still holds for stdout go nowhere; return whether stdout does not take it."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _say(text: str, code: int) -> int:

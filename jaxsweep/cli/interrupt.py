@@ -27,7 +27,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.caught: int | None = None
         self._before: dict[signal.Signals, Any] = {}
-        self._hook = sys.unraisablehook
+        self._hook, self._shown = sys.unraisablehook, sys.excepthook
 
     def __enter__(self) -> Self:
         heard = [number for number in SIGNALS if not ignored(number)]
@@ -38,12 +38,13 @@ class Interrupts:
         except ValueError:  # not the main thread, which alone may handle signals
             self._before = {}
         self._hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
+        self._shown, sys.excepthook = sys.excepthook, self._printed
         Interrupts.current = self
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
         Interrupts.current = None
-        sys.unraisablehook = self._hook
+        sys.unraisablehook, sys.excepthook = self._hook, self._shown
         if self._before and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in self._before.items():
@@ -62,6 +63,11 @@ class Interrupts:
         """Take what Python cannot raise: an interrupt comes again, anything else is told as ever."""
         if not (issubclass(unraisable.exc_type, KeyboardInterrupt) and self._later()):
             self._hook(unraisable)
+
+    def _printed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Take what C code (Cython's) prints before it says that it cannot raise it: of an interrupt nothing."""
+        if not issubclass(kind, KeyboardInterrupt):
+            self._shown(kind, error, trace)
 
     def _later(self) -> bool:
         """Let an interrupt come again in a moment; return whether this system can."""

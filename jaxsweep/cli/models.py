@@ -115,16 +115,20 @@ def _are_names(first_row: set[str], names: frozenset[str]) -> bool:
 
 def _write(path: Path, text: str) -> None:
     """Write a file so that it is either whole or not there, or through what is no plain file: a device, a link."""
+    beside: Path | None = None
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             with path.open("w", encoding="utf-8", newline="") as through:
                 through.write(text)
             return
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as file:
+            beside = Path(file.name)
             file.write(text)
         umask = os.umask(0)
         os.umask(umask)
         Path(file.name).chmod(0o666 & ~umask)  # a temporary file is its owner's alone
         Path(file.name).replace(path)
     except OSError as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
         raise RequestError(f"--out {path} cannot be written ({error.strerror}): name a file that can") from None

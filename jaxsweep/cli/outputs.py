@@ -4,6 +4,7 @@ What is told on the way is worth less than what is trained: a stderr that takes 
 stdout does not take are a failure, said on stderr once all is recorded.
 """
 
+import io
 import os
 import sys
 from typing import IO, Any, cast
@@ -49,6 +50,9 @@ def make_steady() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the smallest number that is free
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that its encoding lacks is written out, and ends nothing
+            stream.reconfigure(errors="backslashreplace")
     nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115  for as long as the process lives
     sys.stderr = cast(Any, Steady(sys.stderr or nowhere))
     if sys.stdout is None:

@@ -173,7 +173,10 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--trials", metavar="N", type=_integer, help="trials in all (default: as many as were asked for)"
     )
     resume.add_argument(
-        "--minutes", metavar="M", type=_number, help="begin no training after M minutes from now (default: the run's)"
+        "--minutes",
+        metavar="M",
+        type=_number,
+        help="begin no training after M minutes from now (default: the run's; inf: no limit)",
     )
     _add_shown(resume)
     show = _add(

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.cli.winner import print_front, print_winner
-from jaxsweep.errors import RequestError, spreadsheet_text, suggestion
+from jaxsweep.errors import RequestError, printable, spreadsheet_text, suggestion
 from jaxsweep.records import stored
 from jaxsweep.records.confirmed import told
 from jaxsweep.records.front import rows_of
-from jaxsweep.records.model import load_model
 from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.trials import Trial
@@ -30,6 +29,7 @@ Curves = Mapping[str, NDArray[np.float64]]
 def show(arguments: Namespace) -> int:
     """Print the table of a run."""
     run = stored.load(arguments.run)
+    _tell(run)
     aims = Aims.of(run.request, run.objective)
     rows: list[tables.Row] = [*rows_of(run.trials, aims)]
     if not rows:
@@ -45,13 +45,17 @@ def show(arguments: Namespace) -> int:
     elif arguments.format == "csv":
         import pandas as pd
 
-        plain = [{name: spreadsheet_text(v) if isinstance(v, str) else v for name, v in row.items()} for row in chosen]
-        pd.DataFrame(plain).rename(columns=spreadsheet_text).to_csv(sys.stdout, index=False)
+        plain = [{name: _text(v) if isinstance(v, str) else v for name, v in row.items()} for row in chosen]
+        pd.DataFrame(plain).rename(columns=_text).to_csv(sys.stdout, index=False)
     else:
         console = tables.stdout()
         show_test = arguments.show_test or arguments.sort.startswith("test_")
         remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort, show_test, aims.names)
         tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
+        if run.request.trials is not None and len(rows) < run.request.trials:
+            tables.say(
+                f"{run.request.trials:,} were asked for: if nobody trains the others, jaxsweep resume {run.path} does"
+            )
         print_front(console, run.trials, aims)
         if ranked := run.ranked:
             status = run.summary.get("status", "running")
@@ -63,14 +67,26 @@ def show(arguments: Namespace) -> int:
     return 0
 
 
+def _text(text: str) -> str:
+    """Return a text as a cell of a CSV file, which neither a spreadsheet nor a terminal obeys."""
+    return spreadsheet_text(printable(text))
+
+
+def _tell(run: StoredRun) -> None:
+    """Say what is to be said of a run that is not whole."""
+    for remark in run.remarks():
+        tables.say(remark)
+
+
 def export(arguments: Namespace) -> int:
     """Write a trial's network as a folder: its kept weights, or those of the same training once more."""
     run = stored.load(arguments.run)
+    _tell(run)
     trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
     if trial.score is None:
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
     if run.has_model(trial.id):
-        model, how = load_model(run.model_path(trial.id)), "kept weights"
+        model, how = run.model(trial.id), "kept weights"
     else:
         from jaxsweep.records.networks import trained_again
 

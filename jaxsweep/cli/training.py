@@ -4,6 +4,7 @@ import re
 import shlex
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,13 @@ def run(arguments: Namespace) -> int:
         check_same(run, dataset, request)
         result = go_on(run, request.trials, request.minutes, dataset, view)
     else:
-        result = execute(dataset, request, out, view, command="jaxsweep " + shlex.join(arguments.argv))
+        result = execute(dataset, request, out, view, command=_command(arguments.argv))
     return _conclude(arguments, result, out)
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Return the command as a record has it, in UTF-8, which a file's name need not be."""
+    return "jaxsweep " + shlex.join(argv).encode("utf-8", "backslashreplace").decode()
 
 
 def resume(arguments: Namespace) -> int:
@@ -68,10 +74,10 @@ def _conclude(arguments: Namespace, result: Result, out: Path) -> int:
         _what_next(result, out)
     elif not arguments.out:
         tables.say(f"everything is in {out}")  # nobody could guess
-    if result.status == "interrupted":
-        return Interrupts.exit_code()
     if trouble:
         return FAILED
+    if result.status == "interrupted":
+        return Interrupts.exit_code()
     if not any(trial.score is not None for trial in result.trials):
         raise SweepFailed(result.why_none())
     if not any(trial.counts for trial in result.trials):
@@ -83,6 +89,8 @@ def _unrecorded(result: Result, out: Path, trouble: str) -> str:
     """Return what is to be said of a run directory that could not be written in the end."""
     missing = len(result.trials) - result.numbers["recorded"]
     what = f"{missing:,} of {len(result.trials):,} trials are" if missing else "what the sweep came to is"
+    if not rundir.holds_run(out):
+        return f"failed: {what} not recorded ({trouble}): {out} was removed while the sweep ran"
     return f"failed: {what} not recorded ({trouble}): once {out} can be written, jaxsweep resume {out} goes on with it"
 
 
@@ -184,6 +192,8 @@ def _what_next(result: Result, out: Path) -> None:
         tables.say(f"to go on:         jaxsweep resume {where}")
     else:
         tables.say(f"{result.status} in {seconds}: {done or 'nothing finished'}. Everything is in {out}")
+        if result.numbers["time_limit_reached"]:
+            tables.say(f"to go on:         jaxsweep resume {where}")
     if any(trial.counts for trial in result.trials):
         tables.say(f"all trials:       jaxsweep show {where}")
         tables.say(f"the best network: jaxsweep export {where} --out MODEL_DIR")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from jaxsweep.errors import printable
 from jaxsweep.records.confirmed import Confirmed
 from jaxsweep.records.front import front_rows, front_told
 from jaxsweep.records.trials import Trial
@@ -59,6 +60,6 @@ def print_winner(console: Console, told: str, confirmed: Sequence[Confirmed], sh
                     f"trial {each.trial} breaks {' and '.join(each.broken)} in the mean of its fresh trainings, which "
                     "puts it behind those that do not"
                 )
-    console.print(told, soft_wrap=True)
+    console.print(printable(told), soft_wrap=True)
     if show_test:
         tables.say(SHOWN_TEST)

@@ -29,7 +29,7 @@ from jaxsweep.data.moments import moments
 from jaxsweep.data.options import MOST_CATEGORIES
 from jaxsweep.data.rawtable import Table, check_names, table_of
 from jaxsweep.data.unknown import UnknownWords, describe_unknown, frames_to_user
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -279,7 +279,10 @@ class Preprocessor:
 
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
     if document.get("classes") is not None:
-        return tuple(document["classes"]), 0.0, 1.0
+        classes = document["classes"]
+        if not isinstance(classes, list) or not all(isinstance(label, (str, int, float)) for label in classes):
+            raise ValueError(f"classes = {shown(classes)}: they must be words or numbers")
+        return tuple(classes), 0.0, 1.0
     return None, float(document["target"]["mean"]), float(document["target"]["scale"])
 
 

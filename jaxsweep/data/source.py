@@ -1,5 +1,6 @@
 """Where data come from, as a request and a run directory name them, and how they are read from there."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from jaxsweep.data.builtin import datasets, load_dataset
 from jaxsweep.data.dataset import Dataset
 from jaxsweep.data.options import OPTIONS, TableOptions
 from jaxsweep.data.tables import read_raw, read_table
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, printable
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ def open_source(source: Source) -> Dataset:
     """Return the dataset that a source names: a built-in one, or a table on disk."""
     if source.name is not None:
         return load_dataset(source.name)
+    if source.path is not None and source.path.encode("utf-8", "ignore").decode() != source.path:
+        raise RequestError(
+            f"{printable(source.path)} has a name that is not UTF-8, which no record can hold: rename it"
+        )
     if source.path is None:
         raise RequestError("no data: name a built-in set or the path of a table")
     if source.target is None:
@@ -55,7 +60,7 @@ def looks_like_a_file(text: str) -> bool:
     """Return whether a word means a file: it is written as a path, or there is one of that name."""
     if "/" in text or "\\" in text:
         return True
-    could_be = "\0" not in text and len(text.encode()) <= LONGEST_NAME
+    could_be = "\0" not in text and len(os.fsencode(text)) <= LONGEST_NAME
     return could_be and (bool(Path(text).suffix) or Path(text).exists())
 
 

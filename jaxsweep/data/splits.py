@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.streams import bit_generator
 
 Split = tuple[float, float, float]
@@ -30,9 +30,9 @@ def check_split(split: Sequence[float], needs_validation: bool) -> tuple[Fractio
     """
     try:
         train, validation, test = (float(part) for part in split)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RequestError(
-            f"split = {split!r} is not legal: it must be three numbers: train, validation, test"
+            f"split = {shown(split)} is not legal: it must be three numbers: train, validation, test"
         ) from None
     parts = (train, validation, test)
     if not all(math.isfinite(part) and part >= 0 for part in parts) or abs(sum(parts) - 1) > 1e-6:

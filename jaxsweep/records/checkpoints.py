@@ -25,9 +25,8 @@ from safetensors.numpy import save as tensors_as_bytes
 
 from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
 from jaxsweep.engine.population import STANDS, Heard, Population
-from jaxsweep.records.rundir import CURVE
+from jaxsweep.records.rundir import CHECKPOINTS, CURVE
 
-CHECKPOINTS = "checkpoints"
 SHARE = 50  # so many times as long as writing one took is the time until the next: it costs 2 % at most
 KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
 _NAME = re.compile(r"(\d+)-([0-9a-f]{32})\.safetensors")
@@ -54,6 +53,7 @@ class Checkpoints:
         self.seconds = seconds
         self.folder = run / CHECKPOINTS
         self.problem = ""
+        self.gives_way = False  # whether there is no room for what matters more
         self._told = False
         self._lock = threading.Lock()
         self._still: list[Still] = []
@@ -77,7 +77,8 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Return whether the calling thread should save its lanes now."""
-        return time.perf_counter() >= self._next.get(threading.get_ident(), self._began + self.seconds)
+        due = self._next.get(threading.get_ident(), self._began + self.seconds)
+        return not self.gives_way and time.perf_counter() >= due
 
     def stand(self, lanes: Iterable[Still]) -> None:
         """Note lanes that stand still from now on."""
@@ -87,6 +88,8 @@ class Checkpoints:
     def save(self, running: Sequence[Checkpoint]) -> None:
         """Write the lanes that the calling thread trains, all of one program, and those of all that stand still."""
         began, worker = time.perf_counter(), threading.get_ident()
+        if self.gives_way:
+            return
         with self._lock:
             noted, self._still = self._still, []
         standing = [lane for still in noted if (lane := still.checkpoint()) is not None]
@@ -101,7 +104,8 @@ class Checkpoints:
 
     def due_together(self) -> bool:
         """Return whether a population should be saved now."""
-        return self.waiting is None and time.perf_counter() >= self._next.get(_POPULATIONS, self._began + self.seconds)
+        due = self._next.get(_POPULATIONS, self._began + self.seconds)
+        return not self.gives_way and self.waiting is None and time.perf_counter() >= due
 
     def save_together(self, population: Population) -> None:
         """Note a population, to be written once those of its trials that are over are recorded."""
@@ -109,7 +113,7 @@ class Checkpoints:
 
     def write_together(self, recorded: Set[int]) -> None:
         """Write the population that waits for that, if trials that are over are among those recorded."""
-        if (population := self.waiting) is None or not population.over <= recorded:
+        if (population := self.waiting) is None or self.gives_way or not population.over <= recorded:
             return
         with self._timed(_POPULATIONS, time.perf_counter()):
             lanes = population.lanes.values()
@@ -149,11 +153,15 @@ class Checkpoints:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"{number:06d}-{_checksum(content)}{ending}"
         beside = path.with_name(f"{number:06d}.new")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return beside.rename(path)
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            return beside.rename(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
 
     def read(self) -> tuple[dict[Identity, Checkpoint], list[str]]:
         """Return the last good checkpoint of each lane, and what is to be said of files that are none."""
@@ -192,6 +200,20 @@ class Checkpoints:
                 self._together.append([*files, path])
                 return population, remarks
         return None, remarks
+
+    def give_way(self) -> bool:
+        """Remove what there is, and write no more while `gives_way`; return whether there was something."""
+        there, self.gives_way = self.any, True
+        if there and not self._told:
+            self._told = True
+            self.problem = (
+                f"{self.folder} is removed to make room for what has finished: what is under way would train again "
+                "from its first epoch after a kill"
+            )
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._written.clear()
+        self._together.clear()
+        return there
 
     @property
     def any(self) -> bool:

@@ -3,15 +3,16 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from jaxsweep.errors import RequestError
+from jaxsweep.records.rundir import LOCK
 
 if sys.platform != "win32":  # where nothing keeps a second writer out
     import fcntl
 
-LOCK = "writer.lock"
 TRIES, MOMENT = 50, 0.01  # to read who has it, and the seconds between them
 
 
@@ -29,7 +30,10 @@ class Lock:
     def __init__(self, run: Path) -> None:
         self._path = run / LOCK
         while True:
-            self._file: IO[str] | None = self._path.open("a+")
+            try:
+                self._file: IO[str] | None = self._path.open("a+")
+            except OSError as error:
+                raise OSError(f"{run} cannot be written ({error.strerror or error})") from error
             if not self._taken(self._file):
                 holder = self._holder(self._file)
                 self._file.close()
@@ -40,9 +44,14 @@ class Lock:
             self._file.close()  # its last holder has removed it since it was opened
         self._file.seek(0)
         self.left_behind = bool(self._file.read())
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):  # which closing the file raises once more
+                self.release()
+            raise OSError(f"{run} cannot be written ({error.strerror or error})") from error
 
     @staticmethod
     def _taken(file: IO[str]) -> bool:
@@ -72,6 +81,6 @@ class Lock:
     def release(self) -> None:
         """Let others write."""
         if self._file is not None:
+            file, self._file = self._file, None
             self._path.unlink(missing_ok=True)
-            self._file.close()
-            self._file = None
+            file.close()

@@ -4,6 +4,7 @@ Prediction is plain NumPy in float64 and imports no JAX, so that a network can b
 folder's format is a contract: another program can read it with safetensors, JSON and the few lines of `forward.py`.
 """
 
+import hashlib
 import itertools
 import json
 import os
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 from safetensors.numpy import save as tensors_as_bytes
 
 from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.data.options import table_options
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 from jaxsweep.network.late import jax
 from jaxsweep.records import own
 from jaxsweep.records.forward import Floats, Layers, layers, traced
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+SEAL = "blake2b"  # in the metadata of the weights: a checksum of both files
 BLOCK = 8192  # rows predicted at once, so that memory does not grow with the table
 
 
@@ -128,6 +130,19 @@ class Model:
         Returns:
             Probabilities [..., classes]; for regression numbers [...] in units of the target.
         """
+        names = {layer: set(kinds) for layer, kinds in self.params.items()}
+        form = isinstance(params, Mapping) and all(isinstance(kinds, Mapping) for kinds in params.values())
+        if not form or {layer: set(kinds) for layer, kinds in params.items()} != names:
+            raise RequestError(
+                f"params = {shown(params)} is not legal: it must have the form of the network's `params`"
+            )
+        width = len(self.preprocessor.feature_names)
+        try:
+            shape = np.shape(x)
+        except (TypeError, ValueError):
+            shape = ()
+        if shape[-1:] != (width,):
+            raise RequestError(f"x = {shown(x)} is not legal: it must be an array [..., {width}], as of `features`")
         outputs = traced(self.config, params, self.stats, x)
         if self.task == "classification":
             return jax.nn.softmax(outputs)
@@ -193,7 +208,6 @@ class Model:
             for layer, values in layers.items()
             for name, value in values.items()
         }
-        (folder / WEIGHTS).write_bytes(tensors_as_bytes(tensors))  # save_file would make it readable by its owner only
         document = {"task": self.task, "config": self.config, **self.preprocessor.to_json()}
         if functions := own.rows_of(self.config):
             document["functions"] = functions
@@ -201,7 +215,10 @@ class Model:
             document["header"] = self.header
         if self.table:
             document["table"] = dict(self.table)
-        (folder / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+        (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+        sealed = tensors_as_bytes(tensors, {SEAL: _seal(tensors, text)})
+        (folder / WEIGHTS).write_bytes(sealed)  # save_file would make it readable by its owner only
         for name in (WEIGHTS, DESCRIPTION):
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())  # the rename that makes the folder visible must not overtake its contents
@@ -229,7 +246,8 @@ def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., A
         if not (folder / name).is_file():
             raise RequestError(f"{folder} is no exported network: it has no {name}")
     try:
-        document = documents.json_value(documents.text_of(folder / DESCRIPTION))
+        text = documents.text_of(folder / DESCRIPTION)
+        document = documents.json_value(text)
         functions = own.checked_rows(document.get("functions", []) if isinstance(document, dict) else [])
     except (OSError, ValueError) as error:
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
@@ -239,10 +257,21 @@ def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., A
     try:
         task, config = _described(document, known)
         preprocessor = Preprocessor.from_json(document)
-        params, stats = _layers(load_file(folder / WEIGHTS), config, preprocessor)
-    except (OSError, ValueError, SafetensorError) as error:  # RequestError and bad JSON are ValueErrors
+        tensors = load_file(folder / WEIGHTS)
+        params, stats = _layers(tensors, config, preprocessor)
+        with safe_open(folder / WEIGHTS, "numpy") as file:
+            sealed = (file.metadata() or {}).get(SEAL)  # a folder that an earlier version wrote has none
+        if sealed is not None and sealed != _seal(tensors, text):
+            raise ValueError(f"{WEIGHTS} and {DESCRIPTION} are not what was written: their checksum is another one")
+    # RequestError and bad JSON are ValueErrors; tensors may have types that NumPy does not know.
+    except (OSError, ValueError, SafetensorError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
     return Model(task, config, params, stats, preprocessor, document.get("header"), document.get("table", {}))
+
+
+def _seal(tensors: Mapping[str, NDArray[Any]], text: str) -> str:
+    """Return a checksum of the tensors and the description of a network."""
+    return hashlib.blake2b(tensors_as_bytes(dict(tensors)) + text.encode(), digest_size=16).hexdigest()
 
 
 def _described(document: Any, functions: own.Owns) -> tuple[Task, Config]:

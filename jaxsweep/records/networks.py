@@ -12,6 +12,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
 from jaxsweep.records.trials import Columns, Trial, final_epoch
+from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config
 from jaxsweep.spec.request import Request
 
@@ -92,7 +93,7 @@ def predictions(dataset: Dataset, data: Prepared, model: Model, part: str) -> "p
     """Return what a network says of the rows of a part beside their truth, as `Result.predictions` describes it."""
     import pandas as pd
 
-    if part not in PARTS:
+    if arguments.word("part", part, PARTS[-1]) not in PARTS:
         raise RequestError(f"part = {part!r} is not legal: it must be one of {', '.join(PARTS)}")
     if part == "test":
         numbers, features, own = data.test_numbers, data.x_test[0], dataset.test

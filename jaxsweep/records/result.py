@@ -16,7 +16,7 @@ from jaxsweep.records import studies
 from jaxsweep.records.confirmed import Confirmed, ranked, told
 from jaxsweep.records.front import front_rows, front_told, pareto_front, rows_of
 from jaxsweep.records.lanes import Lane, lane_rows, stacked
-from jaxsweep.records.model import Model, load_model
+from jaxsweep.records.model import Model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
@@ -24,7 +24,6 @@ from jaxsweep.records.trials import FINISHED, Columns, Trial, mean_of
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
-from jaxsweep.spec.own import Own
 from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class Result:
         """
         import pandas as pd
 
-        if not lanes:
+        if not arguments.flag("lanes", lanes):
             return pd.DataFrame(rows_of(self.trials, self.aims))
         known, keep_best = self.lanes, self.request.keep_best
         rows = [lane_rows(trial, known[trial.id], self.columns, keep_best) for trial in self.trials]
@@ -176,6 +175,7 @@ class Result:
         Raises:
             RequestError: a metric that has no learning curve.
         """
+        arguments.flag("lanes", lanes)
         if arguments.word("metric", metric, "val_loss") not in self.columns.curves:
             hint = suggestion(metric, self.columns.curves)
             if metric.startswith("train_") and metric.replace("train_", "val_", 1) in self.columns.curves:
@@ -308,7 +308,7 @@ class Result:
         head_line = f"jaxsweep: {self.status}, {len(self.trials)} trials, best {self.objective} first"
         if front := front_told(self.trials, self.aims):
             head_line += f"; {front}"
-        return f"<p>{html.escape(head_line)}</p>{table}<p>{self.told()}</p>"
+        return f"<p>{html.escape(head_line)}</p>{table}<p>{html.escape(self.told())}</p>"
 
     def told(self) -> str:
         """Return in a sentence what the best trial scored in the search, when it was confirmed and on the test rows.
@@ -333,9 +333,7 @@ class Networks(Mapping[int, Model]):
     def __getitem__(self, number: int) -> Model:
         if number not in self._numbers:
             raise KeyError(number)
-        activation = next((trial.config["activation"] for trial in self._run.trials if trial.id == number), None)
-        given = activation.function if isinstance(activation, Own) else None
-        return load_model(self._run.model_path(number), activation=given)
+        return self._run.model(number)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)

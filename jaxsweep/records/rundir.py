@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from jaxsweep.errors import RequestError
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
 MODELS = "models"
+CHECKPOINTS = "checkpoints"
+LOCK = "writer.lock"
 # Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
 # test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all, and
 # searchers were asked for whole batches.
@@ -33,7 +36,7 @@ def holds_run(out: Path) -> bool:
     if not (out / TRIALS).exists():
         return False
     try:
-        with reading(out) as db:
+        with _opened(out, whole=False) as db:
             return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summary'").fetchone())
     except RequestError:
         return True  # a broken one is the user's to look after
@@ -45,6 +48,21 @@ def check_free(out: Path, left_behind: bool = False) -> None:
         raise RequestError(
             f"--out {out} already holds a run: name a new directory, or go on with it (jaxsweep resume {out})"
         )
+
+
+def check_plain(out: Path) -> None:
+    """Raise RequestError if something of a run directory is a link, or a journal that no run has.
+
+    What is written or removed there would be written or removed elsewhere: SQLite plays such a journal back, and
+    removes a file that it names.
+    """
+    names = (SWEEP, TRIALS, MODELS, CHECKPOINTS, LOCK, *(f"{TRIALS}-{kind}" for kind in ("wal", "shm", "journal")))
+    inside = [each for folder in (MODELS, CHECKPOINTS) if (out / folder).is_dir() for each in (out / folder).iterdir()]
+    for path in (*(out / name for name in names), *inside):
+        if path.is_symlink():
+            raise RequestError(f"{path} is a link, which no run directory has: it would lead out of it, so remove it")
+    if holds_run(out):
+        _check_journal(out)
 
 
 def check_writable(out: Path) -> None:
@@ -59,21 +77,38 @@ def check_writable(out: Path) -> None:
         raise RequestError(f"--out {out} cannot be written ({reason}): name a directory that can") from None
 
 
+def _check_journal(path: Path) -> None:
+    if (journal := path / f"{TRIALS}-journal").exists():
+        raise RequestError(f"{journal} is of no run, whose journal is another one: remove it")
+
+
 @contextmanager
 def reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
     """Open the database of a run directory to read it.
 
-    SQLite writes beside a database in WAL mode even to read it, which a folder may not allow, and leaves that there.
-    Without a journal there is nothing to be read but the file.
-
     Raises:
         RequestError: it is no database, or a broken one.
     """
+    _check_journal(path)
+    with _opened(path) as db:
+        yield db
+
+
+@contextmanager
+def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, None, None]:
+    """Open a database; if it need not be `whole`, without playing back a journal that no run has.
+
+    SQLite writes beside a database in WAL mode even to read it, which a folder may not allow, and leaves that there.
+    Without a journal there is nothing to be read but the file.
+    """
     file = path / TRIALS
-    how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    beside = file.with_name(f"{file.name}-wal").exists() and (
+        whole or not file.with_name(f"{file.name}-journal").exists()
+    )
+    how = "mode=ro" if beside else "immutable=1"
     try:
         # A name may have any character.
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(file.absolute()))}?{how}", uri=True)) as db:
             db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
             yield db
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -94,7 +129,8 @@ def seal(rows: Iterable[Sequence[Any]]) -> int:
 def replace_text(path: Path, text: str) -> None:
     """Write a file at once: whoever reads it sees what it held before, or all of what it holds now."""
     beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
+    beside.unlink(missing_ok=True)  # whatever a kill has left, or somebody has put there
+    with beside.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

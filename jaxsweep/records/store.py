@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep.engine.outcome import LaneResult
+from jaxsweep.errors import RequestError
 from jaxsweep.records.lock import Lock
 from jaxsweep.records.rundir import (
     CURVE,
@@ -28,6 +29,7 @@ from jaxsweep.records.rundir import (
     SWEEP,
     TRIALS,
     check_free,
+    check_plain,
     check_writable,
     replace_text,
     seal,
@@ -60,6 +62,11 @@ CREATE TABLE IF NOT EXISTS seals (
 class NotRecorded(OSError):
     """The run directory cannot be written now: a full disk, or one that is gone. What was recorded is as it was."""
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room."""
+        return any(words in str(self).lower() for words in ("no space", "disk is full", "quota"))
+
 
 class Store:
     """The one writer of a run directory.
@@ -79,10 +86,10 @@ class Store:
     ) -> None:
         self.path, self.curves, self.test = out, tuple(curves), tuple(test)
         self._configs = _Configs()
-        # A trial that was halted, and goes on in a sweep that is resumed, takes the place of what it was.
-        self._insert = "INSERT OR REPLACE" if resumed else "INSERT"
+        self._again = resumed  # a trial that goes on in a sweep that is resumed takes the place of what it was
         if not resumed:
             check_writable(out)
+        check_plain(out)
         self._lock = Lock(out)
         self._opened: sqlite3.Connection | None = None
         self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
@@ -101,7 +108,8 @@ class Store:
 
     def _begin(self, sweep_toml: str) -> None:
         """Make what a run begins with, or nothing."""
-        (self.path / TRIALS).unlink(missing_ok=True)
+        for kind in ("", "-wal", "-shm", "-journal"):
+            (self.path / f"{TRIALS}{kind}").unlink(missing_ok=True)
         try:
             with _said():
                 replace_text(self.path / SWEEP, sweep_toml)
@@ -116,7 +124,11 @@ class Store:
     def _open(self) -> None:
         with _said():
             self._opened = sqlite3.connect(self.path / TRIALS)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+            (sound,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if mode != "wal" or sound != "ok":
+                why = sound if sound != "ok" else f"its journal is {mode}"
+                raise RequestError(f"{self.path / TRIALS} is damaged ({why}): nothing can be recorded in it")
             # Survives a kill; of a loss of power, all but the last commits.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._file = (self.path / TRIALS).stat()
@@ -154,11 +166,18 @@ class Store:
             with self._db:
                 yield
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has been written since the run goes on."""
+        return self._going_on is not None
+
     def _clean(self) -> None:
         """Remove networks of trials that were never recorded."""
         recorded = self.recorded()
+        with _said():
+            (self.path / MODELS).mkdir(exist_ok=True)
         for folder in (self.path / MODELS).iterdir():
-            if not folder.name.isdecimal() or int(folder.name) not in recorded:
+            if folder.is_dir() and (not folder.name.isdecimal() or int(folder.name) not in recorded):
                 shutil.rmtree(folder)  # also what a kill has left of one that was being written
 
     def forget_fresh(self, first: int) -> None:
@@ -183,11 +202,18 @@ class Store:
             parts = ((trial.id, lineage.to_json(trial.lineage)),) if trial.lineage else ()
             lineages += parts
             seals.append((trial.id, seal((row, *parts)), seal((self._columns, *own)), None))
+        insert = "INSERT OR REPLACE" if self._again else "INSERT"
         with self._writing():
-            self._db.executemany(f"{self._insert} INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
-            self._db.executemany(f"{self._insert} INTO evaluations VALUES ({self._marks})", rows)
-            self._db.executemany(f"{self._insert} INTO lineages VALUES (?, ?)", lineages)
-            self._db.executemany(f"{self._insert} INTO seals VALUES (?, ?, ?, ?)", seals)
+            if self._again:
+                self._db.executemany("DELETE FROM lineages WHERE trial = ?", [row[:1] for row in trials])
+            self._db.executemany(f"{insert} INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", trials)
+            self._db.executemany(f"{insert} INTO evaluations VALUES ({self._marks})", rows)
+            self._db.executemany("INSERT INTO lineages VALUES (?, ?)", lineages)
+            self._db.executemany(
+                "INSERT INTO seals VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (trial) DO UPDATE SET row = excluded.row, lanes = excluded.lanes",
+                seals,
+            )
 
     def record_fresh(self, lanes: Iterable[LaneResult]) -> None:
         """Commit all fresh lanes of trials that are confirmed, at once: a confirmation is whole, or there is none."""
@@ -236,7 +262,8 @@ class Store:
         """Close the database, leaving no journal files behind, and let others write."""
         if self._opened is not None:
             self._opened.close()
-        self._lock.release()
+        with suppress(OSError):  # of a directory that is no more
+            self._lock.release()
 
 
 @contextmanager
@@ -244,8 +271,10 @@ def _said() -> Generator[None, None, None]:
     """Inside, what the system or SQLite cannot write is a `NotRecorded` that says why."""
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.InternalError) as error:
-        raise NotRecorded(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError)):
+            raise
+        raise NotRecorded(f"{TRIALS}: {error}" if type(error) is sqlite3.DatabaseError else str(error)) from error
     except NotRecorded:
         raise
     except OSError as error:

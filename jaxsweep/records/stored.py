@@ -4,7 +4,7 @@ What is read is checked: a database that a disk, or a person, has damaged gives 
 """
 
 import sqlite3
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import groupby
@@ -21,16 +21,19 @@ from jaxsweep.errors import RequestError, shown
 from jaxsweep.records import own
 from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
+from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
 from jaxsweep.records.trials import Columns, Trial
 from jaxsweep.spec import documents, lineage
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
-from jaxsweep.spec.own import OwnMetric, directed
-from jaxsweep.spec.request import Request
+from jaxsweep.spec.own import Own, OwnMetric, directed
+from jaxsweep.spec.request import Request, apart
 from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
+MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that goes on
+STATUSES = ("completed", "stopped", "diverged", "failed")
 SEALED = 4  # the first format in which all trials have checksums
 
 
@@ -73,8 +76,22 @@ class StoredRun:
         for trial in self.trials:
             if trial.id == number:
                 return trial
-        ids = f"0 to {self.trials[-1].id}" if self.trials else "none"
-        raise RequestError(f"trial {number} is not in {self.path}: its finished trials are {ids}")
+        asked = self.request.trials or 0
+        which = (
+            f"it has all of its {asked:,} trials, which begin at 0"
+            if len(self.trials) == asked
+            else f"{len(self.trials):,} of its {asked:,} trials have finished, and this is none of them"
+        )
+        raise RequestError(f"trial {number} is not in {self.path}: {which}")
+
+    def model(self, number: int) -> Model:
+        """Return the kept network of a trial; RequestError if it is broken, or another's."""
+        config, path = self.trial(number).config, self.model_path(number)
+        given = config["activation"].function if isinstance(config["activation"], Own) else None
+        model = load_model(path, activation=given)
+        if model.config != config:
+            raise RequestError(f"{path} is not the network of trial {number}: its config is another one")
+        return model
 
     def curves_of(self, number: int, replicate: int = 0, fold: int = 0) -> dict[str, NDArray[np.float64]]:
         """Return the learning curves of one lane of a trial by metric, each [epochs]; empty ones if there is none."""
@@ -186,19 +203,24 @@ class StoredRun:
                 "gives trials that can be"
             )
 
-    def check_unchanged(self, may_change: Container[str]) -> None:
-        """Raise RequestError if its sweep.toml asks for something else than the run began with, but for some keys."""
+    def check_unchanged(self) -> None:
+        """Raise RequestError if its sweep.toml asks for something else than the run began with, but for MAY_CHANGE."""
         if self.began is None:
             return
         try:
-            first = _request(documents.toml(self.began), self.functions)
-        except ValueError as error:
+            table = documents.toml(self.began)
+            first = _request(table, self.functions)
+        except (AttributeError, TypeError, ValueError) as error:
             raise RequestError(f"{self.path / TRIALS} is damaged: what its run began with is none: {error}") from None
+        for name in ("task", "fingerprint"):
+            if (known := table.get("run", {}).get(name)) != (now := self.record.get("run", {}).get(name)):
+                raise RequestError(f"{self.path / SWEEP} says {name} = {now!r}, and the run began with {known!r}")
         for entry in fields(Request):
             was, now = getattr(first, entry.name), getattr(self.request, entry.name)
-            if entry.name not in may_change and was != now:
+            if entry.name not in MAY_CHANGE and was != now:
+                before, asked = apart(was, now)
                 raise RequestError(
-                    f"{self.path / SWEEP} asks for {entry.name} = {shown(now)}, and the run began with {shown(was)}: "
+                    f"{self.path / SWEEP} asks for {entry.name} = {asked}, and the run began with {before}: "
                     "put that back, or begin another run with the file"
                 )
 
@@ -229,7 +251,8 @@ class StoredRun:
             )
             raise RequestError(
                 f"the data of {self.path} have changed{other}: {source.path or source.name} has the fingerprint "
-                f"{data.fingerprint[:12]}, the run was trained on {self.fingerprint[:12]}"
+                f"{data.fingerprint[:12]}, the run was trained on {self.fingerprint[:12]}: put back what it was, or "
+                "begin another run"
             )
         return data
 
@@ -258,6 +281,20 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     except ValueError as error:
         raise RequestError(f"{path} cannot be read as a run directory: {SWEEP}: {error}") from None
     found = _read(path)
+    try:
+        return _assembled(path, table, found, functions)
+    except (AttributeError, TypeError, ValueError, OverflowError, KeyError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"{path} cannot be read as a run directory: {SWEEP} has something that no run has "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _assembled(
+    path: Path, table: Mapping[str, Any], found: "_Tables", functions: Mapping[str, Callable[..., Any]] | None
+) -> StoredRun:
     run = table.get("run", {})
     try:
         rows_of_functions = own.checked_rows(run.get("functions", []))
@@ -267,11 +304,16 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
     metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
     request = _request(table, known)
     objective = directed(str(request.objective), metrics)
+    if request.objective is None or objective not in found.metrics:
+        raise RequestError(
+            f"{path / SWEEP} has objective = {shown(request.objective)}, and the run measured "
+            f"{', '.join(found.metrics)}"
+        )
     trials = list(_trials(path, found, Swept.of(request), known))
     aims = Aims.of(request, objective)
     for trial in trials:
         trial.broken = aims.broken(trial.score, trial.metrics)
-    return StoredRun(
+    stored = StoredRun(
         path=path,
         request=request,
         objective=objective,
@@ -287,6 +329,8 @@ def load(path: Path | str, functions: Mapping[str, Callable[..., Any]] | None = 
         began=found.began,
         missing=tuple(sorted(found.seals.keys() - {trial.id for trial in trials})),
     )
+    stored.check_unchanged()
+    return stored
 
 
 def _request(table: Mapping[str, Any], functions: own.Owns) -> Request:
@@ -306,6 +350,7 @@ class _Tables(NamedTuple):
     summary: dict[str, Any]
     seals: dict[int, Seals]
     began: str | None
+    metrics: tuple[str, ...]  # that have curves
 
 
 def _read(path: Path) -> _Tables:
@@ -322,6 +367,10 @@ def _read(path: Path) -> _Tables:
         if odd:  # a view or a trigger may do anything, and take for ever
             raise RequestError(f"{path / TRIALS} is no database of a run: it has {odd[0]!r}, which no run has")
         tables = {name for kind, name, _ in found if kind == "table"}
+        for name in tables:
+            # Of a column that is computed as it is read a few bytes make as many as its maker likes.
+            if any(hidden for *_, hidden in db.execute("SELECT hidden FROM pragma_table_xinfo(?)", (name,))):
+                raise RequestError(f"{path / TRIALS} is no database of a run: {name!r} has columns that no run has")
         names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
         rows = db.execute(f"SELECT {names} FROM trials ORDER BY trial").fetchall()
         # A run that was recorded before there were any has none.
@@ -332,14 +381,31 @@ def _read(path: Path) -> _Tables:
         except (TypeError, ValueError) as error:
             raise RequestError(f"{path / TRIALS} is damaged: what its run came to is no JSON ({error})") from None
         began = db.execute("SELECT sweep_toml FROM began").fetchone() if "began" in tables else None
-    return _Tables(written, rows, lineages, summary, seals, None if began is None else str(began[0]))
+        columns = [name for _, name, *_ in db.execute("PRAGMA table_info(evaluations)")]
+    metrics = tuple(name for name in columns if name not in OF_LANES and not name.startswith("test_"))
+    return _Tables(written, rows, lineages, _summary(path, summary), seals, began and str(began[0]), metrics)
+
+
+def _summary(path: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run came to, if it is of the kinds that it should be."""
+    kinds: dict[str, Any] = {"status": str, "notes": list, "trials": dict, "seconds": dict}
+    odd = [name for name, kind in kinds.items() if not isinstance(summary.get(name, kind()), kind)]
+    inside: dict[str, Any] = {"notes": str, "seconds": (int, float)}
+    for name, kind in () if odd else inside.items():
+        values = summary.get(name, [])
+        each = values.values() if isinstance(values, dict) else values
+        odd += [] if all(isinstance(value, kind) for value in each) else [name]
+    if odd:
+        raise RequestError(f"{path / TRIALS} is damaged: {odd[0]} of what its run came to are {summary[odd[0]]!r:.80}")
+    return summary
 
 
 def _seals(db: sqlite3.Connection) -> dict[int, Seals]:
     """Return the checksums of trials; none of a run that was recorded before there were any."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'seals'").fetchone():
         return {}
-    return {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
+    found = {number: Seals(*each) for number, *each in db.execute("SELECT trial, row, lanes, fresh FROM seals")}
+    return {number: each for number, each in found.items() if isinstance(number, int)}
 
 
 def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> Iterator[Trial]:
@@ -353,7 +419,7 @@ def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> It
             raise damaged(path, number)
         try:
             yield _trial(swept, functions, parts, *row)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # JSON of something else, or none
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # JSON of something else
             raise damaged(path, number, error) from None
 
 
@@ -361,6 +427,8 @@ def _trial(
     swept: Swept, functions: own.Owns, parts: str | None, number: int, status: str, score: float | None,
     spread: float, epochs: int, seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
+    if status not in STATUSES:
+        raise ValueError(f"its status is {status!r}")
     numbers = (float(spread), int(epochs), float(seconds))
     measured = documents.json_value(metrics).items()
     known = {name: float("nan") if value is None else float(value) for name, value in measured}

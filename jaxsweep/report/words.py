@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxsweep.errors import printable
 from jaxsweep.report.progress import Preparing, Snapshot
 
 
@@ -26,7 +27,7 @@ def short(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return printable("-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def telling(params: Mapping[str, Any]) -> dict[str, str]:

@@ -145,6 +145,6 @@ def merit_at(report: Report, epochs: int) -> float:
 
 def one_of(name: str, value: Any, legal: Sequence[str]) -> str:
     """Return the option `value`, or raise RequestError if it is none of `legal`."""
-    if value not in legal:
+    if not isinstance(value, str) or value not in legal:
         raise RequestError(f"{name} = {value!r} is not legal: it must be one of {', '.join(legal)}")
     return str(value)

@@ -193,3 +193,16 @@ def _at_least(name: str, value: Any, low: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
     return int(value)
+
+
+def apart(one: Any, other: Any) -> tuple[str, str]:
+    """Return two values of a field as text; of two spaces that of the entries in which they differ."""
+    if not (isinstance(one, Space) and isinstance(other, Space)):
+        return shown(one), shown(other)
+    names = [name for name in {**one.entries, **other.entries} if one.entries.get(name) != other.entries.get(name)]
+
+    def text(space: Space) -> str:
+        entries = [f"{name}={space.entries[name]!r}" if name in space.entries else f"no {name}" for name in names]
+        return " ".join(f"Space({', '.join(entries)})".split())
+
+    return text(one), text(other)

@@ -4,8 +4,9 @@ Optuna's categories are words, numbers, truth values and None. A value that is n
 there as its text, `[64, 32]`, and a function of the user's own as its name. Constants are no parameters.
 """
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,11 +158,12 @@ def opened(source: str) -> Any:
     check_there(url)
     try:
         with quiet():
-            known = optuna.get_all_study_names(url)
+            storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
+            known = optuna.get_all_study_names(storage)
             if not name and len(known) == 1:
                 (name,) = known
             if name in known:
-                return optuna.load_study(study_name=name, storage=url)
+                return optuna.load_study(study_name=name, storage=storage)
     except Exception as error:  # of whatever database
         raise unreadable(url, error) from error
     listed = ", ".join(map(repr, known)) or "none"
@@ -170,10 +172,22 @@ def opened(source: str) -> Any:
 
 
 def check_there(url: str) -> None:
-    """Raise RequestError for a file of SQLite that does not exist, which opening it would make."""
+    """Raise RequestError for what is no file of SQLite with a study.
+
+    Text may come from a stranger's sweep file: nothing is made or written where it leads to, and no driver is loaded.
+    """
+    if not url.startswith(SQLITE):
+        raise RequestError(f"{url} is no file of SQLite: write {SQLITE}FILE#NAME, or give the study itself, in Python")
     path = Path(url.removeprefix(SQLITE))
-    if url.startswith(SQLITE) and not path.is_file():
+    if not path.is_file():
         raise RequestError(f"{url}: the file {path} does not exist, so that there is no study in it")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            there = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'studies'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise unreadable(url, error) from error
+    if not there:
+        raise RequestError(f"{url}: the file {path} has no studies of Optuna")
 
 
 def unreadable(url: str, error: Exception) -> RequestError:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
+from jaxsweep import cli
 from jaxsweep.cli.interrupt import Interrupts
 
 
@@ -61,6 +62,33 @@ def test_an_interrupt_as_something_dies_comes_again() -> None:
     with Interrupts(), pytest.raises(KeyboardInterrupt):
         forget()
     assert gone() is None
+
+
+def test_an_interrupt_that_c_code_prints_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Cython's does, which then says that it cannot raise it."""
+    before = sys.excepthook
+    with Interrupts():
+        for error in (KeyboardInterrupt(), ValueError("told")):
+            sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err.strip() == "ValueError: told"
+    assert sys.excepthook is before
+
+
+def test_a_signal_while_a_last_sentence_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    say, calls = cli._say, 0
+
+    def interrupted(text: str, code: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return say(text, code)
+
+    monkeypatch.setattr(cli, "_say", interrupted)
+    assert cli.main(["show", str(tmp_path / "nothing")]) == 143
+    assert capsys.readouterr().err == "jaxsweep: interrupted\n"
 
 
 def test_what_is_being_imported_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,9 @@ CONFIGS: list[dict[str, Any]] = [
 def _run(path: Path, configs: list[dict[str, Any]], scores: list[float | None], **more: Any) -> str:
     """A run directory with these trials, none of which was trained."""
     request = Request(**{"space": SPACE, "objective": "val_accuracy", **more})
-    recorded = Store(path, to_toml(request, {"run": {"task": "classification", "fingerprint": "f" * 64}}), ["val_loss"])
+    recorded = Store(
+        path, to_toml(request, {"run": {"task": "classification", "fingerprint": "f" * 64}}), [str(request.objective)]
+    )
     for number, (config, score) in enumerate(zip(configs, scores, strict=True)):
         status = "diverged" if score is None else "completed"
         trial = Trial(number, status, score, 0.0, 2, 0.1, {}, tuple(WHOLE(config).values()))

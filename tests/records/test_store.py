@@ -266,7 +266,8 @@ def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: 
 
 
 def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
-    with closing(Store(tmp_path / "run", "[space]\nepochs = 1\n", ("train_loss", "val_loss"))) as store:
+    document = '[sweep]\nobjective = "val_loss"\n[space]\nepochs = 1\n'
+    with closing(Store(tmp_path / "run", document, ("train_loss", "val_loss"))) as store:
         assert store._db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
         store.record([finished(0)])
         assert [trial.id for trial in load(tmp_path / "run").trials] == [0]
