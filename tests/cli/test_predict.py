@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cli_helpers import Out, ok, refused
+from safetensors.numpy import load_file, save_file
 
 import jaxsweep as js
 from jaxsweep.data import prepare
@@ -85,6 +86,7 @@ def test_folders_that_do_not_say_are_read_as_before(tmp_path: Path) -> None:
         document = json.loads((model / "model.json").read_text())
         del document["header"]
         (model / "model.json").write_text(json.dumps(document))
+        save_file(load_file(model / "model.safetensors"), model / "model.safetensors")  # nor had they a checksum
         assert len(predictions(model, write(tmp_path / "new.csv", names, NUMBERS[:, :3]))) == rows
 
 

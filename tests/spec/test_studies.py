@@ -89,7 +89,7 @@ def test_what_leads_to_no_study_is_refused(tmp_path: Path) -> None:
         studies.opened(f"{url}#c")
     with pytest.raises(RequestError, match="was in memory alone, and is gone"):
         studies.opened("optuna:memory#b")
-    with pytest.raises(RequestError, match=r"nothing://x cannot be used as Optuna's storage: .*it must be like sqlite"):
+    with pytest.raises(RequestError, match=r"nothing://x is no file of SQLite: write sqlite:///FILE#NAME, or give"):
         studies.opened("nothing://x#b")
 
 
