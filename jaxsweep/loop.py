@@ -112,6 +112,7 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
         "rules": RULES,
         "tables": TABLES,
         "python": platform.python_version(),
+        "machine": machine.described(),
         **{name: version(name) for name in packages},
     }
     return {"run": run, "versions": versions}

@@ -14,6 +14,7 @@ from typing import Any
 
 from jaxsweep.data import Dataset
 from jaxsweep.data.source import Source
+from jaxsweep.engine import machine
 from jaxsweep.errors import RequestError
 from jaxsweep.loop import execute, written_out
 from jaxsweep.records import stored
@@ -25,7 +26,7 @@ from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.setup import set_up
 from jaxsweep.spec.request import Request, apart
 
-MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend
+MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend; they do on the machine, too
 
 
 def stored_run(path: Path, functions: Mapping[str, Callable[..., Any]] | None = None) -> StoredRun:
@@ -69,10 +70,10 @@ def go_on(
                 f"{request.scheduler!r} all of it would train anew, so begin another run"
             )
         request = replace(request, trials=trials)
-        if trials < (finished := len(run.trials)):
-            raise RequestError(
-                f"trials = {trials} are fewer than the {finished} that {run.path} has: leave it out, or ask for more"
-            )
+    if request.trials is not None and request.trials < (finished := len(run.trials)):
+        raise RequestError(
+            f"trials = {request.trials} are fewer than the {finished} that {run.path} has: leave it out, or ask for more"
+        )
     if minutes is not None:
         request = replace(request, minutes=None if minutes == math.inf else minutes)
     if data is None and run.request.source == Source():
@@ -93,16 +94,14 @@ def go_on(
 
 
 def _other_versions(run: StoredRun) -> list[str]:
-    """Return what is to be said of packages that have other versions than those that the run began with."""
+    """Return what is to be said of packages of other versions, or another machine, than the run began with."""
     known = run.record.get("versions", {})
-    other = [f"{name} {known[name]}" for name in MATTER if name in known and known[name] != version(name)]
+    here = {**{name: version(name) for name in MATTER}, "machine": machine.described()}
+    other = [name for name in here if name in known and known[name] != here[name]]
     if not other:
         return []
-    here = " and ".join(f"{name} {version(name)}" for name in MATTER)
-    return [
-        f"{run.path} began with {' and '.join(other)}, and here are {here}: what trains from now on may differ in its "
-        "last bits"
-    ]
+    before, now = (" and ".join(f"{name} {each[name]}" for name in other) for each in (known, here))
+    return [f"{run.path} began with {before}, and here is {now}: what trains from now on may differ in its last bits"]
 
 
 def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:

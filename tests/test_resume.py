@@ -398,6 +398,9 @@ def test_it_may_be_given_more_trials(iris: js.Dataset, tmp_path: Path) -> None:
     assert js.load(out).request.trials == 60
     with pytest.raises(js.RequestError, match="trials = 50 are fewer than the 60 that"):
         js.resume(out, trials=50, data=iris)
+    (out / "sweep.toml").write_text((out / "sweep.toml").read_text().replace("trials = 60", "trials = 50"))
+    with pytest.raises(js.RequestError, match="trials = 50 are fewer than the 60 that"):
+        js.resume(out, data=iris)
 
 
 def test_a_confirmation_that_was_interrupted_is_made_whole(iris: js.Dataset, tmp_path: Path) -> None:
@@ -516,6 +519,21 @@ def test_a_folder_of_networks_that_is_gone_is_made_again(iris: js.Dataset, tmp_p
     assert len(result.trials) == TRIALS
     (out / "models" / ".DS_Store").write_text("")
     assert len(js.resume(out, trials=TRIALS + 1, data=iris, progress=False).trials) == TRIALS + 1
+
+
+@pytest.mark.parametrize(("name", "known"), [("jaxlib", '"0.0.1"'), ("machine", '"64 x Another processor"')])
+def test_other_versions_and_machines_are_said(iris: js.Dataset, tmp_path: Path, name: str, known: str) -> None:
+    out = tmp_path / "run"
+    stopped(iris, out, 5, {})
+    path = out / "sweep.toml"
+    here = next(line for line in path.read_text().splitlines() if line.startswith(f"{name} = "))
+    path.write_text(path.read_text().replace(here, f"{name} = {known}"))
+    notes = js.resume(out, data=iris, progress=False).numbers["notes"]
+    now = json.loads(here.partition(" = ")[2])
+    words = (
+        f"began with {name} {json.loads(known)}, and here is {name} {now}: what trains from now on may differ in its"
+    )
+    assert [note for note in notes if words in note]
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -653,6 +671,64 @@ def test_a_killed_run_goes_on_and_nobody_else_writes_before(tmp_path: Path, sear
     pd.testing.assert_frame_equal(result.to_pandas().set_index("trial").loc[recorded.index], recorded, check_exact=True)
     assert len(result.trials) == 60
     assert not (out / LOCK).exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import jaxsweep as js
+from jaxsweep import loop, recording
+from jaxsweep.records import checkpoints, rundir, stored
+from jaxsweep.report.progress import Progress
+from jaxsweep.spec.request import Request
+
+checkpoints.SHARE = 0
+recording.FLUSH_SECONDS = loop.TICK_SECONDS = 0.0
+out, search, scheduler, enough = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+before = stored.load(out) if rundir.holds_run(out) else None
+already = len(before.trials) if before else 0
+saved = max((int(path.name[:6]) for path in out.glob("checkpoints/*")), default=0)
+
+class Dies(Progress):
+    def update(self, snapshot):
+        print(snapshot.finished, flush=True)
+        populations = [path for path in out.glob("checkpoints/*.population") if int(path.name[:6]) > saved]
+        if enough and (snapshot.finished >= already + enough or len(populations) == 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
+request = Request(
+    space=space, trials=60, keep=3, search=search, scheduler=scheduler or None, checkpoint_seconds=1e-9,
+    options={"population": 20} if search == "evolution" else {},
+)
+loop.execute(js.load_dataset("iris"), request, out, Dies(), before=before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("search", "scheduler", "kills"),
+    [
+        ("random", "", [7, 11, 5]),
+        ("evolution", "", [9, 25, 3]),
+        ("random", "hyperband", [6, 13]),
+        ("random", "pbt", [99, 99]),
+    ],
+)
+def test_ten_kills_change_nothing(tmp_path: Path, search: str, scheduler: str, kills: list[int]) -> None:
+    """The table, the curves and the kept networks are those of a process that nobody has killed, to the last bit."""
+
+    def run(out: Path, enough: int) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", KILLED, str(out), search, scheduler, str(enough)]
+        return subprocess.run(command, text=True, capture_output=True, check=False)
+
+    assert run(tmp_path / "plain", 0).returncode == 0
+    out = tmp_path / "run"
+    for enough in kills:
+        killed = run(out, enough)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert len(js.load(out).trials) >= max(map(int, killed.stdout.split()))
+    assert run(out, 0).returncode == 0
+    assert_same(js.load(out), js.load(tmp_path / "plain"))
 
 
 def test_the_bare_beginning_of_a_killed_run_is_in_nobodys_way(iris: js.Dataset, tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def described() -> str:
+    """Return what the last bits of a sweep may depend on: the processor, and how many of its cores are used."""
+    return f"{cores()} x {processor()}"
+
+
 def instruction_set() -> list[str]:
     """Return lines that differ between processors for which code is compiled differently."""
     return sorted({line for line in _cpuinfo() if line.startswith(("flags", "Features", "model name"))})
