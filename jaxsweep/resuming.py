@@ -72,7 +72,7 @@ def go_on(
         request = replace(request, trials=trials)
     if request.trials is not None and request.trials < (finished := len(run.trials)):
         raise RequestError(
-            f"trials = {request.trials} are fewer than the {finished} that {run.path} has: leave it out, or ask for more"
+            f"trials = {request.trials} are fewer than the {finished} that {run.path} has: ask for as many, or more"
         )
     if minutes is not None:
         request = replace(request, minutes=None if minutes == math.inf else minutes)

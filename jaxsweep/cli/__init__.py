@@ -73,8 +73,8 @@ def _answered(argv: Sequence[str]) -> int:
     except MemoryError:
         return _say("failed: there is no memory for this", FAILED)
     except OSError as error:
-        where = "stdout: " if _drop_stdout() else ""
-        return _say(f"failed: {where}{error.strerror if where else error}", FAILED)
+        unnamed = _drop_stdout() or (error.errno is not None and error.filename is None)
+        return _say(f"failed: {f'stdout: {error.strerror}' if unnamed else error}", FAILED)
 
 
 def _carry_out(argv: Sequence[str]) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from jaxsweep import schedulers as scheduling
 from jaxsweep import search
 from jaxsweep.data import datasets as built_in
+from jaxsweep.report.console import Results
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 
@@ -54,9 +54,9 @@ def _print(arguments: Namespace, records: Sequence[dict[str, Any]], group: str |
     if arguments.format == "json":
         print(json.dumps(records))
         return 0
-    console = Console(file=sys.stdout, highlight=False)
+    console = Results(file=sys.stdout, highlight=False)
     if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=160)
+        console = Results(file=sys.stdout, highlight=False, width=160)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     columns = [name for name in records[0] if name != group]
     for name in columns:

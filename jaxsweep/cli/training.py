@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -64,10 +65,15 @@ def resume(arguments: Namespace) -> int:
 
 def _conclude(arguments: Namespace, result: Result, out: Path) -> int:
     """Print what a sweep came to, and return the exit code."""
-    if arguments.format == "json":
-        tables.print_json(result.summary())
-    else:
-        _print_result(result, arguments.show_test)
+    unshown: OSError | None = None
+    try:
+        if arguments.format == "json":
+            tables.print_json(result.summary())
+        else:
+            _print_result(result, arguments.show_test)
+        sys.stdout.flush()
+    except OSError as error:  # who reads stdout has gone, or it is full: where everything is comes first
+        unshown = error
     if trouble := result.numbers["trouble"]:
         tables.say(_unrecorded(result, out, trouble))
     elif not arguments.quiet:
@@ -78,6 +84,8 @@ def _conclude(arguments: Namespace, result: Result, out: Path) -> int:
         return FAILED
     if result.status == "interrupted":
         return Interrupts.exit_code()
+    if unshown is not None:
+        raise unshown
     if not any(trial.score is not None for trial in result.trials):
         raise SweepFailed(result.why_none())
     if not any(trial.counts for trial in result.trials):

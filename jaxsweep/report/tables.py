@@ -12,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from jaxsweep.errors import printable
+from jaxsweep.report.console import Results
 from jaxsweep.report.words import short
 from jaxsweep.spec.aims import SIZES
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -26,8 +27,8 @@ FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varie
 def stdout() -> Console:
     """Return a console for results; what is no terminal is as wide as it needs to be. Texts stand as they are."""
     plain: dict[str, Any] = {"file": sys.stdout, "highlight": False, "markup": False, "emoji": False}
-    console = Console(**plain)
-    return console if console.is_terminal else Console(**plain, width=500)
+    console = Results(**plain)
+    return console if console.is_terminal else Results(**plain, width=500)
 
 
 def say(text: str) -> None:

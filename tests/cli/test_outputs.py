@@ -50,7 +50,7 @@ def test_a_stdout_that_is_closed_is_said(tmp_path: Path) -> None:
 def test_a_stdout_that_is_full_is_a_failure_of_which_all_is_recorded(tmp_path: Path) -> None:
     done = ran(">/dev/full", tmp_path / "run")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "jaxsweep: failed: [Errno 28] No space left on device"
+    assert done.stderr.splitlines()[-1] == "jaxsweep: failed: stdout: No space left on device"
     assert "Traceback" not in done.stderr
     assert len(js.load(tmp_path / "run").trials) == 300
 
@@ -59,6 +59,14 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
     done = ran("| head -c 1; exit ${PIPESTATUS[0]}", tmp_path / "run")
     assert (done.returncode, done.stdout) == (0, "{")
     assert len(js.load(tmp_path / "run").trials) == 300
+
+
+def test_a_reader_of_a_table_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
+    assert ran("", tmp_path / "run").returncode == 0
+    for command in (f"show {tmp_path / 'run'}", f"show {tmp_path / 'run'} --format csv", "hyperparameters"):
+        line = f"{sys.executable} -m jaxsweep {command} | (exec 0<&-; sleep 3); exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, done.stderr.partition("Traceback")[0])
 
 
 def test_predictions_go_through_devices_and_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
