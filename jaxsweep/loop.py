@@ -196,7 +196,9 @@ class _Loop:
         """Record what the sweep came to: the last thing that is written."""
         assert self.store is not None
         self.recording.keeper.restore()
-        if self.store.untouched and result.status == "completed" and not self.late:
+        before = {} if self.before is None else self.before.run.summary
+        ended = before.get("status") == "completed" and not before.get("time_limit_reached")
+        if self.store.untouched and ended and result.status == "completed" and not self.late:
             return  # it had come to that before
         further = {name: result.numbers[name] for name in ("prediction", "notes", "precision")}
         self.store.conclude({**result.summary(), **further})

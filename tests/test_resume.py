@@ -511,6 +511,16 @@ def test_who_has_nothing_to_do_leaves_what_there_is(iris: js.Dataset, tmp_path: 
     assert js.load(out).summary()["iterations"] == first.summary()["iterations"] > 0
 
 
+def test_who_was_killed_with_all_recorded_comes_to_an_end(iris: js.Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    execute(iris, asked(), out)
+    with closing(sqlite3.connect(out / "trials.sqlite")) as db, db:
+        db.execute("DELETE FROM summary")
+    assert js.load(out).status == "running"
+    assert js.resume(out, data=iris, progress=False).summary()["iterations"] == 0
+    assert js.load(out).status == "completed"
+
+
 def test_a_folder_of_networks_that_is_gone_is_made_again(iris: js.Dataset, tmp_path: Path) -> None:
     out = tmp_path / "run"
     stopped(iris, out, 20, {})

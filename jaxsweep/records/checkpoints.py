@@ -271,9 +271,10 @@ def _read_together(path: Path) -> tuple[Population, list[Path]]:
     """Return the population that a file tells of, and the files of its lanes; ValueError if one is not whole."""
     tensors = _tensors(path)
     rows, curves = _array(tensors, "heard", "<i8", 2), _array(tensors, "curves", "<f8", 2)
-    lengths = rows[:, _HEARD.index("epochs")] if rows.shape[1:] == (len(_HEARD),) else np.array([-1])
-    hows = rows[:, -1]
-    if lengths.min(initial=0) < 0 or lengths.sum() != len(curves) or {*hows.tolist()} - {*range(len(_HOW))}:
+    if rows.shape[1] != len(_HEARD):
+        raise ValueError(f"it has {rows.shape[1]} numbers of what was heard, and not {len(_HEARD)}")
+    lengths, hows = rows[:, _HEARD.index("epochs")], {*rows[:, _HEARD.index("how")].tolist()}
+    if lengths.min(initial=0) < 0 or lengths.sum() != len(curves) or hows - {*range(len(_HOW))}:
         raise ValueError("its arrays do not belong together")
     story: list[dict[int, dict[tuple[int, int], Any]]] = []
     ends = np.cumsum(lengths)
