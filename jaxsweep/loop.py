@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep import interruption
 from jaxsweep.confirm import settle, train_again
 from jaxsweep.data import Dataset
 from jaxsweep.data.reading import TABLES
@@ -164,6 +165,7 @@ class _Loop:
                 self.recording.drop_checkpoints()
             whole = True
         except KeyboardInterrupt:
+            interruption.act()
             status = "interrupted"
             self.snapshot.interrupted = True
         finally:

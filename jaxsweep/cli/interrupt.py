@@ -1,9 +1,10 @@
 """Ctrl-C, `kill` and a terminal that is closed: each ends a sweep early, and the exit code tells which it was.
 
 Python raises an interrupt wherever the main thread happens to be. That may be a place which cannot pass it on: a
-callback of the garbage collector (JAX has one), of a weak reference or a `__del__` prints it and goes on; an import may
-leave half a module behind, or abort in C code. So an import is let end first, and what somebody has swallowed is raised
-once more, a moment later.
+callback of the garbage collector (JAX has one), of a weak reference or a `__del__` prints it and goes on; C code that
+asks whether an object has an attribute goes on without a word; an import may leave half a module behind, or abort in C
+code. So an import is let end first, and an interrupt is raised once more until somebody acts on it (`interruption`) or
+it has come to the end of the command.
 """
 
 import signal
@@ -11,8 +12,11 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from jaxsweep import interruption
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-AGAIN_SECONDS = 0.02  # until an interrupt is raised that could not be, or was swallowed
+AGAIN_SECONDS = 0.02  # until an interrupt is raised that could not be, or was told to be swallowed
+QUIET_SECONDS = 0.3  # until one is raised again that is neither on its way nor acted on: swallowed without a word
 _IMPORTING = "<frozen importlib._bootstrap"  # how the files of Python's import begin
 
 
@@ -34,7 +38,7 @@ class Interrupts:
         try:
             self._before = {number: signal.signal(number, self._handle) for number in heard}
             if hasattr(signal, "setitimer"):
-                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise)
+                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
         except ValueError:  # not the main thread, which alone may handle signals
             self._before = {}
         self._hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
@@ -52,11 +56,21 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.caught = number
+        interruption.comes()
+        self._raise(number, frame)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        if interruption.acted():
+            return
+        if _on_its_way():
+            self._later(QUIET_SECONDS)
+            return
         self._raise(number, frame)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if _importing(frame) and self._later():
             return
+        self._later(QUIET_SECONDS)
         raise KeyboardInterrupt
 
     def _swallowed(self, unraisable: Any) -> None:
@@ -66,14 +80,14 @@ class Interrupts:
 
     def _printed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Take what C code (Cython's) prints before it says that it cannot raise it: of an interrupt nothing."""
-        if not issubclass(kind, KeyboardInterrupt):
+        if not (issubclass(kind, KeyboardInterrupt) and self._later()):
             self._shown(kind, error, trace)
 
-    def _later(self) -> bool:
+    def _later(self, seconds: float = AGAIN_SECONDS) -> bool:
         """Let an interrupt come again in a moment; return whether this system can."""
         if not hasattr(signal, "setitimer"):
             return False
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         return True
 
     @classmethod
@@ -89,6 +103,14 @@ def ignored(number: signal.Signals) -> bool:
     A shell lets what it starts in the background ignore SIGINT, too; who sends that one to a sweep means it.
     """
     return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
+
+
+def _on_its_way() -> bool:
+    """Return whether what runs now does so because of an interrupt: what is to be done on its way out."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _importing(frame: FrameType | None) -> bool:

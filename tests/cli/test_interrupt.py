@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 
 import jaxsweep as js
-from jaxsweep import cli
+from jaxsweep import cli, interruption
+from jaxsweep.cli import interrupt
 from jaxsweep.cli.interrupt import Interrupts
 
 
@@ -64,12 +66,62 @@ def test_an_interrupt_as_something_dies_comes_again() -> None:
     assert gone() is None
 
 
+def test_an_interrupt_that_is_swallowed_without_a_word_comes_again() -> None:
+    """As by C code that asks for an attribute."""
+
+    def swallow() -> None:
+        with suppress(KeyboardInterrupt):
+            _kill()
+            _wait()
+        _wait()
+
+    with Interrupts(), pytest.raises(KeyboardInterrupt):
+        swallow()
+
+
+def test_an_interrupt_that_is_on_its_way_or_acted_on_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupt, "QUIET_SECONDS", 0.01)
+    done = []
+
+    def closing() -> Generator[int, None, None]:
+        try:
+            yield 1
+        finally:
+            time.sleep(0.05)
+            done.append("generator")
+
+    def stopped() -> None:
+        numbers = closing()
+        try:
+            next(numbers)
+            _kill()
+            _wait()
+        except KeyboardInterrupt:
+            numbers.close()
+            time.sleep(0.05)
+            done.append("except")
+            raise
+        finally:
+            time.sleep(0.05)
+            done.append("finally")
+
+    with Interrupts():
+        try:
+            stopped()
+        except KeyboardInterrupt:
+            interruption.act()
+        time.sleep(0.05)
+        done.append("after")
+    assert done == ["generator", "except", "finally", "after"]
+
+
 def test_an_interrupt_that_c_code_prints_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """As Cython's does, which then says that it cannot raise it."""
     before = sys.excepthook
     with Interrupts():
         for error in (KeyboardInterrupt(), ValueError("told")):
             sys.excepthook(type(error), error, None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
     assert capsys.readouterr().err.strip() == "ValueError: told"
     assert sys.excepthook is before
 
