@@ -688,6 +688,7 @@ import os, signal, sys
 from pathlib import Path
 import jaxsweep as js
 from jaxsweep import loop, recording
+from jaxsweep.engine import engine
 from jaxsweep.records import checkpoints, rundir, stored
 from jaxsweep.report.progress import Progress
 from jaxsweep.spec.request import Request
@@ -697,14 +698,23 @@ recording.FLUSH_SECONDS = loop.TICK_SECONDS = 0.0
 out, search, scheduler, enough = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 before = stored.load(out) if rundir.holds_run(out) else None
 already = len(before.trials) if before else 0
-saved = max((int(path.name[:6]) for path in out.glob("checkpoints/*")), default=0)
 
 class Dies(Progress):
     def update(self, snapshot):
         print(snapshot.finished, flush=True)
-        populations = [path for path in out.glob("checkpoints/*.population") if int(path.name[:6]) > saved]
-        if enough and (snapshot.finished >= already + enough or len(populations) == 2):
+        if enough and snapshot.finished >= already + enough:
             os.kill(os.getpid(), signal.SIGKILL)
+
+write = checkpoints.Checkpoints.write_together
+
+def written(self, recorded):
+    waits = self.waiting is not None
+    write(self, recorded)
+    if enough and waits and self.waiting is None:  # a population is there, from which the next process goes on
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoints.Checkpoints.write_together = written
+engine.TICK_SECONDS = 1e-3
 
 space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
 request = Request(
