@@ -149,7 +149,7 @@ def pairs(count: int, folder: Path) -> None:
 def reads(count: int, folder: Path) -> int:
     """Read a run so often while it is written, check that each trial is whole; return how many tables there were."""
     out, seen = folder / "read", set[int]()
-    sweep = Sweep(out, folder / "cache", ["--trials", "6000", "--replicates", "2"])
+    sweep = Sweep(out, folder / "cache", ["--trials", "20000", "--replicates", "2"])
     done = 0
     while done < count and sweep.process.poll() is None:
         if not (out / "trials.sqlite").exists() or (out / "trials.sqlite-wal").exists() is False:
