@@ -174,7 +174,7 @@ class Recording:
         """Commit what has finished, and only then count it: what a user has been told of survives a kill."""
         self._flushed = math.inf  # if this is interrupted, no tick tries again while the workers end
         if self.store is None:
-            self._counted()
+            self._counted(len(self._unsaved))
         elif self.waits and not self.written(self._record):
             return
         self._flushed = time.perf_counter()
@@ -192,14 +192,14 @@ class Recording:
         except NotRecorded as error:  # rows take less than networks
             without = error
         while self._unsaved:
-            self.store.record(self._unsaved[:PORTION])
-            self._counted(PORTION)
+            self.store.record(portion := self._unsaved[:PORTION])
+            self._counted(len(portion))
         if without is not None:
             raise without
 
-    def _counted(self, most: int | None = None) -> None:
-        """Count the first of those that waited, now that they are recorded."""
-        saved, self._unsaved = self._unsaved[:most], self._unsaved[len(self._unsaved[:most]) :]
+    def _counted(self, number: int) -> None:
+        """Count so many of those that waited, now that they are recorded."""
+        saved, self._unsaved = self._unsaved[:number], self._unsaved[number:]
         for trial, _ in saved:
             self._note(trial)
         if len(self.trials) - self._staying >= STAY:

@@ -7,7 +7,7 @@ their checkpoints in the tiles of the same plan, and so the table is bit by bit 
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from jaxsweep.records.stored import MAY_CHANGE, StoredRun
 from jaxsweep.report.progress import Progress
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.setup import set_up
-from jaxsweep.spec.request import Request, apart
+from jaxsweep.spec.request import Request, difference
 
 MATTER = ("jax", "jaxlib")  # packages on whose versions last bits depend; they do on the machine, too
 
@@ -107,11 +107,9 @@ def _other_versions(run: StoredRun) -> list[str]:
 def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
     """Raise RequestError if a request asks for another sweep than a run is; some of it may change."""
     asked = written_out(set_up(dataset, request), dataset)
-    for entry in fields(Request):
-        new, old = getattr(asked, entry.name), getattr(run.request, entry.name)
-        if entry.name not in MAY_CHANGE and new != old:
-            before, now = apart(old, new)
-            raise RequestError(
-                f"{run.path} holds a run with {entry.name} = {before}, and this asks for {now}: name "
-                f"another directory, or go on with it as it is (jaxsweep resume {run.path})"
-            )
+    if (differs := difference(run.request, asked, MAY_CHANGE)) is not None:
+        name, before, now = differs
+        raise RequestError(
+            f"{run.path} holds a run with {name} = {before}, and this asks for {now}: name another directory, or go on "
+            f"with it as it is (jaxsweep resume {run.path})"
+        )

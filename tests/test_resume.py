@@ -631,59 +631,6 @@ def test_a_changed_sweep_file_is_refused(iris: js.Dataset, tmp_path: Path, chang
 # --- one writer ------------------------------------------------------------------------------------------------------
 
 SWEEP = """
-import sys, time
-from pathlib import Path
-import jaxsweep as js
-from jaxsweep import loop, recording
-from jaxsweep.records import checkpoints
-from jaxsweep.report.progress import Progress
-from jaxsweep.spec.request import Request
-
-checkpoints.SHARE = 0
-
-class Reports(Progress):
-    def update(self, snapshot):
-        print(snapshot.finished, flush=True)
-
-recording.FLUSH_SECONDS = loop.TICK_SECONDS = 0.0
-space = js.Space(learning_rate=js.LogUniform(1e-3, 1e-1), epochs=300, depth=1, width=8, batch_size=30)
-request = Request(
-    space=space, trials=60, keep=3, search=sys.argv[2], scheduler=sys.argv[3] or None, checkpoint_seconds=1e-9
-)
-loop.execute(js.load_dataset("iris"), request, Path(sys.argv[1]), Reports())
-"""
-
-
-def begun(out: Path, search: str = "random", scheduler: str = "") -> "subprocess.Popen[str]":
-    """Return a process that trains, once it has told of trials that have finished."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SWEEP, str(out), search, scheduler], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) >= 3:
-            return process
-    raise AssertionError(f"it ended with {process.wait()}")
-
-
-@pytest.mark.parametrize(("search", "scheduler"), [("random", ""), ("evolution", "asha")])
-def test_a_killed_run_goes_on_and_nobody_else_writes_before(tmp_path: Path, search: str, scheduler: str) -> None:
-    out = tmp_path / "run"
-    with begun(out, search, scheduler) as process:
-        with pytest.raises(js.RequestError, match=f"run is being written by process {process.pid}: wait until it ends"):
-            js.resume(out)
-        assert len(js.load(out).trials) >= 3  # readers may read
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert (out / LOCK).read_text() == str(process.pid)
-    recorded = js.load(out).to_pandas().set_index("trial")
-    result = js.resume(out, progress=False)
-    pd.testing.assert_frame_equal(result.to_pandas().set_index("trial").loc[recorded.index], recorded, check_exact=True)
-    assert len(result.trials) == 60
-    assert not (out / LOCK).exists()
-
-
-KILLED = """
 import os, signal, sys
 from pathlib import Path
 import jaxsweep as js
@@ -725,6 +672,35 @@ loop.execute(js.load_dataset("iris"), request, out, Dies(), before=before)
 """
 
 
+def begun(out: Path, search: str = "random", scheduler: str = "") -> "subprocess.Popen[str]":
+    """Return a process that trains, once it has told of trials that have finished."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWEEP, str(out), search, scheduler, "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 3:
+            return process
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
+@pytest.mark.parametrize(("search", "scheduler"), [("random", ""), ("evolution", "asha")])
+def test_a_killed_run_goes_on_and_nobody_else_writes_before(tmp_path: Path, search: str, scheduler: str) -> None:
+    out = tmp_path / "run"
+    with begun(out, search, scheduler) as process:
+        with pytest.raises(js.RequestError, match=f"run is being written by process {process.pid}: wait until it ends"):
+            js.resume(out)
+        assert len(js.load(out).trials) >= 3  # readers may read
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert (out / LOCK).read_text() == str(process.pid)
+    recorded = js.load(out).to_pandas().set_index("trial")
+    result = js.resume(out, progress=False)
+    pd.testing.assert_frame_equal(result.to_pandas().set_index("trial").loc[recorded.index], recorded, check_exact=True)
+    assert len(result.trials) == 60
+    assert not (out / LOCK).exists()
+
+
 @pytest.mark.parametrize(
     ("search", "scheduler", "kills"),
     [
@@ -738,7 +714,7 @@ def test_ten_kills_change_nothing(tmp_path: Path, search: str, scheduler: str, k
     """The table, the curves and the kept networks are those of a process that nobody has killed, to the last bit."""
 
     def run(out: Path, enough: int) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", KILLED, str(out), search, scheduler, str(enough)]
+        command = [sys.executable, "-c", SWEEP, str(out), search, scheduler, str(enough)]
         return subprocess.run(command, text=True, capture_output=True, check=False)
 
     assert run(tmp_path / "plain", 0).returncode == 0

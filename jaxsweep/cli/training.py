@@ -22,6 +22,7 @@ from jaxsweep.planning import plan as plan_request
 from jaxsweep.records import rundir
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
+from jaxsweep.records.trials import STATUSES
 from jaxsweep.report import tables
 from jaxsweep.report.views import make_progress
 from jaxsweep.report.words import duration
@@ -190,9 +191,7 @@ def _print_result(result: Result, show_test: bool) -> None:
 
 def _what_next(result: Result, out: Path) -> None:
     counts = result.summary()["trials"]
-    done = ", ".join(
-        f"{counts[name]} {name}" for name in ("completed", "stopped", "diverged", "failed") if counts[name]
-    )
+    done = ", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name])
     seconds, where = duration(result.summary()["seconds"]["total"]), shlex.quote(str(out))
     if result.status == "interrupted":
         of = f"{counts['finished']} of {counts['requested']} trials finished{done and f' ({done})'}"

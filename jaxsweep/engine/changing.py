@@ -87,7 +87,7 @@ class Changing(Director):
             before = standing.parked.pop(lane, None)
             curves = new if before is None else np.concatenate([before.curves, new])
             if status == STANDS:
-                standing.parked[lane] = Parked(None, len(curves), 0, curves, None, 0.0)
+                standing.parked[lane] = Parked.recalled(curves)
             else:
                 job = Job(standing.position, heard.trial, *lane)
                 standing.ended[lane] = LaneResult(job, status, 0, curves, None, 0.0)

@@ -66,7 +66,7 @@ class Still:
         row = self.row()
         if row is None:
             return None
-        return checkpoint(self.identity, self.program, digest(self.seed, self.config), self.parked, row.tree())
+        return checkpoint(self.identity, self.program, self.seed, self.config, self.parked, row.tree())
 
 
 class Saver(Protocol):
@@ -88,11 +88,14 @@ class Saver(Protocol):
         """Keep a population instead of the one before."""
 
 
-def checkpoint(identity: Identity, program: str, config: int, parked: Parked, state: Any) -> Checkpoint:
+def checkpoint(
+    identity: Identity, program: str, seed: int, config: Config, parked: Parked, state: Any
+) -> Checkpoint:  # fmt: skip
     """Return the checkpoint of a lane, whose state is a tree of arrays."""
     return Checkpoint(
-        identity, program, config, parked.epochs, parked.steps, parked.seconds, parked.curves, parked.test, named(state)
-    )
+        identity, program, digest(seed, config), parked.epochs, parked.steps, parked.seconds, parked.curves,
+        parked.test, named(state),
+    )  # fmt: skip
 
 
 def digest(seed: int, config: Config) -> int:

@@ -230,7 +230,7 @@ class Director:
         if known is None or (parked is not None and parked.epochs >= known.epochs):
             return parked
         if known.epochs > until:
-            return Parked(None, until, 0, known.curves[:until], None, 0.0)
+            return Parked.recalled(known.curves[:until])
         return self._underway.pop(lane)
 
     def _recalled(self, trial: int, until: int) -> bool:
@@ -246,7 +246,7 @@ class Director:
         for lane in lanes:
             identity = lane.job.replicate, lane.job.fold
             if lane.epochs > until or (lane.halted and lane.epochs == until):
-                standing.parked[identity] = Parked(None, until, 0, lane.curves[:until], None, 0.0)
+                standing.parked[identity] = Parked.recalled(lane.curves[:until])
             else:
                 standing.ended[identity] = lane
         return True

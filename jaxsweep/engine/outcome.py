@@ -26,6 +26,11 @@ class Parked:
     test: NDArray[np.float64] | None  # [metrics]
     seconds: float
 
+    @classmethod
+    def recalled(cls, curves: NDArray[np.float64]) -> "Parked":
+        """Return where a lane stood of which nothing but its learning curves is known."""
+        return cls(None, len(curves), 0, curves, None, 0.0)
+
 
 @dataclass(frozen=True)
 class Job:

@@ -62,8 +62,8 @@ class Restorer:
         """Return what a lane that waits in a queue has come to."""
         assert job.parked is not None
         assert job.parked.state is not None
-        config = digest(self.supply.seed, group.configs[job.position])
-        return checkpoint(Identity.of(job), group.states, config, job.parked, job.parked.state.tree())
+        config, state = group.configs[job.position], job.parked.state.tree()
+        return checkpoint(Identity.of(job), group.states, self.supply.seed, config, job.parked, state)
 
     def _shapes_of(self, group: Group) -> State:
         if group.states not in self._shapes:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.engine import programs
-from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, Still, checkpoint, digest
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, Still, checkpoint
 from jaxsweep.engine.director import Director, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, Weights, last_lane_first
@@ -245,8 +245,8 @@ class Tile:
         job, curve = self.jobs[slot], curves[slot]
         assert job is not None
         reached = Parked(None, len(curve), int(self.steps[slot]), curve, None, float(self.seconds[slot]))
-        config = digest(self.supply.seed, self.group.configs[job.position])
-        return checkpoint(Identity.of(job), self.group.states, config, reached, state)
+        config = self.group.configs[job.position]
+        return checkpoint(Identity.of(job), self.group.states, self.supply.seed, config, reached, state)
 
     def _hand_over(
         self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,

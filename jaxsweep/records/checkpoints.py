@@ -63,9 +63,8 @@ class Checkpoints:
             path.unlink()
         self._number = max(map(_number_of, [*self._files(), *self._files(_TOGETHER)]), default=0)
         self.waiting: Population | None = None
-        self._together: deque[list[Path]] = deque()  # files of each population that this process has written
-        self._next: dict[int, float] = {}  # by worker: when it is due
-        self._written: dict[int, deque[Path]] = {}  # by worker: files of what it trained
+        self._next: dict[int, float] = {}  # by worker, and of populations: when the next one is due
+        self._written: dict[int, deque[list[Path]]] = {}  # likewise: the files of each one that counts
         self._began = time.perf_counter()
 
     def _files(self, name: re.Pattern[str] = _NAME) -> list[Path]:
@@ -77,8 +76,10 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Return whether the calling thread should save its lanes now."""
-        due = self._next.get(threading.get_ident(), self._began + self.seconds)
-        return not self.gives_way and time.perf_counter() >= due
+        return self._is_due(threading.get_ident())
+
+    def _is_due(self, worker: int) -> bool:
+        return not self.gives_way and time.perf_counter() >= self._next.get(worker, self._began + self.seconds)
 
     def stand(self, lanes: Iterable[Still]) -> None:
         """Note lanes that stand still from now on."""
@@ -94,18 +95,13 @@ class Checkpoints:
             noted, self._still = self._still, []
         standing = [lane for still in noted if (lane := still.checkpoint()) is not None]
         with self._timed(worker, began):
-            for program in {lane.program: None for lane in standing}:
-                self._write_lanes([lane for lane in standing if lane.program == program])
+            self._write_lanes(standing)
             if running:
-                written = self._written.setdefault(worker, deque())
-                written.append(self._write_lanes(running))
-                while len(written) > KEPT:
-                    written.popleft().unlink(missing_ok=True)
+                self._replace(worker, self._write_lanes(running))
 
     def due_together(self) -> bool:
         """Return whether a population should be saved now."""
-        due = self._next.get(_POPULATIONS, self._began + self.seconds)
-        return not self.gives_way and self.waiting is None and time.perf_counter() >= due
+        return self.waiting is None and self._is_due(_POPULATIONS)
 
     def save_together(self, population: Population) -> None:
         """Note a population, to be written once those of its trials that are over are recorded."""
@@ -116,17 +112,18 @@ class Checkpoints:
         if (population := self.waiting) is None or self.gives_way or not population.over <= recorded:
             return
         with self._timed(_POPULATIONS, time.perf_counter()):
-            lanes = population.lanes.values()
-            files = [
-                self._write_lanes([lane for lane in lanes if lane.program == program])
-                for program in {lane.program: None for lane in lanes}
-            ]
+            files = self._write_lanes([*population.lanes.values()])
             files.append(self._write(_told_as_bytes(population, files), ".population"))  # it names the others
-            self._together.append(files)
-            while len(self._together) > KEPT:
-                for path in reversed(self._together.popleft()):
-                    path.unlink(missing_ok=True)
+            self._replace(_POPULATIONS, files)
         self.waiting = None
+
+    def _replace(self, worker: int, files: list[Path]) -> None:
+        """Let files count, and the one before them; remove what was written before that, the last file first."""
+        written = self._written.setdefault(worker, deque())
+        written.append(files)
+        while len(written) > KEPT:
+            for path in reversed(written.popleft()):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _timed(self, worker: int, began: float) -> Iterator[None]:
@@ -143,8 +140,13 @@ class Checkpoints:
         now = time.perf_counter()
         self._next[worker] = now + max(self.seconds, SHARE * (now - began))
 
-    def _write_lanes(self, lanes: Sequence[Checkpoint]) -> Path:
-        return self._write(_as_bytes(lanes), ".safetensors")
+    def _write_lanes(self, lanes: Sequence[Checkpoint]) -> list[Path]:
+        """Write lanes, those of each program into a file of its own."""
+        programs = {lane.program: None for lane in lanes}
+        return [
+            self._write(_as_bytes([lane for lane in lanes if lane.program == program]), ".safetensors")
+            for program in programs
+        ]
 
     def _write(self, content: bytes, ending: str) -> Path:
         with self._lock:
@@ -197,7 +199,7 @@ class Checkpoints:
             if all(trial in recorded for trial in population.over):
                 for other in {*self._files(), *self._files(_TOGETHER)} - {path, *files}:
                     other.unlink()
-                self._together.append([*files, path])
+                self._replace(_POPULATIONS, [*files, path])
                 return population, remarks
         return None, remarks
 
@@ -212,7 +214,6 @@ class Checkpoints:
             )
         shutil.rmtree(self.folder, ignore_errors=True)
         self._written.clear()
-        self._together.clear()
         return there
 
     @property
@@ -224,7 +225,6 @@ class Checkpoints:
         """Remove all of them: every lane that they hold is over."""
         shutil.rmtree(self.folder)
         self._written.clear()
-        self._together.clear()
 
 
 def _number_of(path: Path) -> int:

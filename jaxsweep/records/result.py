@@ -20,7 +20,7 @@ from jaxsweep.records.model import Model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
-from jaxsweep.records.trials import FINISHED, Columns, Trial, mean_of
+from jaxsweep.records.trials import FINISHED, STATUSES, Columns, Trial, mean_of
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -272,7 +272,7 @@ class Result:
                 "requested": self.numbers.get("requested"),
                 "finished": len(self.trials),
                 "recorded": self.numbers.get("recorded"),
-                **{name: statuses.count(name) for name in ("completed", "stopped", "diverged", "failed")},
+                **{name: statuses.count(name) for name in STATUSES},
             },
             "best": best
             and {

@@ -51,18 +51,12 @@ def check_free(out: Path, left_behind: bool = False) -> None:
 
 
 def check_plain(out: Path) -> None:
-    """Raise RequestError if something of a run directory is a link, or a journal that no run has.
-
-    What is written or removed there would be written or removed elsewhere: SQLite plays such a journal back, and
-    removes a file that it names.
-    """
+    """Raise RequestError if something of a run directory is a link: what is written there would be elsewhere."""
     names = (SWEEP, TRIALS, MODELS, CHECKPOINTS, LOCK, *(f"{TRIALS}-{kind}" for kind in ("wal", "shm", "journal")))
     inside = [each for folder in (MODELS, CHECKPOINTS) if (out / folder).is_dir() for each in (out / folder).iterdir()]
     for path in (*(out / name for name in names), *inside):
         if path.is_symlink():
             raise RequestError(f"{path} is a link, which no run directory has: it would lead out of it, so remove it")
-    if holds_run(out):
-        _check_journal(out)
 
 
 def check_writable(out: Path) -> None:
@@ -77,11 +71,6 @@ def check_writable(out: Path) -> None:
         raise RequestError(f"--out {out} cannot be written ({reason}): name a directory that can") from None
 
 
-def _check_journal(path: Path) -> None:
-    if (journal := path / f"{TRIALS}-journal").exists():
-        raise RequestError(f"{journal} is of no run, whose journal is another one: remove it")
-
-
 @contextmanager
 def reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
     """Open the database of a run directory to read it.
@@ -89,7 +78,9 @@ def reading(path: Path) -> Generator[sqlite3.Connection, None, None]:
     Raises:
         RequestError: it is no database, or a broken one.
     """
-    _check_journal(path)
+    # SQLite would play it back, and remove a file that it names.
+    if (journal := path / f"{TRIALS}-journal").exists():
+        raise RequestError(f"{journal} is of no run, whose journal is another one: remove it")
     with _opened(path) as db:
         yield db
 

@@ -5,7 +5,7 @@ What is read is checked: a database that a disk, or a person, has damaged gives 
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -23,17 +23,16 @@ from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
-from jaxsweep.records.trials import Columns, Trial
+from jaxsweep.records.trials import STATUSES, Columns, Trial
 from jaxsweep.spec import documents, lineage
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import Own, OwnMetric, directed
-from jaxsweep.spec.request import Request, apart
+from jaxsweep.spec.request import Request, difference
 from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that goes on
-STATUSES = ("completed", "stopped", "diverged", "failed")
 SEALED = 4  # the first format in which all trials have checksums
 
 
@@ -62,6 +61,7 @@ class StoredRun:
     format: int = FORMAT
     record: Mapping[str, Any] = field(default_factory=dict)  # what sweep.toml says beside the request
     began: str | None = None  # the sweep.toml that it began with, if the run says that
+    lane_columns: tuple[str, ...] = ()  # of the table of lanes
     missing: tuple[int, ...] = ()  # trials that were recorded, and are not there any more
 
     def remarks(self) -> list[str]:
@@ -100,15 +100,10 @@ class StoredRun:
         table = curves[0] if curves else np.empty((0, len(self.curve_names)))
         return dict(zip(self.curve_names, table.T, strict=True))
 
-    @cached_property
-    def _lane_columns(self) -> tuple[str, ...]:
-        with reading(self.path) as db:
-            return tuple(column[0] for column in db.execute("SELECT * FROM evaluations LIMIT 0").description)
-
     @property
     def curve_names(self) -> tuple[str, ...]:
         """The metrics that have learning curves."""
-        return tuple(name for name in self._lane_columns if name not in OF_LANES and not name.startswith("test_"))
+        return _curve_names(self.lane_columns)
 
     @cached_property
     def test_names(self) -> tuple[str, ...]:
@@ -158,7 +153,7 @@ class StoredRun:
                 own_rows = list(several)
                 known = seals.get(number)
                 expected = None if known is None else known.fresh if fresh else known.lanes
-                if expected is not None and seal((self._lane_columns, *own_rows)) != expected:
+                if expected is not None and seal((self.lane_columns, *own_rows)) != expected:
                     raise damaged(self.path, number)
                 try:
                     found[number] = list(map(self._lane, own_rows))
@@ -170,17 +165,17 @@ class StoredRun:
             if known is not None and (known.fresh is not None or not fresh) and each.id not in found:
                 raise damaged(self.path, each.id)
         trials = [each for each in trials if each.id in found]
-        if "status" in self._lane_columns:
+        if "status" in self.lane_columns:
             return {each.id: found[each.id] for each in trials}
         return {each.id: as_recorded_before(each, found[each.id], self.test_names) for each in trials}
 
     def _lane(self, row: Sequence[Any]) -> Lane:
         """Return the lane of a row; TypeError or ValueError if it is none."""
-        values = dict(zip(self._lane_columns, row, strict=True))
+        values = dict(zip(self.lane_columns, row, strict=True))
         curves = np.stack([np.frombuffer(values[name], CURVE) for name in self.curve_names], axis=1)
         if len(curves) != values["epochs"]:
             raise ValueError(f"{values['epochs']} epochs with curves of {len(curves)}")
-        tests = [values[name] for name in self._lane_columns if name.startswith("test_")]
+        tests = [values[name] for name in self.lane_columns if name.startswith("test_")]
         test = np.array(tests, np.float64) if tests else None  # NULL becomes NaN
         place = int(values["replicate"]), int(values["fold"])
         return Lane(*place, str(values.get("status", "")), curves, test, bool(values.get("halted", 0)))
@@ -215,14 +210,12 @@ class StoredRun:
         for name in ("task", "fingerprint"):
             if (known := table.get("run", {}).get(name)) != (now := self.record.get("run", {}).get(name)):
                 raise RequestError(f"{self.path / SWEEP} says {name} = {now!r}, and the run began with {known!r}")
-        for entry in fields(Request):
-            was, now = getattr(first, entry.name), getattr(self.request, entry.name)
-            if entry.name not in MAY_CHANGE and was != now:
-                before, asked = apart(was, now)
-                raise RequestError(
-                    f"{self.path / SWEEP} asks for {entry.name} = {asked}, and the run began with {before}: "
-                    "put that back, or begin another run with the file"
-                )
+        if (differs := difference(first, self.request, MAY_CHANGE)) is not None:
+            name, before, asked = differs
+            raise RequestError(
+                f"{self.path / SWEEP} asks for {name} = {asked}, and the run began with {before}: put that back, or "
+                "begin another run with the file"
+            )
 
     def prepared(self) -> Prepared:
         """Return the data split and standardized as they were trained on; RequestError as `dataset` says, or where this
@@ -304,10 +297,10 @@ def _assembled(
     metrics = tuple(metric for metric in known.get("metric", {}).values() if isinstance(metric, OwnMetric))
     request = _request(table, known)
     objective = directed(str(request.objective), metrics)
-    if request.objective is None or objective not in found.metrics:
+    measured = _curve_names(found.lane_columns)
+    if request.objective is None or objective not in measured:
         raise RequestError(
-            f"{path / SWEEP} has objective = {shown(request.objective)}, and the run measured "
-            f"{', '.join(found.metrics)}"
+            f"{path / SWEEP} has objective = {shown(request.objective)}, and the run measured {', '.join(measured)}"
         )
     trials = list(_trials(path, found, Swept.of(request), known))
     aims = Aims.of(request, objective)
@@ -327,6 +320,7 @@ def _assembled(
         format=found.format,
         record={name: table[name] for name in ("run", "versions") if name in table},
         began=found.began,
+        lane_columns=found.lane_columns,
         missing=tuple(sorted(found.seals.keys() - {trial.id for trial in trials})),
     )
     stored.check_unchanged()
@@ -350,7 +344,7 @@ class _Tables(NamedTuple):
     summary: dict[str, Any]
     seals: dict[int, Seals]
     began: str | None
-    metrics: tuple[str, ...]  # that have curves
+    lane_columns: tuple[str, ...]
 
 
 def _read(path: Path) -> _Tables:
@@ -381,9 +375,13 @@ def _read(path: Path) -> _Tables:
         except (TypeError, ValueError) as error:
             raise RequestError(f"{path / TRIALS} is damaged: what its run came to is no JSON ({error})") from None
         began = db.execute("SELECT sweep_toml FROM began").fetchone() if "began" in tables else None
-        columns = [name for _, name, *_ in db.execute("PRAGMA table_info(evaluations)")]
-    metrics = tuple(name for name in columns if name not in OF_LANES and not name.startswith("test_"))
-    return _Tables(written, rows, lineages, _summary(path, summary), seals, began and str(began[0]), metrics)
+        columns = tuple(name for _, name, *_ in db.execute("PRAGMA table_info(evaluations)"))
+    return _Tables(written, rows, lineages, _summary(path, summary), seals, began and str(began[0]), columns)
+
+
+def _curve_names(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the metrics that have learning curves, of the columns of lanes."""
+    return tuple(name for name in columns if name not in OF_LANES and not name.startswith("test_"))
 
 
 def _summary(path: Path, summary: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from jaxsweep.spec.metrics import METRICS, metric_names, sign
 from jaxsweep.spec.swept import Swept
 
 FINISHED = ("completed", "stopped")
+STATUSES = (*FINISHED, "diverged", "failed")
 EVERYTHING = Swept()
 
 

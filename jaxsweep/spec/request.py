@@ -1,8 +1,8 @@
 """A sweep as it was asked for, checked and with every default written out."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -195,8 +195,19 @@ def _at_least(name: str, value: Any, low: int) -> int | None:
     return int(value)
 
 
-def apart(one: Any, other: Any) -> tuple[str, str]:
-    """Return two values of a field as text; of two spaces that of the entries in which they differ."""
+def difference(one: Request, other: Request, but: Container[str]) -> tuple[str, str, str] | None:
+    """Return the first field in which two requests differ, `but` for some, and its two values as text; None if none.
+
+    Of two spaces that is the text of the entries in which they differ.
+    """
+    for entry in fields(Request):
+        values = getattr(one, entry.name), getattr(other, entry.name)
+        if entry.name not in but and values[0] != values[1]:
+            return entry.name, *_apart(*values)
+    return None
+
+
+def _apart(one: Any, other: Any) -> tuple[str, str]:
     if not (isinstance(one, Space) and isinstance(other, Space)):
         return shown(one), shown(other)
     names = [name for name in {**one.entries, **other.entries} if one.entries.get(name) != other.entries.get(name)]
