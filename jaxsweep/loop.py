@@ -373,7 +373,7 @@ class _Loop:
             "requested": self.setup.trials,
             "time_limit_reached": self.late,
             "notes": self.remarks.notes,
-            "recorded": len(self.store.recorded()) if self.store else None,
+            "recorded": self.recording.recorded,
             "prediction": {
                 "seconds": sum(plan.predicted_seconds for plan in self.plans),
                 "bytes": max((plan.predicted_bytes for plan in self.plans), default=0),

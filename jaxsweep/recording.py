@@ -29,7 +29,7 @@ from jaxsweep.spec.swept import Swept
 
 FLUSH_SECONDS = 0.2  # how often finished trials are committed, and so shown: as often as a view draws
 RETRY_SECONDS = 5.0  # until what could not be recorded is tried again
-PORTION = 500  # trials of one commit: on a disk that is nearly full some fit where all do not
+PORTION = 500  # most trials of one commit: on a disk that is nearly full some fit where all do not
 STAY = 10_000  # trials, of whose objects the garbage collector is to know that they stay
 
 
@@ -133,9 +133,7 @@ class Recording:
 
     def drop_networks(self) -> None:
         """Remove networks of trials that trained again, and are among the best no more."""
-        for number in self._networks:
-            if self.store is not None and number not in self.keeper.models and self.store.model_path(number).exists():
-                self.store.remove_model(number)
+        self.keeper.drop(self._networks)
 
     def _note(self, trial: Trial) -> None:
         """Let the snapshot know of a trial, which is committed if anything is."""
@@ -151,7 +149,10 @@ class Recording:
         """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
         counted = {trial.id for trial in self.trials}
         self.trials += [trial for trial, _ in self._unsaved if trial.id not in counted]
-        recorded = self.store.recorded() if self.store is not None else set()
+        try:
+            recorded = self.store.recorded() if self.store is not None else set()
+        except NotRecorded:  # then nothing has been, since it was counted last
+            recorded = set()
         self._unsaved = [each for each in self._unsaved if each[0].id not in recorded]
         unsaved = {trial.id for trial, _ in self._unsaved}
         self.snapshot.finished = self.snapshot.diverged = 0
@@ -159,6 +160,16 @@ class Recording:
         for trial in self.trials:
             if trial.id not in unsaved:
                 self._note(trial)
+
+    @property
+    def recorded(self) -> int | None:
+        """The trials that the run directory has, if there is one."""
+        if self.store is None:
+            return None
+        try:
+            return len(self.store.recorded())
+        except NotRecorded:
+            return len(self.trials) - len(self._unsaved)
 
     def due(self, whole: bool) -> bool:
         """Return whether something should be committed now: not each trial by itself, if thousands end.
@@ -191,9 +202,19 @@ class Recording:
             self.keeper.save()
         except NotRecorded as error:  # rows take less than networks
             without = error
+        size, emptied = PORTION, False
         while self._unsaved:
-            self.store.record(portion := self._unsaved[:PORTION])
-            self._counted(len(portion))
+            try:
+                self.store.record(portion := self._unsaved[:size])
+            except NotRecorded as error:
+                if not error.full or (emptied and size == 1):
+                    raise
+                size = max(1, min(size, len(self._unsaved)) // 2) if emptied else size
+                emptied = True
+                self.store.give_room()
+            else:
+                emptied = False
+                self._counted(len(portion))
         if without is not None:
             raise without
 
@@ -213,12 +234,7 @@ class Recording:
         than what has finished: checkpoints are removed to make room, and none is written meanwhile.
         """
         try:
-            try:
-                write()
-            except NotRecorded as error:
-                if self.checkpoints is None or not error.full or not self.checkpoints.give_way():
-                    raise
-                write()
+            self._with_room(write)
         except NotRecorded as error:
             if not self.trouble:
                 goes_on = "training goes on, and this is tried again every"
@@ -233,6 +249,18 @@ class Recording:
                 self.checkpoints.gives_way = False
             self._say("it can be written again: what waited for that is recorded")
         return True
+
+    def _with_room(self, write: Callable[[], None]) -> None:
+        """Write, for which, where the disk is full, room is made in one way after the other."""
+        assert self.store is not None
+        assert self.checkpoints is not None
+        ways = iter((self.store.give_room, self.checkpoints.give_way))
+        while True:
+            try:
+                return write()
+            except NotRecorded as error:
+                if not error.full or not any(way() for way in ways):
+                    raise
 
     def look_for_checkpoints(self) -> None:
         """Read the lanes that an earlier process has left in the middle of their training, if one has."""
@@ -266,9 +294,7 @@ class Recording:
         """Say what came of them, and why none are written, if so."""
         if self.checkpoints is None:
             return
-        problem, self.checkpoints.problem = self.checkpoints.problem, ""
-        if problem:
-            self._say(problem)
+        self._say_problem(self.checkpoints)
         left = self.underway or self._population is not None
         if not left or not usage.continued + usage.begun_again:
             return
@@ -290,3 +316,9 @@ class Recording:
             self.flush()
             if not self._unsaved:
                 self.checkpoints.clear()
+                self._say_problem(self.checkpoints)
+
+    def _say_problem(self, checkpoints: Checkpoints) -> None:
+        problem, checkpoints.problem = checkpoints.problem, ""
+        if problem:
+            self._say(problem)

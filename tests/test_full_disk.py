@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import jaxsweep as js
 from jaxsweep import loop, recording
 from jaxsweep.cli import main
 from jaxsweep.loop import execute
-from jaxsweep.records import checkpoints
+from jaxsweep.records import checkpoints, store
 from jaxsweep.records.model import Model
 from jaxsweep.records.rundir import LOCK
 from jaxsweep.records.store import NotRecorded, Store
@@ -196,6 +197,87 @@ def test_an_interrupt_of_a_sweep_that_is_not_recorded_fails(
     said = capsys.readouterr().err
     assert "trials are not recorded (database or disk is full)" in said
     assert "Traceback" not in said
+
+
+def test_a_file_system_that_becomes_read_only_is_left_alone(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite writes into memory that it shares by a file, which ends the process: nothing is even asked of it."""
+    plain, out, touched = execute(iris, asked()), tmp_path / "run", 0
+
+    def frozen(path: Path) -> OSError | None:
+        nonlocal touched
+        touched += 1
+        return OSError(30, "Read-only file system", str(path)) if touched > 4 else None
+
+    class Asked:
+        """A connection that says so if it is used."""
+
+        def __init__(self, there: object) -> None:
+            self.there = there
+
+        def __getattr__(self, name: str) -> object:
+            assert touched <= 4, f"{name} was asked for"
+            return getattr(self.there, name)
+
+        def __enter__(self) -> None:
+            self.there.__enter__()  # type: ignore[attr-defined]
+
+        def __exit__(self, *how: object) -> None:
+            self.there.__exit__(*how)  # type: ignore[attr-defined]
+
+    shown = Shown()
+    connect = sqlite3.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_touched", frozen)
+        patch.setattr(sqlite3, "connect", lambda path, **how: connect(path, **how) if how else Asked(connect(path)))
+        result = execute(iris, asked(), out, shown)
+    assert touched > 5  # it was tried again
+    assert_same(result, plain)
+    assert result.numbers["trouble"] == "writer.lock: Read-only file system"
+    assert [note for note in shown.said if "cannot be written (writer.lock: Read-only file system)" in note]
+    assert len(js.load(out).trials) == result.numbers["recorded"] < 30  # in the same process, which has it open
+    assert_same(js.resume(out, data=iris, progress=False), plain)
+
+
+def test_networks_that_cannot_be_removed_do_not_end_a_sweep(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = asked(keep=1, search="evolution", options={"population": 6})
+    plain, out, tries = execute(iris, how), tmp_path / "run", 0
+    rmtree = shutil.rmtree
+
+    def refused(path: Path, *how: object, **further: object) -> None:
+        nonlocal tries
+        if Path(path).parent.name == "models" and Path(path).name.isdecimal() and (tries := tries + 1) < 3:
+            raise OSError(30, "Read-only file system", str(path))
+        rmtree(path, *how, **further)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    result = execute(iris, how, out)
+    assert tries >= 3
+    assert_same(result, plain)
+    assert [path.name for path in (out / "models").iterdir()] == [str(number) for number in plain.models]
+
+
+def test_a_journal_takes_no_room_that_trials_need(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is emptied into the database before anything else makes way, and smaller portions are tried."""
+    record, out, sizes = Store.record, tmp_path / "run", list[int]()
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 60.0)
+
+    def limited(store: Store, finished: Any) -> None:
+        if (out / "trials.sqlite-wal").stat().st_size > 0 or len(finished) > 4:
+            raise NotRecorded("database or disk is full")
+        sizes.append(len(finished))
+        record(store, finished)
+
+    monkeypatch.setattr(Store, "record", limited)
+    result = execute(iris, asked(), out)
+    assert result.numbers["trouble"] == ""
+    assert max(sizes) <= 4
+    assert len(js.load(out).trials) == 30
 
 
 @pytest.mark.parametrize("gone", ["removed", "replaced"])

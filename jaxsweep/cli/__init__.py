@@ -9,6 +9,7 @@ when they are called, so that help does not wait for JAX.
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -38,9 +39,13 @@ _COMMANDS = {
 }
 
 
+_warned: set[str] = set()
+
+
 def entry() -> None:
     """Run the command line of this process and exit."""
     make_steady()
+    warnings.showwarning = _show_warning
     code = main(sys.argv[1:])
     # Python's own end takes a while, in which it hears signals as it likes, and aborts where a thread is still within
     # XLA, for which a second interrupt has not waited.
@@ -106,6 +111,13 @@ def _drop_stdout() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     return False
+
+
+def _show_warning(message: Warning | str, *where: Any, **further: Any) -> None:
+    """Say a warning of Python's, of JAX's for example, like everything else: in a line, without its place in a file."""
+    if (text := str(message)) not in _warned:
+        _warned.add(text)
+        _say(f"warning: {text}", 0)
 
 
 def _say(text: str, code: int) -> int:

@@ -44,7 +44,8 @@ def predict(arguments: Namespace) -> int:
     writer.writerow(map(spreadsheet_text, header))
     writer.writerows(map(_row, zip(*columns, strict=True)))
     if arguments.out is None:
-        sys.stdout.write(text.getvalue())
+        # A terminal would obey the names of labels; a file has them as they are.
+        sys.stdout.write(printable(text.getvalue()) if sys.stdout.isatty() else text.getvalue())
     else:
         _write(Path(arguments.out), text.getvalue())
         print(f"{table.rows} predictions are in {arguments.out}", file=sys.stderr)

@@ -223,7 +223,10 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all of them: every lane that they hold is over."""
-        shutil.rmtree(self.folder)
+        try:
+            shutil.rmtree(self.folder)
+        except OSError as error:
+            self.problem = f"{self.folder} cannot be removed ({error.strerror or error}): nobody needs it any more"
         self._written.clear()
 
 

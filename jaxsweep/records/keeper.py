@@ -3,7 +3,7 @@
 import heapq
 import statistics
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jaxsweep.data import Prepared
 from jaxsweep.engine.outcome import LaneResult
@@ -39,6 +39,7 @@ class Keeper:
         self.constrained = constrained
         self.models: dict[int, Model] = {}
         self._unsaved: set[int] = set()  # trials whose networks are yet to be written
+        self._dropped: set[int] = set()  # those whose networks are yet to be removed
         self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
         self._seen: dict[int, list[float | None]] = {}  # scores of the lanes that have ended, by trial
         self._lock = threading.Lock()
@@ -87,17 +88,22 @@ class Keeper:
 
     @property
     def waits(self) -> bool:
-        """Whether some network is not in the run directory yet."""
-        return bool(self._unsaved)
+        """Whether the run directory does not have the networks that it should."""
+        return bool(self._unsaved or self._dropped)
 
     def save(self) -> None:
         """Write the networks that are not in the run directory, if there is one: before their trials are recorded.
 
+        Those that are among the best no more make room for them.
+
         Raises:
-            NotRecorded: the run directory cannot be written. Those that are not are tried again the next time.
+            NotRecorded: the run directory cannot be written. What could not be done is tried again the next time.
         """
         if self.store is None:
             return
+        for number in sorted(self._dropped):
+            self.store.remove_model(number)
+            self._dropped.discard(number)
         for number in sorted(self._unsaved):
             self._write(number, self.store)
             self._unsaved.discard(number)
@@ -130,4 +136,8 @@ class Keeper:
             if dropped in self._unsaved:
                 self._unsaved.discard(dropped)
             elif self.store is not None:
-                self.store.remove_model(dropped)
+                self._dropped.add(dropped)
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Let networks that the run directory has be removed, but for those that are among the best."""
+        self._dropped |= set(numbers) - self.models.keys()

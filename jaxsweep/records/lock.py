@@ -28,10 +28,10 @@ class Lock:
     """
 
     def __init__(self, run: Path) -> None:
-        self._path = run / LOCK
+        self.path = run / LOCK
         while True:
             try:
-                self._file: IO[str] | None = self._path.open("a+")
+                self._file: IO[str] | None = self.path.open("a+")
             except OSError as error:
                 raise OSError(f"{run} cannot be written ({error.strerror or error})") from error
             if not self._taken(self._file):
@@ -74,7 +74,7 @@ class Lock:
 
     def _is_there(self, file: IO[str]) -> bool:
         try:
-            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
         except FileNotFoundError:
             return False
 
@@ -82,5 +82,5 @@ class Lock:
         """Let others write."""
         if self._file is not None:
             file, self._file = self._file, None
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             file.close()

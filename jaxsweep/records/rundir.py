@@ -6,7 +6,9 @@ the best, `checkpoints/` what is under way. `records/store.py` writes it, `recor
 
 import hashlib
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ LOCK = "writer.lock"
 # test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all, and
 # searchers were asked for whole batches.
 FORMAT, RESUMABLE, WHOLE_BATCHES = 4, 3, 4  # this one's, the first one that may go on, and the first with whole ones
+LEFT_OPEN: set[tuple[int, int]] = set()  # databases, by device and number, that this process can write no more
 CURVE = np.dtype("<f8")  # of a learning curve in the database, one value an epoch
 
 OF_LANES = ("trial", "replicate", "fold", "epochs", "status", "halted")  # columns of `evaluations` that are no metrics
@@ -98,12 +101,32 @@ def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, Non
     )
     how = "mode=ro" if beside else "immutable=1"
     try:
-        # A name may have any character.
-        with closing(sqlite3.connect(f"file:{quote(os.fsencode(file.absolute()))}?{how}", uri=True)) as db:
-            db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
+        if beside and not _shareable(file):
+            with tempfile.TemporaryDirectory() as copies:
+                for name in (TRIALS, f"{TRIALS}-wal"):
+                    shutil.copy(path / name, copies)
+                with closing(_connect(Path(copies) / TRIALS, how)) as db:
+                    yield db
+            return
+        with closing(_connect(file, how)) as db:
             yield db
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {error}") from None
+
+
+def _connect(file: Path, how: str) -> sqlite3.Connection:
+    name = quote(os.fsencode(file.absolute()))  # it may have any character
+    db = sqlite3.connect(f"file:{name}?{how}", uri=True)
+    db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
+    return db
+
+
+def _shareable(file: Path) -> bool:
+    """Return whether SQLite can share memory with who writes into a database; without that it reads no journal."""
+    there = file.stat()
+    if (there.st_dev, there.st_ino) in LEFT_OPEN:
+        return False
+    return file.with_name(f"{file.name}-shm").exists() or os.access(file.parent, os.W_OK)
 
 
 def seal(rows: Iterable[Sequence[Any]]) -> int:

@@ -4,6 +4,7 @@ SQLite runs in WAL mode, and a trial is committed together with its learning cur
 finished once it is committed, so that it survives a kill of the process at any instant.
 """
 
+import ctypes
 import functools
 import json
 import math
@@ -24,6 +25,7 @@ from jaxsweep.records.lock import Lock
 from jaxsweep.records.rundir import (
     CURVE,
     FORMAT,
+    LEFT_OPEN,
     MODELS,
     OF_LANES,
     SWEEP,
@@ -37,6 +39,8 @@ from jaxsweep.records.rundir import (
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+
+JOURNAL_PAGES = 256  # of 4 KiB: when the journal is moved into the database, so that small disks have room for both
 
 _SCHEMA = """
 CREATE TABLE trials (
@@ -92,6 +96,7 @@ class Store:
         check_plain(out)
         self._lock = Lock(out)
         self._opened: sqlite3.Connection | None = None
+        self._probed = _touched(self._lock.path) is None  # whether touching a file tells anything here
         self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
         try:
             if resumed:
@@ -130,6 +135,7 @@ class Store:
                 raise RequestError(f"{self.path / TRIALS} is damaged ({sound}): nothing can be recorded in it")
             # Survives a kill; of a loss of power, all but the last commits.
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={JOURNAL_PAGES}")
             self._file = (self.path / TRIALS).stat()
 
     @property
@@ -141,9 +147,29 @@ class Store:
         metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
         tables = _SCHEMA.format(columns=", ".join(metrics))
         with _said():
+            self._db.execute("PRAGMA synchronous=FULL")  # without tables it would be no run
             self._db.executescript(f"BEGIN; {tables} {_SEALS} PRAGMA user_version = {FORMAT}; COMMIT;")
             with self._db:
                 self._db.execute("INSERT INTO began VALUES (?)", (sweep_toml,))
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
+    def _check(self) -> None:
+        """Raise NotRecorded if the database must not be touched.
+
+        A file that was removed or replaced would go on to take all, and nobody could ever read it. And SQLite shares
+        memory with readers through a file: where that cannot be written any more, as on a file system that has become
+        read-only, a write to it would not fail, but end the process (SIGBUS).
+        """
+        with _said():
+            if not os.path.samestat(self._file, (self.path / TRIALS).stat()):
+                raise NotRecorded(f"{TRIALS} has been replaced")
+            if (error := self._frozen()) is not None:
+                raise error
+
+    def _frozen(self) -> OSError | None:
+        """Return why no file here can be written any more, if so."""
+        error = _touched(self._lock.path) if self._probed else None
+        return None if isinstance(error, FileNotFoundError) else error
 
     @contextmanager
     def _writing(self) -> Generator[None, None, None]:
@@ -152,10 +178,8 @@ class Store:
         A run that goes on is under way once more from the first time on: what it came to holds no longer, nor, perhaps,
         how many trials it has.
         """
+        self._check()
         with _said():
-            # A file that was removed or replaced would go on to take all, and nobody could ever read it.
-            if not os.path.samestat(self._file, (self.path / TRIALS).stat()):
-                raise NotRecorded(f"{TRIALS} has been replaced")
             if self._going_on is not None:
                 replace_text(self.path / SWEEP, self._going_on)
                 with self._db:
@@ -164,6 +188,16 @@ class Store:
                 self._going_on = None
             with self._db:
                 yield
+
+    def give_room(self) -> bool:
+        """Move the journal into the database and empty it, as far as there is room, and return whether that worked."""
+        try:
+            self._check()
+            with _said():
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except NotRecorded:  # not even that
+            return False
+        return not busy
 
     @property
     def untouched(self) -> bool:
@@ -177,7 +211,8 @@ class Store:
             (self.path / MODELS).mkdir(exist_ok=True)
         for folder in (self.path / MODELS).iterdir():
             if folder.is_dir() and (not folder.name.isdecimal() or int(folder.name) not in recorded):
-                shutil.rmtree(folder)  # also what a kill has left of one that was being written
+                with _said():
+                    shutil.rmtree(folder)  # also what a kill has left of one that was being written
 
     def forget_fresh(self, first: int) -> None:
         """Remove the lanes of a confirmation, whose replicates have numbers from `first` on."""
@@ -239,8 +274,10 @@ class Store:
         return (*head, *curves, *test)
 
     def recorded(self) -> set[int]:
-        """Return the numbers of the trials that are committed."""
-        return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
+        """Return the numbers of the trials that are committed; `NotRecorded` if that cannot be read now."""
+        self._check()
+        with _said():
+            return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """Commit what the run came to."""
@@ -254,15 +291,28 @@ class Store:
 
     def remove_model(self, trial: int) -> None:
         """Remove the exported network of a trial that is among the best no more, if nobody else has."""
-        if (folder := self.model_path(trial)).exists():
-            shutil.rmtree(folder)
+        with _said(), suppress(FileNotFoundError):
+            shutil.rmtree(self.model_path(trial))
 
     def close(self) -> None:
         """Close the database, leaving no journal files behind, and let others write."""
         if self._opened is not None:
-            self._opened.close()
+            if self._frozen() is None:
+                self._opened.close()
+            else:  # closing it writes, too: it stays open as long as the process lives
+                LEFT_OPEN.add((self._file.st_dev, self._file.st_ino))
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
         with suppress(OSError):  # of a directory that is no more
             self._lock.release()
+
+
+def _touched(path: Path) -> OSError | None:
+    """Touch a file, and return why that cannot be done, if so."""
+    try:
+        os.utime(path)
+    except OSError as error:
+        return error
+    return None
 
 
 @contextmanager

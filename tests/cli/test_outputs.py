@@ -1,6 +1,7 @@
 """Streams that are closed, full or without a reader: what is trained is recorded, and what can be said is said."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,10 +23,12 @@ def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def ran(redirected: str, out: Path) -> "subprocess.CompletedProcess[str]":
+def ran(redirected: str, out: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Return a run whose streams the shell has redirected; what they are not is kept."""
     line = f"{sys.executable} -m jaxsweep {RUN} {out} {redirected}"
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,3 +105,29 @@ def test_names_of_a_table_do_not_reach_the_terminal_as_commands(
     assert main(["show", str(tmp_path / "r#1?%41")]) == 0
     assert main(["run", "--data", str(table), "--target", "\x1bz"]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_labels_reach_a_terminal_as_text_and_a_file_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,y\n" + "".join(f"{k},{'cat' if k % 2 else chr(27) + '[2Jdog'}\n" for k in range(60)))
+    result = js.sweep(js.read_table(table, "y"), js.Space(epochs=1, width=4), trials=1)
+    result.export(tmp_path / "m")
+    predict = ["predict", str(tmp_path / "m"), str(table)]
+    assert main(predict) == 0
+    assert "\x1b[2Jdog" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(predict) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"proba_\x1b[2Jdog" in printed.splitlines()[0]
+
+
+def test_a_warning_of_python_is_a_line_like_others(tmp_path: Path) -> None:
+    """Here of a folder of compiled programs that cannot be used, of which two places would say it."""
+    done = ran("", tmp_path / "run", JAXSWEEP_CACHE="/dev/null/cache")
+    assert done.returncode == 0
+    (said,) = [line for line in done.stderr.splitlines() if "compiled programs are not kept" in line]
+    assert said.startswith("jaxsweep: warning: compiled programs are not kept: /dev/null/cache/programs-")
+    assert "warnings.warn" not in done.stderr
