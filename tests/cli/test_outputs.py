@@ -113,7 +113,7 @@ def test_labels_reach_a_terminal_as_text_and_a_file_as_they_are(
     table = tmp_path / "t.csv"
     table.write_text("a,y\n" + "".join(f"{k},{'cat' if k % 2 else chr(27) + '[2Jdog'}\n" for k in range(60)))
     result = js.sweep(js.read_table(table, "y"), js.Space(epochs=1, width=4), trials=1)
-    result.export(tmp_path / "m")
+    result.model().save(tmp_path / "m")
     predict = ["predict", str(tmp_path / "m"), str(table)]
     assert main(predict) == 0
     assert "\x1b[2Jdog" in capsys.readouterr().out
