@@ -3,6 +3,7 @@
 Question: 200,000 tiny trainings in one recorded sweep: what do memory, open files and threads do, and is it as fast at
 the end as at the start? And 200 sweeps one after another on tables of different shapes, in one process: does what a
 sweep leaves behind grow? (JAX remembers what it has traced, up to a few thousand functions and shapes.)
+And what do checkpoints cost: what share of their time do workers spend in handing over and writing what they train?
 
 Command: python experiments/soak.py [--trials 200000] [--sweeps 200]
 Needs: Linux, and a quarter of an hour
@@ -18,18 +19,22 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
 
 import jaxsweep as js
 from jaxsweep.engine import machine
+from jaxsweep.engine.tile import Tile
 from jaxsweep.loop import execute
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.spec.request import Request
 
 EPOCHS = 2
 PARTS = 4  # of the long sweep, each asked for, trained and recorded as the others are
+CHECKPOINTED = 5_000  # trainings of the sweep whose checkpoints are timed
 LOOK_SECONDS = 0.1
 
 
@@ -116,6 +121,28 @@ def long_sweep(trials: int, folder: Path) -> None:
     )
 
 
+def checkpoints(trials: int, folder: Path) -> None:
+    """Print what share of the workers' time goes into checkpoints, which are written far more often than usual."""
+    space = js.Space(learning_rate=js.LogUniform(1e-4, 1e-1), epochs=30, depth=2, batch_size=64, width=64)
+    data, save, spent = js.load_dataset("digits"), Tile._save, list[float]()
+
+    def timed(tile: Tile, *how: Any) -> None:
+        began = time.perf_counter()
+        save(tile, *how)
+        spent.append(time.perf_counter() - began)
+
+    print("| seconds from one to the next | checkpoints | seconds in them | of all workers' |")
+    print("| ---: | ---: | ---: | ---: |")
+    with mock.patch.object(Tile, "_save", timed):
+        for seconds in (60.0, 5.0, 1.0):
+            spent.clear()
+            request = Request(space=space, trials=trials, keep=3, checkpoint_seconds=seconds)
+            result = execute(data, request, folder / f"every{seconds:g}", Progress())
+            whole = machine.cores() * result.summary()["seconds"]["total"]
+            print(f"| {seconds:g} | {len(spent)} | {sum(spent):.2f} | {sum(spent) / whole:.2%} |", flush=True)
+    print()
+
+
 def many_sweeps(count: int, forget: bool) -> None:
     """Print what so many sweeps on data of different shapes leave behind; `forget` lets JAX forget what it traced."""
     dice = np.random.default_rng(0)
@@ -153,6 +180,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         long_sweep(asked.trials, folder)
+        print(f"Checkpoints of {CHECKPOINTED:,} trainings on digits, two layers of 64 units, 30 epochs:\n")
+        checkpoints(CHECKPOINTED, folder)
         print(f"{asked.sweeps} sweeps of four trainings each, on tables of different shapes, in one process, every")
         print("program compiled:\n", flush=True)
         apart(asked.sweeps, folder / "cache")

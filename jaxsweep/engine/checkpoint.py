@@ -78,8 +78,11 @@ class Saver(Protocol):
     def due(self) -> bool:
         """Return whether the worker that asks should hand over its lanes now."""
 
-    def save(self, running: Sequence[Checkpoint]) -> None:
-        """Keep all lanes that a worker trains, instead of those it handed over before, and those that stand still."""
+    def save(self, running: Sequence[Checkpoint], began: float | None = None) -> None:
+        """Keep all lanes that a worker trains, instead of those it handed over before, and those that stand still.
+
+        `began` is when the worker set about it, as `time.perf_counter` has it; by default now.
+        """
 
     def due_together(self) -> bool:
         """Return whether a population should be handed over now."""

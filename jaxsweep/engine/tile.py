@@ -236,10 +236,12 @@ class Tile:
         while calls:
             self._collect(calls.popleft(), wanted, done)
         epochs = np.asarray(self.state.epoch)
+        began = time.perf_counter()
         slots = np.flatnonzero((self.entries > 0) & (epochs > 0))
         curves = self._curves(slots, epochs)
         states = fetched(self.state, slots.tolist(), in_place=not self.ahead)
-        self.saver.save([self._checkpoint(*each, curves) for each in zip(slots.tolist(), states, strict=True)])
+        lanes = [self._checkpoint(*each, curves) for each in zip(slots.tolist(), states, strict=True)]
+        self.saver.save(lanes, began)
 
     def _checkpoint(self, slot: int, state: Any, curves: Mapping[int, NDArray[np.float64]]) -> Checkpoint:
         job, curve = self.jobs[slot], curves[slot]

@@ -27,7 +27,7 @@ from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
 from jaxsweep.engine.population import STANDS, Heard, Population
 from jaxsweep.records.rundir import CHECKPOINTS, CURVE
 
-SHARE = 50  # so many times as long as writing one took is the time until the next: it costs 2 % at most
+SHARE = 50  # so many times as long as one took is the time until the next: it costs 2 % at most
 KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
 _NAME = re.compile(r"(\d+)-([0-9a-f]{32})\.safetensors")
 _TOGETHER = re.compile(r"(\d+)-([0-9a-f]{32})\.population")
@@ -86,9 +86,9 @@ class Checkpoints:
         with self._lock:
             self._still += lanes
 
-    def save(self, running: Sequence[Checkpoint]) -> None:
+    def save(self, running: Sequence[Checkpoint], began: float | None = None) -> None:
         """Write the lanes that the calling thread trains, all of one program, and those of all that stand still."""
-        began, worker = time.perf_counter(), threading.get_ident()
+        began, worker = time.perf_counter() if began is None else began, threading.get_ident()
         if self.gives_way:
             return
         with self._lock:
