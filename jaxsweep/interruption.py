@@ -1,6 +1,11 @@
 """Whether somebody acts on an interrupt: one that was swallowed on its way is to come again, and no other one."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 _acted = True
+_waits = False
+_ends = False
 
 
 def comes() -> None:
@@ -18,3 +23,30 @@ def act() -> None:
 def acted() -> bool:
     """Return whether somebody acts on the last interrupt, or none has come."""
     return _acted
+
+
+@contextmanager
+def waiting() -> Generator[None, None, None]:
+    """Inside, the main thread waits for others to end, which another interrupt may end."""
+    global _waits
+    _waits = True
+    try:
+        yield
+    finally:
+        _waits = False
+
+
+def waits() -> bool:
+    """Return whether the main thread waits for others to end."""
+    return _waits
+
+
+def ends_process() -> None:
+    """Note that the process ends after what it does now, whatever its threads do: what cannot be stopped is left."""
+    global _ends
+    _ends = True
+
+
+def process_ends() -> bool:
+    """Return whether threads need not be waited for that cannot be stopped."""
+    return _ends

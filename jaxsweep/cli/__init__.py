@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from jaxsweep import interruption
 from jaxsweep.cli.interrupt import Interrupts
 from jaxsweep.cli.outputs import make_steady
 from jaxsweep.cli.parser import make_parser
@@ -46,7 +47,11 @@ def entry() -> None:
     """Run the command line of this process and exit."""
     make_steady()
     warnings.showwarning = _show_warning
-    code = main(sys.argv[1:])
+    interruption.ends_process()
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # all is done, and nobody hears signals any more
+        code = Interrupts.exit_code()
     # Python's own end takes a while, in which it hears signals as it likes, and aborts where a thread is still within
     # XLA, for which a second interrupt has not waited.
     sys.stdout.flush()
@@ -60,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             return _answered(argv)
         except KeyboardInterrupt:  # also while an answer is said
+            interruption.act()
             return _say("interrupted", 128 + (interrupts.caught or signal.SIGINT))
 
 

@@ -5,10 +5,14 @@ callback of the garbage collector (JAX has one), of a weak reference or a `__del
 asks whether an object has an attribute goes on without a word; an import may leave half a module behind, or abort in C
 code. So an import is let end first, and an interrupt is raised once more until somebody acts on it (`interruption`) or
 it has come to the end of the command.
+
+Who interrupts a second time does not want to wait: not for workers, if these are waited for, else for nothing at all.
 """
 
+import os
 import signal
 import sys
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -17,19 +21,22 @@ from jaxsweep import interruption
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 AGAIN_SECONDS = 0.02  # until an interrupt is raised that could not be, or was told to be swallowed
 QUIET_SECONDS = 0.3  # until one is raised again that is neither on its way nor acted on: swallowed without a word
+SAME_SECONDS = 0.25  # within which signals are one wish: who closes a session may send SIGTERM and SIGHUP
 _IMPORTING = "<frozen importlib._bootstrap"  # how the files of Python's import begin
 
 
 class Interrupts:
-    """While this is entered, SIGNALS raise KeyboardInterrupt; `caught` is the last one, if any.
+    """While this is entered, SIGNALS raise KeyboardInterrupt; `caught` is the last one that did, if any.
 
     SIGHUP stays ignored where `nohup` has asked for that.
     """
 
     current: "Interrupts | None" = None
+    _last = signal.SIGINT  # of this process
 
     def __init__(self) -> None:
         self.caught: int | None = None
+        self._when = 0.0
         self._before: dict[signal.Signals, Any] = {}
         self._hook, self._shown = sys.unraisablehook, sys.excepthook
 
@@ -55,7 +62,14 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.caught = number
+        if self.caught is not None:
+            if time.monotonic() - self._when < SAME_SECONDS:
+                return
+            # Another interrupt would strike what the first one lets be done: to record, to say what is recorded.
+            if not interruption.waits():
+                os._exit(128 + number)
+        self.caught, self._when = number, time.monotonic()
+        Interrupts._last = signal.Signals(number)
         interruption.comes()
         self._raise(number, frame)
 
@@ -93,8 +107,7 @@ class Interrupts:
     @classmethod
     def exit_code(cls) -> int:
         """Return 128 + the signal that was caught last."""
-        caught = cls.current.caught if cls.current is not None else None
-        return 128 + (caught or signal.SIGINT)
+        return 128 + cls._last
 
 
 def ignored(number: signal.Signals) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 
+from jaxsweep import interruption
 from jaxsweep.data import Prepared
 from jaxsweep.engine import cache, exported, programs
 from jaxsweep.engine.bank import Bank
@@ -27,7 +28,7 @@ from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver
 from jaxsweep.engine.director import Director, Settled, Standing, entrants, with_weights
 from jaxsweep.engine.lanes import Group, Supply
 from jaxsweep.engine.memory import Room
-from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted
+from jaxsweep.engine.outcome import Done, Job, LaneResult, Parked, Wanted
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.planner import Bucket, Plan
 from jaxsweep.engine.population import Population
@@ -89,6 +90,7 @@ class Engine:
         self.works: list[Work] = []  # of the last call of `run`, a bucket each
         self.stop = threading.Event()
         self.interrupted = False  # while it waited for lanes
+        self._training: set[int] = set()  # threads that do
 
     @property
     def precision(self) -> str:
@@ -155,13 +157,13 @@ class Engine:
                 from there, if their programs are made from the same code.
 
         Setting `stop` makes the workers end after their current call; lanes under way are then not yielded. Whoever
-        ends early waits for these calls, and for programs that are being compiled, which nobody can stop; an interrupt
-        while it waits ends that too.
+        ends early waits for these calls and, unless the process is to end, for programs that are being compiled, which
+        nobody can stop; an interrupt while it waits ends that too.
         """
         named = saver is not None or bool(underway) or population is not None
         groups = self._groups(plan, configs, trials, replicates, first, without, named)
         standing = self.restorer.standing(groups, underway) if underway else {}
-        done: queue.Queue[Sequence[LaneResult] | BaseException | None] = queue.Queue()
+        done: Done = queue.SimpleQueue()  # whose locks an interrupt cannot come between
         if director is None and standing:
             go_on(groups, standing)
         begun: list[Settled] = []
@@ -201,8 +203,22 @@ class Engine:
             finally:
                 self.stop.set()
                 # Those that have started: an interrupt may come before all are.
-                _join([thread for thread in threads if thread.ident is not None], tick)
-                self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
+                if self._ended([thread for thread in threads if thread.ident is not None], tick):
+                    self.stop.clear()  # not if a second interrupt ends the waiting: workers must still end
+
+    def _ended(self, threads: Sequence[threading.Thread], tick: Callable[[], object]) -> bool:
+        """Wait for workers to end, and return whether they have; `tick` hears of it, at once if any of them has not.
+
+        After an interrupt in a process that ends nobody waits for those that train nothing: they compile.
+        """
+        with interruption.waiting():
+            for thread in threads:
+                while thread.is_alive():
+                    tick()
+                    if interruption.process_ends() and not interruption.acted() and not self._training:
+                        return False
+                    thread.join(TICK_SECONDS)
+        return True
 
     def _groups(
         self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0,
@@ -272,7 +288,7 @@ class Engine:
         return director.begin(standing, entering, group_of, lanes, underway)
 
     def _work(
-        self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: queue.Queue[Any],
+        self, pool: "_Pool", place: Place, room: Room, wanted: Wanted, done: Done,
         director: Director | None, deadline: float, saver: Saver | None,
     ) -> None:  # fmt: skip
         """One worker: take a group, train tiles of it until its queue is empty, take the next."""
@@ -284,12 +300,15 @@ class Engine:
                     with room.taken(compiled.bytes):
                         shared = self.supply, place, self.usage, self.stop
                         tile = Tile(*shared, group, compiled, director, deadline, saver)
+                        self._training.add(threading.get_ident())
                         try:
                             tile.run(wanted, done)
                         except jax.errors.JaxRuntimeError as error:
                             if "RESOURCE_EXHAUSTED" not in str(error):
                                 raise
                             self._make_smaller(tile, error)
+                        finally:
+                            self._training.discard(threading.get_ident())
                     pool.leave(group)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             done.put(error)
@@ -330,21 +349,13 @@ class Engine:
         return compiled
 
 
-def _next(done: queue.Queue[Any], tick: Callable[[], object]) -> Any:
+def _next(done: Done, tick: Callable[[], object]) -> Any:
     """Return what comes next from the workers, calling `tick` while nothing comes."""
     while True:
         try:
             return done.get(timeout=TICK_SECONDS)
         except queue.Empty:
             tick()
-
-
-def _join(threads: Sequence[threading.Thread], tick: Callable[[], object]) -> None:
-    """Wait for workers to end; `tick` hears of it, at once if any of them has not."""
-    for thread in threads:
-        while thread.is_alive():
-            tick()
-            thread.join(TICK_SECONDS)
 
 
 class _Switching:

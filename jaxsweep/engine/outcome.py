@@ -1,5 +1,6 @@
 """A lane as data: who it is before it trains, and what it has come to. No JAX."""
 
+import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,3 +72,8 @@ Wanted = Callable[[Sequence[LaneResult]], Sequence[bool]]  # of lanes that have 
 def last_lane_first(job: Job) -> tuple[int, int, int]:
     """Return a key that sorts lanes so that the first one of a trial comes after its others."""
     return job.trial, -job.replicate, -job.fold
+
+
+Done = queue.SimpleQueue[
+    Sequence[LaneResult] | BaseException | None
+]  # what workers hand over; None from each at its end

@@ -1,7 +1,6 @@
 """A tile: the slots of one worker, the networks in them, and what those have shown so far."""
 
 import math
-import queue
 import threading
 import time
 import weakref
@@ -18,7 +17,7 @@ from jaxsweep.engine import programs
 from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver, Still, checkpoint
 from jaxsweep.engine.director import Director, with_weights
 from jaxsweep.engine.lanes import Group, Supply
-from jaxsweep.engine.outcome import Job, LaneResult, Parked, Wanted, Weights, last_lane_first
+from jaxsweep.engine.outcome import Done, Job, LaneResult, Parked, Wanted, Weights, last_lane_first
 from jaxsweep.engine.placement import Place
 from jaxsweep.engine.programs import Advanced, Compiled
 from jaxsweep.engine.usage import Usage
@@ -86,7 +85,7 @@ class Tile:
         # An accelerator gets its next call before the host looks at the last one; a CPU's core would look itself.
         self.ahead = 0 if place.device is None else 1
 
-    def run(self, wanted: Wanted, done: queue.Queue[Any]) -> None:
+    def run(self, wanted: Wanted, done: Done) -> None:
         """Train lanes of the group until none wait or run."""
         calls: deque[Call] = deque()  # that the host has not looked at
         while not self.stop.is_set():
@@ -192,7 +191,7 @@ class Tile:
         self.calls += 1
         return Call(self.calls - 1, self.entries.copy(), began, chunk, steps, result)
 
-    def _collect(self, call: Call, wanted: Wanted, done: queue.Queue[Any]) -> None:
+    def _collect(self, call: Call, wanted: Wanted, done: Done) -> None:
         """Wait for a call, note what it did, and hand over the lanes that have ended."""
         count = int(call.result.epochs)
         began, self.looked = max(call.began, self.looked), time.perf_counter()
@@ -216,7 +215,7 @@ class Tile:
             self.curves.popleft()
             self.oldest += 1
 
-    def _give_up(self, calls: "deque[Call]", wanted: Wanted, done: queue.Queue[Any]) -> None:
+    def _give_up(self, calls: "deque[Call]", wanted: Wanted, done: Done) -> None:
         """End all lanes where they are, as of the last epoch that each has done; one that has done none is nothing."""
         self._save(calls, wanted, done)
         while calls:
@@ -229,7 +228,7 @@ class Tile:
             halted = status == RUNNING
             self._hand_over(trained, np.where(halted, STOPPED, status), epochs, wanted, done, halted)
 
-    def _save(self, calls: "deque[Call]", wanted: Wanted, done: queue.Queue[Any]) -> None:
+    def _save(self, calls: "deque[Call]", wanted: Wanted, done: Done) -> None:
         """Hand over what lanes under way have come to, if somebody keeps that for another process to go on with."""
         if self.saver is None:
             return
@@ -252,7 +251,7 @@ class Tile:
 
     def _hand_over(
         self, slots: NDArray[np.int64], status: NDArray[np.int32], epochs: NDArray[np.int32], wanted: Wanted,
-        done: queue.Queue[Any], halted: NDArray[np.bool_] | None = None,
+        done: Done, halted: NDArray[np.bool_] | None = None,
     ) -> None:  # fmt: skip
         """Hand over the lanes of some slots, which have ended, were halted or stand still, and free these."""
         results = self._results(slots, status, epochs)

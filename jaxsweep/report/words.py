@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxsweep import interruption
 from jaxsweep.errors import printable
 from jaxsweep.report.progress import Preparing, Snapshot
 
@@ -68,9 +69,9 @@ def _about(program: Preparing) -> str:
 
 def _awaited(now: Snapshot) -> str:
     compiled = sum(not each.kept for each in now.preparing)
-    if compiled:
+    if compiled and not interruption.process_ends():
         return f", waiting for the program{'s' * (compiled > 1)} being compiled"
-    return ", waiting for the calls under way" if now.training or now.preparing else ""
+    return ", waiting for the calls under way" if now.training else ""
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -115,6 +115,26 @@ def test_an_interrupt_that_is_on_its_way_or_acted_on_does_not(monkeypatch: pytes
     assert done == ["generator", "except", "finally", "after"]
 
 
+def test_signals_that_come_together_are_one_wish_and_a_later_one_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who closes a session may send SIGTERM and SIGHUP; a second interrupt would strike what the first lets be done."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        interruption.act()
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.raise_signal(number)
+        assert (interrupts.caught, Interrupts.exit_code(), ended) == (signal.SIGTERM, 143, [])
+        monkeypatch.setattr(interrupt, "SAME_SECONDS", 0.0)
+        with interruption.waiting(), pytest.raises(KeyboardInterrupt):  # for workers: it ends the waiting
+            signal.raise_signal(signal.SIGINT)
+        interruption.act()
+        monkeypatch.setattr(interrupts, "_raise", lambda *_: None)
+        signal.raise_signal(signal.SIGHUP)
+    assert ended == [129]
+
+
 def test_an_interrupt_that_c_code_prints_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """As Cython's does, which then says that it cannot raise it."""
     before = sys.excepthook
@@ -216,8 +236,11 @@ def terminal() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_signals_at_any_instant(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers", [*((number,) for number in CODES), (signal.SIGTERM, signal.SIGHUP) * 2],
+    ids=["SIGINT", "SIGTERM", "SIGHUP", "all that a closed session sends"],
+)  # fmt: skip
+def test_signals_at_any_instant(numbers: tuple[signal.Signals, ...], tmp_path: Path) -> None:
     """From Python's start to the end of a sweep, all at work at once; `experiments/torture.py` has hundreds."""
     instants = np.linspace(0.15, 3.0, 4)
     line = [sys.executable, "-m", "jaxsweep", "run", "--data", "iris", "--trials", "20000", "--set", "width=8"]
@@ -226,9 +249,10 @@ def test_signals_at_any_instant(number: signal.Signals, tmp_path: Path) -> None:
         out = tmp_path / f"{instant:.2f}"
         with subprocess.Popen([*line, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             time.sleep(instant)
-            process.send_signal(number)
+            for number in numbers:
+                process.send_signal(number)
             printed, said = process.communicate()
-        assert process.returncode == CODES[number], said
+        assert process.returncode in {CODES[number] for number in numbers}, said
         assert "Traceback" not in said
         assert "ignored" not in said
         if printed:
