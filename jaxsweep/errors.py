@@ -27,6 +27,11 @@ def shown(value: object) -> str:
     return " ".join(_short.repr(value).split())
 
 
+def cut(text: str, longest: int = 400) -> str:
+    """Return a path or a URL as a sentence shows it: as it is, but for the middle of one that is long."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 4 :]}"
+
+
 def printable(text: str) -> str:
     """Return a text with its control characters written out, which a terminal would obey: a table may have any name."""
     if text.isprintable():

@@ -8,8 +8,10 @@ import struct
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 
@@ -20,7 +22,7 @@ from jaxsweep.data import textfile
 from jaxsweep.errors import spreadsheet_text
 from jaxsweep.records.rundir import TRIALS, seal
 from jaxsweep.report.words import short
-from jaxsweep.spec import documents
+from jaxsweep.spec import databases, documents, studies
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DEEP = 100_000
@@ -187,18 +189,24 @@ def test_what_lies_beside_a_sweep_file_is_not_written_through(run: Path, tmp_pat
     assert not (run / "sweep.toml").is_symlink()
 
 
+def journal_that_removes(victim: Path, database: Path) -> Path:
+    """A journal beside a database, of which SQLite would remove a file when it plays it back."""
+    name, magic = str(victim).encode(), bytes.fromhex("d9d505f920a163d7")
+    pages = database.stat().st_size // 4096
+    head = (magic + struct.pack(">IIIII", 0, 0, pages, 512, 4096)).ljust(512, b"\0")
+    end = struct.pack(">II", len(name), sum(name)) + magic
+    journal = database.with_name(f"{database.name}-journal")
+    journal.write_bytes(head + struct.pack(">I", 0x40000000 // 4096 + 1) + name + end)
+    return journal
+
+
 def test_a_journal_that_no_run_has_is_not_played_back(run: Path, tmp_path: Path) -> None:
     """SQLite would put its pages into the database, and remove a file that it names."""
     victim = tmp_path / "victim"
     victim.write_text("mine")
     with closing(sqlite3.connect(run / TRIALS)) as db:
         db.execute("PRAGMA journal_mode=DELETE")
-    name, magic = str(victim).encode(), bytes.fromhex("d9d505f920a163d7")
-    pages = (run / TRIALS).stat().st_size // 4096
-    head = (magic + struct.pack(">IIIII", 0, 0, pages, 512, 4096)).ljust(512, b"\0")
-    end = struct.pack(">II", len(name), sum(name)) + magic
-    journal = run / f"{TRIALS}-journal"
-    journal.write_bytes(head + struct.pack(">I", 0x40000000 // 4096 + 1) + name + end)
+    journal = journal_that_removes(victim, run / TRIALS)
     for use in (js.load, js.resume, lambda path: js.sweep("iris", {"epochs": 1}, trials=1, out=path, progress=False)):
         with pytest.raises(js.RequestError, match=r"is of no run, whose journal is another|already holds a run"):
             use(run)
@@ -383,6 +391,71 @@ def test_a_study_is_read_and_nothing_is_made(tmp_path: Path, capsys: pytest.Capt
         words = refused(capsys, *line, f"{url}#x")
         assert "is no file of SQLite: write sqlite:///FILE#NAME" in words or "does not exist" in words
     assert not (tmp_path / "new.db").exists()
+
+
+@pytest.fixture
+def studied(tmp_path: Path) -> Path:
+    """A file with a study `x` of a trial, alone in its folder."""
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "s.db"
+    with studies.quiet():
+        study = optuna.create_study(storage=f"sqlite:///{path}", study_name="x", direction="maximize")
+        kinds: dict[str, Any] = {"learning_rate": optuna.distributions.FloatDistribution(1e-4, 0.1, log=True)}
+        study.add_trial(optuna.trial.create_trial(params={"learning_rate": 0.01}, distributions=kinds, value=0.5))
+    study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    return path
+
+
+@pytest.mark.parametrize("options", ["", "?x=1"])
+def test_a_journal_beside_a_study_is_not_played_back(
+    studied: Path, tmp_path: Path, options: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "PAUSE", 0.0)
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    if options:
+        shutil.copy(studied, f"{studied}{options}")  # for who takes the URL by its letters
+    journal_that_removes(victim, studied)
+    before = states(studied.parent)
+    line = refused(capsys, "plan", "--data", "iris", "--trials", "2", "--warm-start", f"sqlite:///{studied}{options}#x")
+    assert ("has a question mark" if options else "s.db-journal, of somebody who writes into it") in line
+    assert victim.read_text() == "mine"
+    assert states(studied.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("CREATE VIEW more AS SELECT 1", "it has 'more', which no study has"),
+        (
+            "DELETE FROM version_info; CREATE TRIGGER more AFTER INSERT ON version_info BEGIN DELETE FROM trials; END",
+            "it has 'more', which no study has",
+        ),
+        (
+            "ALTER TABLE trials RENAME TO kept; CREATE VIEW trials AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+            "SELECT i + 1 FROM n) SELECT i AS trial_id, i AS number, 1 AS study_id, 'COMPLETE' AS state FROM n",
+            "it has 'trials', which no study has",
+        ),
+        (
+            "ALTER TABLE trials RENAME COLUMN state TO kept; ALTER TABLE trials ADD COLUMN state TEXT AS "
+            "(printf('%.*c', 900000000, 'x'))",
+            "'trials' has columns that no study has",
+        ),
+        (
+            f"ALTER TABLE study_user_attributes ADD COLUMN more TEXT DEFAULT '{'x' * 900_000}'",
+            "'study_user_attributes' has columns that no study has",
+        ),
+        ("UPDATE trial_params SET distribution_json = 'x'", "cannot be read (JSONDecodeError"),
+    ],
+)
+def test_a_study_is_data(studied: Path, sql: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(studied)) as db:
+        db.executescript(sql)
+    before = states(studied.parent)
+    line = refused(capsys, "plan", "--data", "iris", "--trials", "2", "--warm-start", f"sqlite:///{studied}#x")
+    assert words in line
+    assert len(line) < 600
+    assert states(studied.parent) == before
 
 
 # --- names -------------------------------------------------------------------------------------------------------

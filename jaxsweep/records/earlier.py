@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, cut
 from jaxsweep.records import stored, studies
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.spec import scope
@@ -19,6 +19,8 @@ from jaxsweep.spec.points import Resolve, point_or_reason
 from jaxsweep.spec.request import Request
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.studies import is_study
+
+NAMED = 60  # hyperparameters, and letters of one: a study may have any parameters
 
 
 @dataclass
@@ -91,8 +93,9 @@ def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve
 def _by(reasons: Counter[str]) -> str:
     """Return why trials are no points of a space, in words; "" if nobody knows."""
     if len(reasons) < 2:
-        return f" (by {next(iter(reasons))})" if reasons else ""
-    return f" ({', '.join(f'{count} by {name}' for name, count in reasons.most_common())})"
+        return f" (by {cut(next(iter(reasons)), NAMED)})" if reasons else ""
+    most = [f"{count} by {cut(name, NAMED)}" for name, count in reasons.most_common(NAMED)]
+    return f" ({', '.join(most)}{', and others' if len(reasons) > NAMED else ''})"
 
 
 def _read(path: str, request: Request, space: Space) -> StoredRun:

@@ -24,7 +24,7 @@ from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
 from jaxsweep.records.trials import STATUSES, Columns, Trial
-from jaxsweep.spec import documents, lineage
+from jaxsweep.spec import databases, documents, lineage
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.own import Own, OwnMetric, directed
@@ -355,16 +355,9 @@ def _read(path: Path) -> _Tables:
                 f"{path} was recorded by a newer version of jaxsweep, in format {written}: this one reads up to "
                 f"format {FORMAT}"
             )
-        found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-        virtual = {name for _, name, sql in found if str(sql).upper().startswith("CREATE VIRTUAL")}
-        odd = [name for kind, name, _ in found if kind not in ("table", "index") or name in virtual]
-        if odd:  # a view or a trigger may do anything, and take for ever
-            raise RequestError(f"{path / TRIALS} is no database of a run: it has {odd[0]!r}, which no run has")
-        tables = {name for kind, name, _ in found if kind == "table"}
-        for name in tables:
-            # Of a column that is computed as it is read a few bytes make as many as its maker likes.
-            if any(hidden for *_, hidden in db.execute("SELECT hidden FROM pragma_table_xinfo(?)", (name,))):
-                raise RequestError(f"{path / TRIALS} is no database of a run: {name!r} has columns that no run has")
+        if (odd := databases.strange(db)) is not None:
+            raise RequestError(f"{path / TRIALS} is no database of a run: {odd} no run has")
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
         rows = db.execute(f"SELECT {names} FROM trials ORDER BY trial").fetchall()
         # A run that was recorded before there were any has none.

@@ -55,6 +55,11 @@ def written(
     optuna = extra("optuna", "an Optuna study")
     if name is not None:
         arguments.word("study_name", name, "cars")
+    if isinstance(storage, str) and storage.startswith(studies.SQLITE) and "#" in storage:
+        raise RequestError(
+            f"the storage {shown(storage)} has a '#', after which a study is named only to read it: give the new one "
+            "its name by itself (--study NAME)"
+        )
     entries, space = _entries(trials, request), None if request.configs is not None else request.space
     with studies.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of names of metrics
@@ -154,18 +159,22 @@ def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple
         The points with their scores, and a note on what may not compare, or "".
 
     Raises:
-        RequestError: as `studies.opened`; the study has several objectives, or its direction is another one.
+        RequestError: as `studies.opened`; the study has several objectives, its direction is another one, or what it
+            holds is damaged.
     """
     study = studies.opened(source)
-    with studies.quiet():
-        theirs = [way.name.lower() for way in study.directions]
-        metric = study.user_attrs.get(OBJECTIVE)
-        trials = study.get_trials(deepcopy=False)
+    try:
+        with studies.quiet():
+            theirs = [way.name.lower() for way in study.directions]
+            metric = study.user_attrs.get(OBJECTIVE)
+            trials = study.get_trials(deepcopy=False)
+    except Exception as error:  # of whatever is in it
+        raise studies.damaged(source, error) from error
     if len(theirs) != 1:
         raise RequestError(f"warm_start: the study {source} has {len(theirs)} objectives: it must have one")
     ours = direction(objective)
     if theirs[0] != ours or metric not in (None, str(objective)):
-        scored = "" if metric is None else f", by {metric!r}"
+        scored = "" if metric is None else f", by {shown(metric)}"
         raise RequestError(
             f"warm_start: the study {source} is to {theirs[0]}{scored}, and this sweep to {ours}, by "
             f"{str(objective)!r}: take the same objective, or leave that study out"
@@ -173,20 +182,28 @@ def points(source: str, space: Space, objective: str, resolve: Resolve) -> tuple
     found = []
     for trial in trials:
         if trial.state.is_finished():
-            config = trial.user_attrs.get(CONFIG)
-            whole = isinstance(config, Mapping) and set(config) >= set(HYPERPARAMETERS)
-            known: Config | str | None
-            if trial.user_attrs.get(LINEAGE):
-                known = None
-            elif whole:
-                known = point_or_reason(space, dict(config), resolve)
-            else:
-                known = _of_params(space, trial.params, resolve)
-            # What a sweep of this project pruned has the score that it would have in its record.
-            states = ("COMPLETE", "PRUNED") if whole else ("COMPLETE",)
-            score = trial.value if trial.state.name in states else None
-            found.append((known, math.nan if score is None else score))
+            try:
+                found.append(_scored(trial, space, resolve))
+            except Exception as error:  # by values of any kind, nested as deep as JSON may be
+                raise studies.damaged(source, error, trial.number) from error
     return found, "" if metric is not None else "it does not say by which metric"
+
+
+def _scored(trial: Any, space: Space, resolve: Resolve) -> tuple[Config | str | None, float]:
+    """Return a finished trial as a point of the space, or why it is none, with its score."""
+    config = trial.user_attrs.get(CONFIG)
+    whole = isinstance(config, Mapping) and set(config) >= set(HYPERPARAMETERS)
+    known: Config | str | None
+    if trial.user_attrs.get(LINEAGE):
+        known = None
+    elif whole:
+        known = point_or_reason(space, dict(config), resolve)
+    else:
+        known = _of_params(space, trial.params, resolve)
+    # What a sweep of this project pruned has the score that it would have in its record.
+    states = ("COMPLETE", "PRUNED") if whole else ("COMPLETE",)
+    score = trial.value if trial.state.name in states else None
+    return known, math.nan if score is None else float(score)
 
 
 def _of_params(space: Space, params: Mapping[str, Any], resolve: Resolve) -> Config | str:

@@ -1,5 +1,7 @@
 """A sweep as a study of Optuna, and a study as what a sweep knows beforehand."""
 
+import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,9 @@ def test_a_study_is_new_in_its_storage(tmp_path: Path) -> None:
         study(url, "a")
     with pytest.raises(RequestError, match="'nowhere' cannot be used as Optuna's storage"):
         study("nowhere")
+    with pytest.raises(RequestError, match=r"has a '#', after which .* its name by itself \(--study NAME\)"):
+        study(f"{url}#b")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
     wrong: Any = 3
     with pytest.raises(RequestError, match="study_name = 3 is not legal"):
         study(url, wrong)
@@ -254,6 +259,91 @@ def test_another_objective_or_direction_is_refused() -> None:
         several = optuna.create_study(directions=["minimize", "maximize"])
     with pytest.raises(RequestError, match="has 2 objectives: it must have one"):
         told(several)
+
+
+def refused_or_told(source: Any, space: Space) -> bool:
+    """Whether a study is refused, in a sentence that names it; any other error fails."""
+    try:
+        told(source, space)
+    except RequestError as error:
+        said = str(error)
+    else:
+        return False
+    assert str(source if isinstance(source, str) else source.study_name) in said
+    assert len(said) < 1000
+    return True
+
+
+DEEP = "[" * 3000 + "]" * 3000
+
+
+def test_whatever_stands_in_a_column_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Each column of each table that Optuna has, with what is nothing of its kind."""
+    path = tmp_path / "x.db"
+    study(url := f"sqlite:///{path}", "a")._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(path)) as db:
+        columns = db.execute(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+        ).fetchall()
+    content, refused = path.read_bytes(), set()
+    for table, column in columns:
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as db:
+            text = DEEP if column == "value_json" else f"x{DEEP}"
+            try:
+                db.execute(f'UPDATE OR IGNORE "{table}" SET "{column}" = ?', (text,))
+            except sqlite3.IntegrityError:  # of a number of rows SQLite itself takes no text
+                continue
+            db.commit()
+        if refused_or_told(url, SPACE):
+            refused.add((table, column))
+    assert refused >= {
+        ("study_directions", "direction"),
+        ("trials", "state"),
+        ("trial_params", "distribution_json"),
+        ("trial_user_attributes", "value_json"),
+        ("study_user_attributes", "value_json"),
+        ("trial_values", "value_type"),
+    }
+    path.write_bytes(content)
+    assert not refused_or_told(url, SPACE)
+
+
+@pytest.mark.parametrize(
+    "given", [None, [], {}, "x", -1, 10**400, 1e308, True, [[1]], {"a": [1]}, float("nan"), DEEP[:900]]
+)
+def test_a_recorded_config_may_have_any_values(given: Any) -> None:
+    space = Space(learning_rate=LogUniform(1e-3, 1e-1), width=Choice([16, [16, 8]]), epochs=Int(1, 3))
+    whole = WHOLE({"learning_rate": 0.05, "width": 16, "epochs": 2})
+    for name in whole:
+        with studies.quiet():
+            made = optuna.create_study(study_name="odd", direction="maximize")
+        attributes = {"config": {**whole, name: given}}
+        made.add_trial(optuna.trial.create_trial(value=0.5, user_attrs=attributes))
+        refused_or_told(made, space)
+
+
+def test_a_score_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    study(url := f"sqlite:///{path}", "a")._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE trial_values SET value = 'abc'")
+    with pytest.raises(RequestError, match=r"the study sqlite:///.*x.db cannot be read at its trial 0 \(ValueError"):
+        told(url)
+
+
+def test_reasons_of_others_are_few_and_short() -> None:
+    with studies.quiet():
+        made = optuna.create_study(direction="maximize")
+    entry = optuna.distributions.FloatDistribution(0, 1)
+    for number in range(100):
+        name = "x" * 5000 + str(number)
+        made.add_trial(optuna.trial.create_trial(params={name: 0.5}, distributions={name: entry}, value=0.5))
+    space = Space(epochs=2)
+    request = Request(space=space, warm_start=made)  # type: ignore[arg-type]
+    (note,) = earlier_module.earlier(request, "val_accuracy", "f" * 64, WHOLE).notes
+    assert len(note) < 6000
+    assert "and others" in note
 
 
 def test_a_note_says_how_many(tmp_path: Path) -> None:

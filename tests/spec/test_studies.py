@@ -1,5 +1,7 @@
 """What Optuna has of an entry, and back; where a study lies."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,111 @@ def test_what_leads_to_no_study_is_refused(tmp_path: Path) -> None:
         studies.opened("optuna:memory#b")
     with pytest.raises(RequestError, match=r"nothing://x is no file of SQLite: write sqlite:///FILE#NAME, or give"):
         studies.opened("nothing://x#b")
+
+
+def kept(path: Path, trials: int = 2) -> str:
+    """The URL of a file with a study `a` of some trials."""
+    url = f"sqlite:///{path}"
+    with studies.quiet():
+        made = optuna.create_study(study_name="a", storage=url)
+        made.enqueue_trial({"x": 0.5})
+        made.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+    made._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    return url
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_study_in_a_file_is_read_and_no_more(tmp_path: Path, mode: str) -> None:
+    """Neither by opening it, nor by whatever is done to the study."""
+    url = kept(tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+    content, there = (tmp_path / "x.db").read_bytes(), (tmp_path / "x.db").stat()
+    study = studies.opened(f"{url}#a")
+    assert [trial.params["x"] for trial in study.trials] == [trial.value for trial in study.trials]
+    assert study.trials[0].params == {"x": 0.5}
+    with studies.quiet():
+        study.add_trial(study.trials[0])
+    assert [len(each.trials) for each in (study, studies.opened(url))] == [3, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
+    assert (tmp_path / "x.db").read_bytes() == content
+    assert (tmp_path / "x.db").stat().st_mtime_ns == there.st_mtime_ns
+
+
+@pytest.mark.parametrize("name", ["s.db?x=1", "t.db?timeout=1", "s.db?mode=rwc&uri=true"])
+def test_a_url_leads_to_one_file(tmp_path: Path, name: str) -> None:
+    """For a driver it ends before the question mark, where another file may lie, or a link to one that is to be."""
+    kept(tmp_path / name.partition("?")[0])
+    (tmp_path / "s.db").rename(tmp_path / name) if name[0] == "s" else kept(tmp_path / "y.db")
+    (tmp_path / "s.db").symlink_to(tmp_path / "made.db")
+    with pytest.raises(RequestError, match="has a question mark"):
+        studies.opened(f"sqlite:///{tmp_path / name}#a")
+    with pytest.raises(RequestError, match=r"s.db does not exist"):
+        studies.opened(f"sqlite:///{tmp_path}/s.db#a")
+    assert not (tmp_path / "made.db").exists()
+
+
+def test_a_study_whose_url_says_more_than_a_file_is_the_object(tmp_path: Path) -> None:
+    kept(tmp_path / "x.db")
+    (tmp_path / "link.db").symlink_to("x.db")
+    (tmp_path / "a#b.db").write_bytes((tmp_path / "x.db").read_bytes())
+    for name in ("x.db?timeout=5", "link.db", "a#b.db"):
+        study = optuna.load_study(study_name="a", storage=f"sqlite:///{tmp_path}/{name}")
+        assert studies.opened(studies.source_of(study)) is study
+
+
+@pytest.mark.parametrize("path", ["a\0b.db", "x" * 5000, "/" * 90_000 + "x.db"])
+def test_a_path_that_none_can_have_is_refused_in_a_sentence(path: str) -> None:
+    with pytest.raises(RequestError, match="does not exist") as raised:
+        studies.opened(f"sqlite:///{path}#a")
+    assert len(str(raised.value)) < 1500
+
+
+def test_only_rows_are_taken_of_a_file(tmp_path: Path) -> None:
+    """What it says of its tables has no effect: a check here, an index of an expression and a missing one."""
+    url = kept(tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.executescript(
+            "DELETE FROM version_info; ALTER TABLE version_info ADD COLUMN c CHECK (c > 0); DROP INDEX "
+            "ix_trials_study_id; CREATE INDEX i ON trials (abs(number)); CREATE TABLE more (a); "
+            "INSERT INTO studies (study_name) VALUES ('b')"
+        )
+    assert len(studies.opened(f"{url}#a").trials) == 2
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.executescript("ALTER TABLE trials RENAME COLUMN number TO other")
+    with pytest.raises(RequestError, match=r"no such column: trials\.number"):
+        studies.opened(f"{url}#a")
+
+
+def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
+    url = kept(tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
+        db.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(RequestError, match=r"another version of Optuna \('v2.6.0.a', and not 'v3.*storage upgrade"):
+        studies.opened(url)
+
+
+def test_a_study_becomes_no_longer_than_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of a file that is made for it may share what they hold."""
+    url = kept(tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
+        text = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, 'x', ?)"
+        db.execute(text, (f'"{"x" * 2_000_000}"',))
+    assert len(studies.opened(url).trials) == 2
+    monkeypatch.setattr(studies, "GROWS", 0)
+    with pytest.raises(RequestError, match="is full"):
+        studies.opened(url)
+
+
+def test_a_sentence_names_few_of_many_studies(tmp_path: Path) -> None:
+    url = kept(tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
+        names = ((f"\x1b[2J{'x' * 1000}{number}",) for number in range(2000))
+        db.executemany("INSERT INTO studies (study_name) VALUES (?)", names)
+    with pytest.raises(RequestError, match="and 1,981 more") as raised:
+        studies.opened(f"{url}#{'b' * 9000}")
+    assert len(str(raised.value)) < 5000
+    assert "\x1b" not in str(raised.value)
 
 
 def test_the_users_verbosity_stays() -> None:
