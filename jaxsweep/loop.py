@@ -26,6 +26,7 @@ from jaxsweep.engine.hypergradients import hypergradients
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
 from jaxsweep.engine.usage import Usage
+from jaxsweep.errors import RequestError
 from jaxsweep.planning import foreseen, plan_again, plan_of
 from jaxsweep.recording import Recording, Remarks
 from jaxsweep.records import own
@@ -69,6 +70,7 @@ def execute(
         record = _record(setup, dataset, command) if before is None else before.record
         asked = written_out(setup, dataset)
         if before is not None:
+            _check_told(setup, before)
             asked = replace(asked, minutes=before.request.minutes)  # another limit is one for this time
         document = to_toml(asked, record)
         store = Store(out, document, setup.columns.curves, setup.columns.test, resumed=before is not None)
@@ -105,6 +107,8 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     if read := how_read(dataset, setup.data):
         run["columns"] = read[0]
     functions = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
+    if setup.told:
+        run["told"] = setup.told
     if functions := [*functions, *(("metric", metric) for metric in setup.request.metrics)]:
         run["functions"] = [own.row_of(*each) for each in functions]
     if command:
@@ -117,6 +121,16 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
         **{name: version(name) for name in packages},
     }
     return {"run": run, "versions": versions}
+
+
+def _check_told(setup: Setup, before: StoredRun) -> None:
+    """Raise RequestError if earlier runs tell the searcher something else than when a run began."""
+    known = before.record.get("run", {}).get("told")
+    if known is not None and known != setup.told:
+        raise RequestError(
+            f"{before.path} cannot go on: what {', '.join(setup.request.warm_start)} has to tell its searcher has "
+            "changed since it began, by further trials perhaps: put back what it was, or begin another run"
+        )
 
 
 class _Loop:

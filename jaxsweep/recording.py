@@ -13,6 +13,7 @@ from jaxsweep.engine.garbage import set_aside_too
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.population import Population
 from jaxsweep.engine.usage import Usage
+from jaxsweep.errors import RequestError
 from jaxsweep.records.before import Before
 from jaxsweep.records.checkpoints import Checkpoints
 from jaxsweep.records.front import judge
@@ -77,7 +78,7 @@ class Recording:
         self.checkpoints = (
             None
             if store is None
-            else Checkpoints(store.path, resumed=before is not None, seconds=request.checkpoint_seconds)
+            else Checkpoints(store.path, before is not None, request.checkpoint_seconds, store.check, setup.columns)
         )
         self.underway: dict[Identity, Checkpoint] = {}
         self._population: Population | None = None  # that an earlier process has left
@@ -127,9 +128,14 @@ class Recording:
         self.lanes[trial.id] = self.before.lanes[trial.id]
         self.trials.append(trial)
         self.restored += 1
-        if trial.id in self._networks:
-            self.keeper.take(trial, self._networks[trial.id])
         self._note(trial)
+        if trial.id not in self._networks:
+            return
+        try:
+            self.keeper.take(trial, self._networks[trial.id])
+        except RequestError as error:
+            self._say(f"{error}; it is removed, and would be trained again where it is asked for")
+            self.keeper.drop([trial.id])
 
     def drop_networks(self) -> None:
         """Remove networks of trials that trained again, and are among the best no more."""
@@ -196,12 +202,17 @@ class Recording:
         return bool(self._unsaved) or self.keeper.waits
 
     def _record(self) -> None:
-        assert self.store is not None
         without: NotRecorded | None = None
         try:
             self.keeper.save()
         except NotRecorded as error:  # rows take less than networks
             without = error
+        self._record_rows()
+        if without is not None:
+            raise without
+
+    def _record_rows(self) -> None:
+        assert self.store is not None
         size, emptied = PORTION, False
         while self._unsaved:
             try:
@@ -215,8 +226,6 @@ class Recording:
             else:
                 emptied = False
                 self._counted(len(portion))
-        if without is not None:
-            raise without
 
     def _counted(self, number: int) -> None:
         """Count so many of those that waited, now that they are recorded."""

@@ -47,7 +47,7 @@ def stored_run(path: Path, functions: Mapping[str, Callable[..., Any]] | None = 
 
 def go_on(
     run: StoredRun, trials: int | None = None, minutes: float | None = None, data: Dataset | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, checkpoint_seconds: float | None = None,
 ) -> Result:  # fmt: skip
     """Go on with a run until it has `trials` trials, by default as many as were asked for.
 
@@ -58,6 +58,7 @@ def go_on(
             keeps its own.
         data: what the run was trained on, if that cannot be read again.
         progress: who is shown how far it is.
+        checkpoint_seconds: between checkpoints of what is under way, from now on.
 
     Raises:
         RequestError: other data, fewer trials than there are, or as `loop.execute`.
@@ -76,6 +77,8 @@ def go_on(
         )
     if minutes is not None:
         request = replace(request, minutes=None if minutes == math.inf else minutes)
+    if checkpoint_seconds is not None:
+        request = replace(request, checkpoint_seconds=checkpoint_seconds)
     if data is None and run.request.source == Source():
         raise RequestError(
             f"{run.path} was trained on data in memory, which cannot be read again: give them, "

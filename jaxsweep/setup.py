@@ -55,6 +55,7 @@ class Setup:
     scheduler: schedulers.Scheduler | None = None
     batch: int | None = None  # of the searcher, once the initial configs have been tried; None for all in one
     notes: list[str] = field(default_factory=list)
+    told: str = ""  # a checksum of what the searcher knows of earlier sweeps
 
     @property
     def lanes_each(self) -> int:
@@ -155,7 +156,9 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         notes.append("seconds are what the clock says: another run may have another front, or break other constraints")
     scheduler = _scheduler(request, searcher)
     notes += _without_effect(request, scheduler, listed, data)
-    return Setup(request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, batch, notes)
+    return Setup(
+        request, data, objective, aims, columns, what, searcher, trials, listed, scheduler, batch, notes, known.digest
+    )
 
 
 def _searcher(request: Request, aims: Aims) -> search.Searcher:

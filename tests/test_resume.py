@@ -741,6 +741,11 @@ def test_the_bare_beginning_of_a_killed_run_is_in_nobodys_way(iris: js.Dataset, 
         result = js.sweep(iris, SPACE, trials=1, out=out, progress=False)
         assert len(js.load(out).trials) == len(result.trials) == 1
         (out / "trials.sqlite").unlink()
+        (out / "sweep.toml").unlink()
+        with pytest.raises(js.RequestError, match="models, of no run: name a new directory, or remove it"):
+            js.sweep(iris, SPACE, trials=1, out=out, progress=False)
+        shutil.rmtree(out / "models")
+        (out / "sweep.toml").write_text("seed = 0\n")
 
 
 def test_who_has_the_lock_is_read_once_it_is_written(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`run`, `resume` and `plan`: a sweep, going on with one, and what it would cost."""
 
+import math
 import re
 import shlex
 import sys
@@ -22,6 +23,7 @@ from jaxsweep.planning import plan as plan_request
 from jaxsweep.records import rundir
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.result import Result
+from jaxsweep.records.store import REPLACED
 from jaxsweep.records.trials import STATUSES
 from jaxsweep.report import tables
 from jaxsweep.report.views import make_progress
@@ -45,7 +47,8 @@ def run(arguments: Namespace) -> int:
     if arguments.resume and rundir.holds_run(out):
         run = stored_run(out)
         check_same(run, dataset, request)
-        result = go_on(run, request.trials, request.minutes, dataset, view)
+        minutes = math.inf if request.minutes is None else request.minutes
+        result = go_on(run, request.trials, minutes, dataset, view, request.checkpoint_seconds)
     else:
         result = execute(dataset, request, out, view, command=_command(arguments.argv))
     return _conclude(arguments, result, out)
@@ -98,8 +101,8 @@ def _unrecorded(result: Result, out: Path, trouble: str) -> str:
     """Return what is to be said of a run directory that could not be written in the end."""
     missing = len(result.trials) - result.numbers["recorded"]
     what = f"{missing:,} of {len(result.trials):,} trials are" if missing else "what the sweep came to is"
-    if not rundir.holds_run(out):
-        return f"failed: {what} not recorded ({trouble}): {out} was removed while the sweep ran"
+    if trouble == REPLACED or not rundir.holds_run(out):
+        return f"failed: {what} not recorded ({trouble}): {out} was removed, moved or made anew while the sweep ran"
     return f"failed: {what} not recorded ({trouble}): once {out} can be written, jaxsweep resume {out} goes on with it"
 
 

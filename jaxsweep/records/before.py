@@ -49,7 +49,8 @@ class Before:
                 name = next(name for name in was if was[name] != now.get(name))
                 raise RequestError(
                     f"{self.run.path} cannot go on: its trial {number} was trained with {name} = {was[name]!r}, and "
-                    f"the same search proposes {now.get(name)!r} now: another version, or a table that has changed"
+                    f"the same search proposes {now.get(name)!r} now: another version, a table that has changed, or "
+                    "an earlier run that has"
                 )
             lanes = self.lanes[number]
             if again and any(lane.halted for lane in lanes):

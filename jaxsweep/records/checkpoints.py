@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from safetensors.numpy import save as tensors_as_bytes
 from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still
 from jaxsweep.engine.population import STANDS, Heard, Population
 from jaxsweep.records.rundir import CHECKPOINTS, CURVE
+from jaxsweep.records.trials import Columns
 
 SHARE = 50  # so many times as long as one took is the time until the next: it costs 2 % at most
 KEPT = 2  # files of what a worker trains; a broken last one leaves the one before
@@ -47,20 +48,23 @@ class Checkpoints:
         run: the run directory.
         resumed: whether the run goes on; else nothing in it counts.
         seconds: between two checkpoints of a worker, at least.
+        check: raises OSError if the run directory is another's now.
+        columns: the metrics of its lanes; those of another number are not of this run.
     """
 
-    def __init__(self, run: Path, resumed: bool, seconds: float = 60.0) -> None:
-        self.seconds = seconds
+    def __init__(
+        self, run: Path, resumed: bool, seconds: float = 60.0, check: Callable[[], None] = lambda: None,
+        columns: Columns | None = None,
+    ) -> None:  # fmt: skip
+        self.seconds, self._check, self._columns = seconds, check, columns
         self.folder = run / CHECKPOINTS
         self.problem = ""
         self.gives_way = False  # whether there is no room for what matters more
         self._told = False
         self._lock = threading.Lock()
         self._still: list[Still] = []
-        if not resumed and self.any:  # of a run that is no longer there, perhaps on other data
-            shutil.rmtree(self.folder)
-        for path in self.folder.glob("*.new"):  # which a kill has left
-            path.unlink()
+        if resumed:
+            self._remove(self.folder.glob("*.new"))  # which a kill has left
         self._number = max(map(_number_of, [*self._files(), *self._files(_TOGETHER)]), default=0)
         self.waiting: Population | None = None
         self._next: dict[int, float] = {}  # by worker, and of populations: when the next one is due
@@ -122,8 +126,18 @@ class Checkpoints:
         written = self._written.setdefault(worker, deque())
         written.append(files)
         while len(written) > KEPT:
-            for path in reversed(written.popleft()):
+            self._remove(reversed(written.popleft()))
+
+    def _remove(self, files: Iterable[Path]) -> None:
+        """Remove files that nobody needs; if that cannot be, they are left."""
+        try:
+            for path in files:
                 path.unlink(missing_ok=True)
+        except OSError as error:
+            self._cannot_remove(error)
+
+    def _cannot_remove(self, error: OSError) -> None:
+        self.problem = f"{self.folder} cannot be removed from ({error.strerror or error}): nobody needs what is there"
 
     @contextmanager
     def _timed(self, worker: int, began: float) -> Iterator[None]:
@@ -152,6 +166,7 @@ class Checkpoints:
         with self._lock:
             self._number += 1
             number = self._number
+        self._check()
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"{number:06d}-{_checksum(content)}{ending}"
         beside = path.with_name(f"{number:06d}.new")
@@ -173,7 +188,7 @@ class Checkpoints:
         good: list[Path] = []
         for path in self._files():
             try:
-                lanes = list(_read(path))
+                lanes = self._fitting(_read(path))
             except (OSError, ValueError) as error:
                 remarks.append(
                     f"{path} is broken ({error}): its lanes go on from an earlier checkpoint, or from their first epoch"
@@ -183,9 +198,18 @@ class Checkpoints:
                 if lane.identity not in found or lane.epochs >= found[lane.identity].epochs:
                     found[lane.identity], last[lane.identity] = lane, path
             good.append(path)
-        for path in set(good) - {*last.values()}:  # those of before, which the last ones have replaced
-            path.unlink()
+        self._remove(set(good) - {*last.values()})  # those of before, which the last ones have replaced
         return found, remarks
+
+    def _fitting(self, lanes: Iterable[Checkpoint]) -> list[Checkpoint]:
+        """Return lanes; ValueError if they have other metrics than the run."""
+        found = list(lanes)
+        if self._columns is not None:
+            for lane in found:
+                known = len(self._columns.test) if lane.test is None else len(lane.test)
+                if (lane.curves.shape[1], known) != (len(self._columns.curves), len(self._columns.test)):
+                    raise ValueError("its lanes have other metrics")
+        return found
 
     def read_together(self, recorded: Container[int]) -> tuple[Population | None, list[str]]:
         """Return the last good population all of whose trials that are over are recorded; what is to be said else."""
@@ -193,12 +217,12 @@ class Checkpoints:
         for path in reversed(self._files(_TOGETHER)):
             try:
                 population, files = _read_together(path)
+                self._fitting(population.lanes.values())
             except (OSError, ValueError) as error:
                 remarks.append(f"{path} is broken ({error}): its trials go on from an earlier one, or from the start")
                 continue
             if all(trial in recorded for trial in population.over):
-                for other in {*self._files(), *self._files(_TOGETHER)} - {path, *files}:
-                    other.unlink()
+                self._remove({*self._files(), *self._files(_TOGETHER)} - {path, *files})
                 self._replace(_POPULATIONS, [*files, path])
                 return population, remarks
         return None, remarks
@@ -212,8 +236,7 @@ class Checkpoints:
                 f"{self.folder} is removed to make room for what has finished: what is under way would train again "
                 "from its first epoch after a kill"
             )
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._written.clear()
+        self.clear()
         return there
 
     @property
@@ -224,9 +247,12 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all of them: every lane that they hold is over."""
         try:
+            self._check()
             shutil.rmtree(self.folder)
+        except FileNotFoundError:
+            pass
         except OSError as error:
-            self.problem = f"{self.folder} cannot be removed ({error.strerror or error}): nobody needs it any more"
+            self._cannot_remove(error)
         self._written.clear()
 
 

@@ -1,5 +1,7 @@
 """Trials of earlier sweeps, as a searcher is told of them before it is asked for anything: a warm start."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +33,14 @@ class Earlier:
     scores: list[float] = field(default_factory=list)
     metrics: list[Mapping[str, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        """What the searcher is told, as a checksum; "" if that is nothing."""
+        if not self.configs:
+            return ""
+        text = json.dumps([self.configs, self.scores, self.metrics], default=str, sort_keys=True)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def earlier(request: Request, objective: str, fingerprint: str, resolve: Resolve) -> Earlier:

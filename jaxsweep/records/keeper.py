@@ -115,6 +115,7 @@ class Keeper:
             self.save()
 
     def _write(self, number: int, store: Store) -> None:
+        store.check()
         try:
             self.models[number].save(store.model_path(number))
         except RequestError as error:

@@ -82,5 +82,6 @@ class Lock:
         """Let others write."""
         if self._file is not None:
             file, self._file = self._file, None
-            self.path.unlink(missing_ok=True)
-            file.close()
+            with file:
+                if self._is_there(file):  # and not another's, in a directory that was made anew
+                    self.path.unlink(missing_ok=True)

@@ -6,9 +6,7 @@ the best, `checkpoints/` what is under way. `records/store.py` writes it, `recor
 
 import hashlib
 import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from urllib.parse import quote
 import numpy as np
 
 from jaxsweep.errors import RequestError
+from jaxsweep.spec.databases import copied
 
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
@@ -51,6 +50,9 @@ def check_free(out: Path, left_behind: bool = False) -> None:
         raise RequestError(
             f"--out {out} already holds a run: name a new directory, or go on with it (jaxsweep resume {out})"
         )
+    for folder in (out / MODELS, out / CHECKPOINTS):  # they may be anybody's: nothing is removed
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise RequestError(f"--out {out}: there is {folder}, of no run: name a new directory, or remove it")
 
 
 def check_plain(out: Path) -> None:
@@ -95,6 +97,7 @@ def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, Non
     SQLite writes beside a database in WAL mode even to read it, which a folder may not allow, and leaves that there.
     Without a journal there is nothing to be read but the file.
     """
+    check_plain(path)
     file = path / TRIALS
     beside = file.with_name(f"{file.name}-wal").exists() and (
         whole or not file.with_name(f"{file.name}-journal").exists()
@@ -102,23 +105,15 @@ def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, Non
     how = "mode=ro" if beside else "immutable=1"
     try:
         if beside and not _shareable(file):
-            with tempfile.TemporaryDirectory() as copies:
-                for name in (TRIALS, f"{TRIALS}-wal"):
-                    shutil.copy(path / name, copies)
-                with closing(_connect(Path(copies) / TRIALS, how)) as db:
-                    yield db
+            with copied(file, str(path)) as (db, _):
+                yield db
             return
-        with closing(_connect(file, how)) as db:
+        name = quote(os.fsencode(file.absolute()))  # it may have any character
+        with closing(sqlite3.connect(f"file:{name}?{how}", uri=True)) as db:
+            db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
             yield db
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {error}") from None
-
-
-def _connect(file: Path, how: str) -> sqlite3.Connection:
-    name = quote(os.fsencode(file.absolute()))  # it may have any character
-    db = sqlite3.connect(f"file:{name}?{how}", uri=True)
-    db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
-    return db
 
 
 def _shareable(file: Path) -> bool:

@@ -42,6 +42,7 @@ from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 JOURNAL_PAGES = 256  # of 4 KiB: when the journal is moved into the database, so that small disks have room for both
 
+REPLACED = f"{TRIALS} has been replaced"  # what a NotRecorded says of a directory that has another run now
 _SCHEMA = """
 CREATE TABLE trials (
     trial INTEGER PRIMARY KEY, status TEXT NOT NULL, score REAL, spread REAL NOT NULL, epochs_done INTEGER NOT NULL,
@@ -127,6 +128,9 @@ class Store:
             raise
 
     def _open(self) -> None:
+        for kind in ("", "-wal", "-shm"):  # else SQLite says so when the first trials are trained
+            if (file := self.path / f"{TRIALS}{kind}").exists() and not os.access(file, os.W_OK):
+                raise NotRecorded(f"{file.name}: no permission to write")
         with _said():
             self._opened = sqlite3.connect(self.path / TRIALS)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -153,16 +157,16 @@ class Store:
                 self._db.execute("INSERT INTO began VALUES (?)", (sweep_toml,))
             self._db.execute("PRAGMA synchronous=NORMAL")
 
-    def _check(self) -> None:
-        """Raise NotRecorded if the database must not be touched.
+    def check(self) -> None:
+        """Raise NotRecorded if nothing in the directory must be touched.
 
-        A file that was removed or replaced would go on to take all, and nobody could ever read it. And SQLite shares
-        memory with readers through a file: where that cannot be written any more, as on a file system that has become
-        read-only, a write to it would not fail, but end the process (SIGBUS).
+        A database that was removed or replaced would go on to take all, and nobody could ever read it; and what else is
+        there is another run's. And SQLite shares memory with readers through a file: where that cannot be written any
+        more, as on a file system that has become read-only, a write to it would not fail, but end the process (SIGBUS).
         """
         with _said():
             if not os.path.samestat(self._file, (self.path / TRIALS).stat()):
-                raise NotRecorded(f"{TRIALS} has been replaced")
+                raise NotRecorded(REPLACED)
             if (error := self._frozen()) is not None:
                 raise error
 
@@ -178,7 +182,7 @@ class Store:
         A run that goes on is under way once more from the first time on: what it came to holds no longer, nor, perhaps,
         how many trials it has.
         """
-        self._check()
+        self.check()
         with _said():
             if self._going_on is not None:
                 replace_text(self.path / SWEEP, self._going_on)
@@ -192,7 +196,7 @@ class Store:
     def give_room(self) -> bool:
         """Move the journal into the database and empty it, as far as there is room, and return whether that worked."""
         try:
-            self._check()
+            self.check()
             with _said():
                 busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except NotRecorded:  # not even that
@@ -275,7 +279,7 @@ class Store:
 
     def recorded(self) -> set[int]:
         """Return the numbers of the trials that are committed; `NotRecorded` if that cannot be read now."""
-        self._check()
+        self.check()
         with _said():
             return {number for (number,) in self._db.execute("SELECT trial FROM trials")}
 
@@ -291,6 +295,7 @@ class Store:
 
     def remove_model(self, trial: int) -> None:
         """Remove the exported network of a trial that is among the best no more, if nobody else has."""
+        self.check()
         with _said(), suppress(FileNotFoundError):
             shutil.rmtree(self.model_path(trial))
 

@@ -33,6 +33,10 @@ from jaxsweep.spec.swept import Swept
 from jaxsweep.streams import RULES
 
 MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that goes on
+# What a hyperparameter's value may be in a record, by its kind.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "choice": (str, Own), "bool": (bool,), "int": (int,), "float": (int, float), "widths": (int,), "batch": (int, str),
+}  # fmt: skip
 SEALED = 4  # the first format in which all trials have checksums
 
 
@@ -401,6 +405,7 @@ def _seals(db: sqlite3.Connection) -> dict[int, Seals]:
 
 def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> Iterator[Trial]:
     """Yield the trials of a database; RequestError if one is not what was recorded."""
+    curves = _curve_names(found.lane_columns)
     for row in found.trials:
         number, parts = row[0], found.lineages.get(row[0])
         rows = [row] if parts is None else [row, (number, parts)]
@@ -409,25 +414,35 @@ def _trials(path: Path, found: _Tables, swept: Swept, functions: own.Owns) -> It
         if seal(rows) != known.row if known is not None else found.format >= SEALED:
             raise damaged(path, number)
         try:
-            yield _trial(swept, functions, parts, *row)
+            yield _trial(swept, functions, parts, curves, *row)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # JSON of something else
             raise damaged(path, number, error) from None
 
 
 def _trial(
-    swept: Swept, functions: own.Owns, parts: str | None, number: int, status: str, score: float | None,
-    spread: float, epochs: int, seconds: float, metrics: str, config: str,
+    swept: Swept, functions: own.Owns, parts: str | None, curves: Sequence[str], number: int, status: str,
+    score: float | None, spread: float, epochs: int, seconds: float, metrics: str, config: str,
 ) -> Trial:  # fmt: skip
+    if type(number) is not int or number < 0:  # SQLite keeps anything anywhere; it names a folder
+        raise ValueError("its number is none")
     if status not in STATUSES:
         raise ValueError(f"its status is {status!r}")
     numbers = (float(spread), int(epochs), float(seconds))
     measured = documents.json_value(metrics).items()
     known = {name: float("nan") if value is None else float(value) for name, value in measured}
+    for name in curves:
+        known.setdefault(name, float("nan"))
     kept = own.put_in_config(documents.json_value(config), functions)
     changed = lineage.from_rows(documents.json_value(parts)) if parts else ()
     named = tuple(replace(part, config=own.put_in_config(part.config, functions)) for part in changed)
     optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
     values = tuple(kept.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
+    for row, value in zip(HYPERPARAMETERS.values(), values, strict=True):
+        several = isinstance(value, list) and row.kind == "widths"
+        if not all(isinstance(each, _TYPES[row.kind]) for each in (value if several else [value])) and not (
+            value is None and row.default is None
+        ):
+            raise ValueError(f"its {row.name} is {shown(value)}")
     scored = None if score is None else float(score)
     return Trial(number, str(status), scored, *numbers, known, values, kept, swept, named)

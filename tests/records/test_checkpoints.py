@@ -200,12 +200,6 @@ def test_other_things_in_the_folder_are_nobodys_concern(tmp_path: Path) -> None:
     assert not (saver.folder / "000010.new").exists()  # a kill left it
 
 
-def test_a_new_run_begins_without_those_of_another(tmp_path: Path) -> None:
-    Checkpoints(tmp_path, resumed=False).save([lane(3)])
-    Checkpoints(tmp_path, resumed=False)
-    assert read(tmp_path) == {}
-
-
 # --- when, and when not ---------------------------------------------------------------------------------------------
 
 
