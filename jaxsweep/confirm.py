@@ -1,7 +1,8 @@
 """The best trials of a search, trained again under fresh seeds before one of them is called the best."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from jaxsweep.engine.checkpoint import Checkpoint, Identity, Saver
 from jaxsweep.engine.engine import Engine
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan
@@ -12,15 +13,19 @@ from jaxsweep.setup import Setup
 
 
 def train_again(
-    setup: Setup, engine: Engine, chosen: Sequence[Trial], plan: Plan, tick: Callable[[], object]
-) -> list[LaneResult]:
+    setup: Setup, engine: Engine, chosen: Sequence[Trial], plan: Plan, tick: Callable[[], object],
+    saver: Saver | None = None, underway: Mapping[Identity, Checkpoint] | None = None,
+) -> list[LaneResult]:  # fmt: skip
     """Train some trials again, on each fold, under the replicate numbers that follow those of the search.
 
     Their configs and ids are what they were, so that a lane of replicate r is what `solo` gives for it. Neither a
-    scheduler nor a time limit stops them: these are the search's.
+    scheduler nor a time limit stops them: these are the search's. `saver` keeps what they come to, and those `underway`
+    go on.
     """
     configs, ids, request = [trial.config for trial in chosen], [trial.id for trial in chosen], setup.request
-    lanes = engine.run(plan, configs, ids, request.fresh, tick=tick, first=request.replicates)
+    lanes = engine.run(
+        plan, configs, ids, request.fresh, tick=tick, first=request.replicates, saver=saver, underway=underway or {}
+    )
     ended = []
     try:
         for lane in lanes:

@@ -21,7 +21,7 @@ from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.changing import Changing
 from jaxsweep.engine.director import Director
 from jaxsweep.engine.engine import Engine
-from jaxsweep.engine.garbage import set_aside
+from jaxsweep.engine.garbage import collect_new, set_aside
 from jaxsweep.engine.hypergradients import hypergradients
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.engine.planner import Plan, Shape
@@ -79,7 +79,11 @@ def execute(
     loop = _Loop(setup, dataset, store, progress or Progress(), known)
     try:
         with set_aside():
-            return loop.run()
+            try:
+                return loop.run()
+            finally:
+                if loop.engine.usage.compiling:
+                    collect_new()
     finally:
         if store is not None:
             store.close()
@@ -175,8 +179,6 @@ class _Loop:
             self.recording.recall()
             self._confirm()
             self.recording.drop_networks()
-            if not self.late:
-                self.recording.drop_checkpoints()
             whole = True
         except KeyboardInterrupt:
             interruption.act()
@@ -190,6 +192,8 @@ class _Loop:
                 self.recording.flush()
                 self.recording.save_together()
                 self._settle()
+                if whole and not self.late:
+                    self.recording.drop_checkpoints()
             finally:
                 self.watch.reckon()
                 self.progress.close(self.watch.look())
@@ -331,7 +335,8 @@ class _Loop:
         self.watch.planned = self.plans[-1]
         self.snapshot.confirming = len(chosen)
         self._tick()
-        self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick)
+        again, underway = self.recording.checkpoints, self.recording.left_underway({})
+        self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick, again, underway)
 
     def _forget_fresh(self) -> None:
         """Remove a confirmation of trials that are not the best any more."""

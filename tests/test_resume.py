@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
+from jaxsweep import loop
 from jaxsweep.cli import main
 from jaxsweep.engine import engine, tile
 from jaxsweep.engine.outcome import Job, LaneResult
@@ -420,6 +421,34 @@ def test_a_confirmation_that_was_interrupted_is_made_whole(iris: js.Dataset, tmp
     longer = js.resume(out, trials=60, data=iris, progress=False)
     assert longer.confirmed == js.load(out).confirmed
     assert {each.trial for each in longer.confirmed} == {trial.id for trial in longer.top(3)}
+
+
+def test_a_confirmation_goes_on_from_where_it_was(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    how = {"space": UNEVEN, "checkpoint_seconds": 1e-9, "confirm": 6}
+    plain, out, save, left = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run", Checkpoints.save, 3
+
+    class Confirming(Progress):
+        def update(self, snapshot: Snapshot) -> None:
+            if snapshot.confirming and left <= 0 and not snapshot.interrupted:
+                raise KeyboardInterrupt
+
+    def saved(self: Checkpoints, running: Any, *began: float) -> None:
+        nonlocal left
+        left -= bool(running) and running[0].identity.replicate > 0
+        save(self, running, *began)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", saved)
+        patch.setattr(loop, "TICK_SECONDS", 0.0)
+        assert execute(iris, asked(**how), out, Confirming()).status == "interrupted"
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert result.confirmed == plain.confirmed == js.load(out).confirmed
+    assert goes_on(result)
+    assert not (out / "checkpoints").exists()
 
 
 def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
