@@ -14,7 +14,7 @@ from jaxsweep.data.cells import is_missing, parse_boolean, parse_number, parse_n
 from jaxsweep.data.noticed import listed
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import number_of, numbered_twice
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 BLANKS = " "  # the delimiter that stands for any white space
 DELIMITERS = ("\t", ";", "|", ",")
@@ -95,7 +95,7 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
         cells[0] = cells[0].lstrip("# ")
     names = [cell or str(number) for number, cell in enumerate(cells)]
     names, again = numbered_twice(names)
-    notes += [f"the name {old!r} occurs again: that column is called {new!r}" for new, old in again.items()]
+    notes += [f"the name {shown(old)} occurs again: that column is called {shown(new)}" for new, old in again.items()]
     nameless = tuple(number for number, cell in enumerate(cells) if not cell)
     notes += _zeros(names, body)
     below = _line_start(text, start, first.end - line + 1)

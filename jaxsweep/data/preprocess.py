@@ -211,7 +211,7 @@ class Preprocessor:
         for entry in self.inputs:
             raw = raw_name(entry.name, entry.reading)
             if raw not in place:
-                raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
+                raise RequestError(f"input column {shown(raw)} is not in {what}{suggestion(raw, place)}")
             kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
             columns.append(make_column(entry.name, table.cells[place[raw]], kind, entry.reading))
         return columns
@@ -292,5 +292,5 @@ def _parse_targets(entries: Sequence[Mapping[str, Any]]) -> tuple[TargetScale, .
         raise ValueError(f"target is a list of {len(found)}: it must have several, or be no list")
     for each in found:
         if not (math.isfinite(each.mean) and math.isfinite(each.scale) and each.scale > 0):
-            raise ValueError(f"target {each.name!r} has the mean {each.mean} and the scale {each.scale}")
+            raise ValueError(f"target {shown(each.name)} has the mean {each.mean} and the scale {each.scale}")
     return found

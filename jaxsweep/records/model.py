@@ -279,15 +279,15 @@ def _described(document: Any, functions: own.Owns) -> tuple[Task, Config]:
         raise ValueError(f"{DESCRIPTION} holds no object")
     task, config = document.get("task"), document.get("config")
     if task not in TASKS:
-        raise ValueError(f"task = {task!r}: it must be classification or regression")
+        raise ValueError(f"task = {shown(task)}: it must be classification or regression")
     if ("classes" in document) != (task == "classification") or ("target" in document) != (task == "regression"):
         raise ValueError(f"a network for {task} has {'classes' if task == 'classification' else 'a target'}")
     if not isinstance(config, dict):
         raise ValueError("it has no config")
     if not isinstance(document.get("header"), bool | None):
-        raise ValueError(f"header = {document['header']!r}: it must be true or false")
+        raise ValueError(f"header = {shown(document['header'])}: it must be true or false")
     if not isinstance(document.get("table", {}), dict):
-        raise ValueError(f"table = {document['table']!r}: it must be an object")
+        raise ValueError(f"table = {shown(document['table'])}: it must be an object")
     table_options(document.get("table", {}))
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
     config = own.put_in_config(config, functions)

@@ -90,7 +90,7 @@ class Request:
         for number, config in enumerate(self.configs or ()):
             if not isinstance(config, Mapping):
                 raise RequestError(
-                    f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}"
+                    f"configs[{number}] = {shown(config)} is not a config: it must be a dict such as {{'depth': 2}}"
                 )
         if self.configs is not None:
             taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
@@ -108,7 +108,9 @@ class Request:
         self._take_aims()
         for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
-                raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
+                raise RequestError(
+                    f"{name} = {shown(value)} is not legal: it must be a name, such as {EXAMPLES[name]!r}"
+                )
         for name, words in (("keep_weights", KEEP_WEIGHTS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in words:
@@ -134,8 +136,8 @@ class Request:
             object.__setattr__(self, "further", tuple(objectives[1:]))
         if isinstance(self.objective, str) and self.objective in SIZES:
             raise RequestError(
-                f"objective = {self.objective!r} comes first: the first objective must be a validation metric, whose "
-                f"best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
+                f"objective = {shown(self.objective)} comes first: the first objective must be a validation metric, "
+                f"whose best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
             )
         given: Any = self.constraints
         given = (given,) if isinstance(given, str) else given
@@ -191,7 +193,7 @@ def _at_least(name: str, value: Any, low: int) -> int | None:
     if value is None and name == "trials":
         return None
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be an integer of at least {low}")
     return int(value)
 
 
