@@ -87,7 +87,13 @@ def category(name: str, cell: Any) -> str | None:
     if isinstance(cell, (bool, np.bool_)):
         return str(bool(cell))
     if isinstance(cell, numbers.Real):
-        value = float(cell)
+        try:
+            value = float(cell)
+        except OverflowError:
+            raise RequestError(
+                f"column {shown(name)} holds the integer {shown(cell)}, which is no number to reckon with: "
+                "write it as text, or leave the column out"
+            ) from None
         # A column of integers turns into floats when a value is missing; its categories must stay the same words.
         return str(int(value)) if value.is_integer() else repr(value)
     raise RequestError(

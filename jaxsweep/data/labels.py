@@ -22,6 +22,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
+LONG = 400  # digits of an integer that is no number to reckon with; Python refuses to read one of some thousand
 FEW_CLASSES = 5  # so many may be classes even if most of them stand in a single row
 
 
@@ -131,7 +132,7 @@ def typed_cells(
     if isinstance(form, NumberForm) and form.suffix.isalpha() and len(words) <= MOST_INTEGER_CLASSES:
         form = None  # 2XL is a class, not the number 2
     if all(INTEGER.fullmatch(word) for word in words):
-        typed = [int(word) for word in words]
+        typed = [int(word) if len(word) < LONG else parse_number(word) for word in words]
     elif not other_marks(words, options.decimal) and all(parse_number(word) is not None for word in words):
         typed = [parse_number(word) for word in words]
     elif all(parse_boolean(word) is not None for word in words):

@@ -258,8 +258,8 @@ def _only_a_name(target: str | int, width: int) -> bool:
 
 def _counts(names: Sequence[str]) -> bool:
     """Return whether the numbers among the names are consecutive, as those of a header are."""
-    numbers = [int(name) for name in names if name.isdecimal()]
-    others = [name for name in names if not name.isdecimal()]
+    numbers = [int(name) for name in names if name.isdecimal() and len(name) < 20]
+    others = [name for name in names if not name.isdecimal() or len(name) >= 20]
     return len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers)) and not any(map(_is_value, others))
 
 

@@ -130,7 +130,7 @@ def check_names(names: Sequence[str], what: str, among: Collection[str] | None =
 def number_of(column: str | int) -> int | None:
     """Return the number that a column is given by; None if it can only be a name."""
     text = str(column)
-    return int(text) if text.isdecimal() and text.isascii() else None
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else None
 
 
 def numbered_twice(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -198,7 +198,7 @@ def _same(cell: Any, name: str) -> bool:
         return cell is not None and cell.strip() == name
     try:
         return float(cell) == float(name)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

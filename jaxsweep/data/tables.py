@@ -200,7 +200,7 @@ def _target(
         return found, _reading_of(found, Reading(name, form, missing=options.missing)), note
     plain = target_cells(name, cells)
     gone = {parse_number(word) for word in options.missing}
-    plain = [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain]
+    plain = [None if isinstance(cell, (int, float)) and cell in gone else cell for cell in plain]
     return plain, _reading_of(plain, Reading(name, missing=options.missing)), None
 
 
@@ -273,17 +273,28 @@ def _read_parquet(file: Path) -> Table:
         ) from None
     try:
         arrow: Any = pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise RequestError(f"{file} cannot be read as Parquet ({_reason(error)}): it must be a Parquet file") from error
+    try:
         frame = arrow.to_pandas(date_as_object=False)
         if any(name is not None for name in frame.index.names):
             frame = frame.reset_index()  # an index with a name is a column
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(f"{file} cannot be read as Parquet ({reason}): it must be a Parquet file") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise RequestError(
+            f"{file} cannot be read as Parquet ({_reason(error)}): its columns, and what it says of them for pandas, "
+            "must be those of one table"
+        ) from error
     if not len(frame):
         raise RequestError(f"{file} has zero rows: it must have at least one")
     table = table_of(frame, file.name)
     check_names(table.names, file.name)
     return table
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _nearby(file: Path) -> str:

@@ -24,6 +24,7 @@ from jaxsweep.streams import check_seed
 DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
 MOST_TRIALS = 10_000_000  # of which a plan and a table take 2 KB each
+MOST_EACH = 100_000  # networks of a trial; some hundreds of replicates tell any two configs apart
 LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
 PRECISIONS = ("highest", "default")  # of matrix products on an accelerator
@@ -101,10 +102,14 @@ class Request:
             raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0), ("confirm", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
-        if self.trials is not None and self.trials > MOST_TRIALS:
-            raise RequestError(f"trials = {self.trials} are too many: one sweep has at most {MOST_TRIALS:,}")
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))
+        lanes = self.replicates * (max(self.folds, 1) if isinstance(self.folds, int) else len(self.folds))
+        if lanes > MOST_EACH:
+            raise RequestError(
+                f"a trial has {lanes:,} networks, replicates = {self.replicates} in each of its folds: it may have "
+                f"{MOST_EACH:,}"
+            )
         self._take_aims()
         for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
@@ -194,6 +199,8 @@ def _at_least(name: str, value: Any, low: int) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise RequestError(f"{name} = {shown(value)} is not legal: it must be an integer of at least {low}")
+    if value > MOST_TRIALS:
+        raise RequestError(f"{name} = {shown(int(value))} are too many: one sweep has at most {MOST_TRIALS:,}")
     return int(value)
 
 

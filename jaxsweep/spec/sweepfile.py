@@ -293,7 +293,7 @@ def _unknown(section: str, key: str) -> str:
 
 
 def _split(split: Any) -> tuple[float, ...]:
-    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or abs(part) > LARGEST for part in split):
+    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or not abs(part) <= LARGEST for part in split):
         raise RequestError(f"split = {shown(split)} is not legal: it must be three fractions: train, validation, test")
     return tuple(float(part) for part in split)
 
