@@ -121,7 +121,7 @@ def total(table: Table) -> list[str]:
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence shows them, the first few."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+    return ", ".join(shown(name) for name in names[:SHOWN]) + more
 
 
 def are(names: Sequence[str]) -> str:

@@ -101,6 +101,7 @@ class Preprocessor:
             seen_columns.add(raw)
             fitted.append(fit_column(column, train, category_rows, image, indicator, most_categories))
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
+        _check_words(inputs, (*(classes or ()), *target_names))
         if image:
             inputs = shared_statistics(columns, train, inputs)
         unseen = tuple(number for number, flag in enumerate(seen) if not flag)
@@ -275,6 +276,20 @@ class Preprocessor:
             return cls(inputs, *_parse_target(document))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RequestError(f"the preprocessing of the network cannot be read: {error}") from error
+
+
+def _check_words(inputs: Sequence[Input], others: Sequence[Label]) -> None:
+    """Raise RequestError for words that no file of an exported network could hold: halves of surrogate pairs."""
+    words = [entry.name for entry in inputs]
+    words += [word for entry in inputs if isinstance(entry, CategoryInput) for word in entry.categories]
+    words += [label for label in others if isinstance(label, str)]
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        odd = next(word for word in words if any("\ud800" <= letter <= "\udfff" for letter in word))
+        raise RequestError(
+            f"the data have the word {shown(odd)}, which is no text that UTF-8 could hold: write it otherwise"
+        ) from None
 
 
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
