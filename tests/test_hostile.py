@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep.cli import main, models
+from jaxsweep.cli import checks, main, models
 from jaxsweep.cli.runs import _text
 from jaxsweep.data import textfile
+from jaxsweep.doctor import Finding
 from jaxsweep.errors import nearest, shown, spreadsheet_text, suggestion
 from jaxsweep.records.rundir import TRIALS, seal
 from jaxsweep.report.words import short
@@ -396,6 +397,22 @@ def test_labels_do_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[
     assert _text(f"={ESCAPE}") == "'=" + "\\x1b[2J<script>alert(1)</script>"
 
 
+def test_names_of_folders_do_not_move_the_cursor(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,4,1\n6,3,4,2\n")
+    model = next((run / "models").iterdir())
+    assert main(["predict", str(model), str(table), "--out", str(tmp_path / "o\x1b[2J")]) == 0
+    assert "2 predictions are in" in (said := capsys.readouterr().err)
+    assert "\x1b" not in said
+    monkeypatch.setattr(checks, "examine", lambda: [Finding("cache", False, ESCAPE)])
+    assert main(["doctor"]) == 1
+    shown_and_said = capsys.readouterr()
+    assert "\\x1b[2J" in shown_and_said.out
+    assert "\x1b" not in shown_and_said.out + shown_and_said.err
+
+
 # --- networks ----------------------------------------------------------------------------------------------------
 
 
@@ -511,7 +528,7 @@ def test_beginnings_of_archives(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "cannot be unpacked" in refused(capsys, "plan", "--data", str(tmp_path / "t.csv"), "--target", "y")
 
 
-@pytest.mark.parametrize("encoding", ["a\0b", "x" * 100_000, "hex", "undefined"])
+@pytest.mark.parametrize("encoding", ["a\0b", "x" * 100_000, "hex", "undefined", "punycode", "IDNA"])
 def test_encodings_that_there_are_not(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n")
     with pytest.raises(js.RequestError, match=r"is not known|is not text") as raised:

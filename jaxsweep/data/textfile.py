@@ -52,6 +52,7 @@ _MARKS = (
 )  # fmt: skip
 
 
+_OF_NAMES = ("punycode", "idna")  # encodings of domain names, read in a time with the square of their length
 # What Python's readers of archives raise for one that is cut or damaged, bz2 for one that is cut too soon.
 _DAMAGED = (
     OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError, zlib.error, lzma.LZMAError, struct.error,
@@ -201,6 +202,8 @@ def _other_format(path: Path, what: str, function: str | None, more: str = "") -
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
     if encoding is not None:
         try:
+            if codecs.lookup(encoding).name in _OF_NAMES:
+                raise LookupError(encoding)
             return content.decode(encoding).removeprefix("\ufeff")
         except UnicodeError as error:
             raise RequestError(f"{path.name} is not text in {encoding} ({error}): name another encoding") from None
