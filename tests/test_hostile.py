@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pandas as pd
 import pytest
 
 import jaxsweep as js
-from jaxsweep.cli import main
+from jaxsweep.cli import checks, main, models
 from jaxsweep.cli.runs import _text
 from jaxsweep.data import textfile
-from jaxsweep.errors import spreadsheet_text
+from jaxsweep.doctor import Finding
+from jaxsweep.errors import nearest, shown, spreadsheet_text, suggestion
 from jaxsweep.records.rundir import TRIALS, seal
 from jaxsweep.report.words import short
 from jaxsweep.spec import databases, documents, studies
@@ -40,6 +42,15 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (f"x = {'[' * DEEP}{']' * DEEP}", "it is nested too deep"),
         (f"[space]\nwidth = {'9' * 5000}", "is not TOML"),
         (f"# {' ' * documents.LONGEST}", "it has more than 16 MiB"),
+        (f"a{'.a' * 20_000} = 1", "it has a key of 20,001 parts: one may have 64"),
+        (f"[space.'a'{' . a' * 100}]", "it has a key of 102 parts"),
+        (f"[space]\nwidth{'.a' * 60} = {'{ a = ' * 10}1{' }' * 10}", "it is nested too deep"),
+        (f"[sweep]\ninitial = [{{ depth{'.a' * 63} = 1 }}]", "it is nested too deep"),
+        (f"configs = {'[' * 65}{']' * 65}", "it is nested too deep"),
+        (f"[space]\nwidth = 0x{'f' * 5000}", "it has an integer of 20,000 bits"),
+        ("".join(f"[a{i}]\n" for i in range(200_001)), "it has 200,001 headers and parts of dotted keys"),
+        ("".join(f"a{i}.b = 1\n" for i in range(200_001)), "it has 200,001 headers and parts of dotted keys"),
+        (f"[{'x' * 100_000}]", "unknown section or key 'xxx"),
     ],
 )
 def test_sweep_files_are_read_within_bounds(
@@ -50,6 +61,52 @@ def test_sweep_files_are_read_within_bounds(
     line = refused(capsys, "plan", str(path))
     assert str(path) in line
     assert words in line
+    assert len(line) < 2500
+
+
+IRIS = "[data]\nname = 'iris'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"{IRIS}split = [nan, 1, 1]", "split = [nan, 1, 1] is not legal"),
+        (f"{IRIS}[sweep]\nreplicates = {'9' * 400}", "are too many: one sweep has at most 10,000,000"),
+        (f"{IRIS}[sweep]\nkeep = {'9' * 400}", "are too many: one sweep has at most 10,000,000"),
+        (f"{IRIS}[sweep]\nreplicates = 1000\nfolds = 1000", "a trial has 1,000,000 networks"),
+        (f"{IRIS}[sweep]\nfolds = {'9' * 400}", "networks"),
+        (f"{IRIS}[sweep]\nsearch = '{'x' * 100_000}'", "unknown searcher 'xxx"),
+        (f"{IRIS}[space]\n{'x' * 100_000} = 1", "unknown hyperparameter 'xxx"),
+        (f"{IRIS}[sweep]\nobjective = {'9' * 300}", "objective = 999"),
+    ],
+)
+def test_numbers_and_names_of_sweep_files_have_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    (tmp_path / "sweep.toml").write_text(text)
+    line = refused(capsys, "plan", str(tmp_path / "sweep.toml"))
+    assert words in line
+    assert len(line) < 2500
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{"a." * 200}"', f"'{'a.' * 200}' # {'a.' * 200}a = 1", f'"""\n{"a." * 200}\n\\""" {"a." * 200}a = 1"""""',
+        f"'''\n{'a.' * 200}a = 1\n'''''", f'["\\"", "{"a." * 200}a = ", [{"0.5, " * 200}]] # {"[" * 300}',
+    ],
+)  # fmt: skip
+def test_points_in_strings_and_numbers_are_no_keys(value: str) -> None:
+    assert list(documents.toml(f"[a]\nx = {value}\ny = 1")["a"]) == ["x", "y"]
+
+
+def test_a_run_and_a_set_are_read_within_the_same_bounds(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--set width" in refused(capsys, "plan", "--data", "iris", "--set", f"width={{a{'.a' * 3000}=1}}")
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        db.execute("UPDATE trials SET config = ? WHERE trial = 2", (f'{{"x": {"[" * 100}{"]" * 100}}}',))
+    refused(capsys, "show", str(run))
+    changed(run, "[sweep]", f"[sweep{'.a' * 20_000}]\n[sweep]")
+    assert "it has a key of 20,001 parts" in refused(capsys, "show", str(run))
 
 
 def test_a_device_is_no_sweep_file_and_no_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,8 +125,8 @@ def test_a_pipe_is_read_if_somebody_writes_into_it(
     monkeypatch.setattr(textfile, "WRITER_SECONDS", 0.2)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    line = refused(capsys, "plan", "--data", str(pipe), "--target", "y")
-    assert f"{pipe} is a pipe into which nobody has written for 0.2 s" in line
+    for line in (["plan", "--data", str(pipe), "--target", "y"], ["plan", str(pipe)]):
+        assert f"{pipe} is a pipe into which nobody has written for 0.2 s" in refused(capsys, *line)
     monkeypatch.setattr(textfile, "WRITER_SECONDS", 60)
     rows = "".join(f"{i},{i % 7},{i % 2}\n" for i in range(90_000))  # more than a pipe holds
     writer = threading.Thread(target=lambda: pipe.write_text(f"a,b,y\n{rows}"))
@@ -348,6 +405,22 @@ def test_labels_do_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[
     assert _text(f"={ESCAPE}") == "'=" + "\\x1b[2J<script>alert(1)</script>"
 
 
+def test_names_of_folders_do_not_move_the_cursor(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,4,1\n6,3,4,2\n")
+    model = next((run / "models").iterdir())
+    assert main(["predict", str(model), str(table), "--out", str(tmp_path / "o\x1b[2J")]) == 0
+    assert "2 predictions are in" in (said := capsys.readouterr().err)
+    assert "\x1b" not in said
+    monkeypatch.setattr(checks, "examine", lambda: [Finding("cache", False, ESCAPE)])
+    assert main(["doctor"]) == 1
+    shown_and_said = capsys.readouterr()
+    assert "\\x1b[2J" in shown_and_said.out
+    assert "\x1b" not in shown_and_said.out + shown_and_said.err
+
+
 # --- networks ----------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +447,53 @@ def test_a_network_of_numbers_that_numpy_lacks_is_refused(run: Path, dtype: str)
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(js.RequestError, match="broken exported network"):
         js.load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"classes": ["a", "b\ud800", "c"]}, {"table": {"missing": "\ud800"}}, {"table": {"encoding": "\udfff"}}]
+)
+def test_a_network_of_words_that_are_no_text_is_refused(run: Path, change: dict[str, object]) -> None:
+    folder = next((run / "models").iterdir())
+    document = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**document, **change}))
+    with pytest.raises(js.RequestError, match="broken exported network"):
+        js.load_model(folder)
+    y = np.array(["a\ud800", "b"] * 30, dtype=object)
+    with pytest.raises(js.RequestError, match=r"have the word 'a\\ud800', which is no text"):
+        js.sweep((np.arange(60.0).reshape(60, 1), y), configs=[{"epochs": 1}], progress=False)
+
+
+@pytest.mark.parametrize("key", ["mean", "kind", "name"])
+def test_what_is_said_of_a_network_is_short(run: Path, key: str) -> None:
+    folder = next((run / "models").iterdir())
+    document = json.loads((folder / "model.json").read_text())
+    document["inputs"][0][key] = "x" * 100_000
+    (folder / "model.json").write_text(json.dumps(document))
+    with pytest.raises(js.RequestError) as raised:
+        js.load_model(folder)
+    assert len(str(raised.value)) < 2500
+
+
+def test_predictions_that_are_no_numbers_are_said(run: Path) -> None:
+    model = js.load_model(next((run / "models").iterdir()))
+    rows = np.array([[5.0, 3, 4, 1], [6.0, 3, 4, 2], [7.0, 3, 5, 2]])
+    assert len(model.predict(rows)) == 3
+    huge = {
+        layer: {name: np.full(value.shape, 1e308) for name, value in own.items()} for layer, own in model.params.items()
+    }
+    model = replace(model, params=huge)
+    with pytest.warns(RuntimeWarning, match=r"no finite numbers for \d of 3 rows, the first of them row \d \(from 0\)"):
+        assert len(model.predict(rows)) == 3
+
+
+def test_an_interrupted_predict_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "umask", stop)
+    with pytest.raises(KeyboardInterrupt):
+        models._write(tmp_path / "o.csv", "prediction\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- studies -----------------------------------------------------------------------------------------------------
@@ -456,6 +576,75 @@ def test_a_study_is_data(studied: Path, sql: str, words: str, capsys: pytest.Cap
     assert words in line
     assert len(line) < 600
     assert states(studied.parent) == before
+
+
+# --- cells -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", [[], ["--task", "regression"], ["--task", "classification"]])
+@pytest.mark.parametrize("cell", ["9" * 5000, "9" * 400, "-" + "9" * 5000, "x" * 100_000])
+def test_long_cells_of_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str], cell: str, task: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i % 7},{cell if i % 2 else i}\n" for i in range(60)))
+    main(["plan", "--data", str(path), "--target", "y", "--trials", "1", *task])
+    assert max(map(len, capsys.readouterr().err.splitlines()), default=0) < 2500
+    if cell[-1] == "9":
+        assert "the value " in refused(capsys, "plan", "--data", str(path), "--target", "y", *task)
+    assert "is not in t.csv" in refused(capsys, "plan", "--data", str(path), "--target", "9" * 5000)
+
+
+@pytest.mark.parametrize(
+    "content", [b"BZh9", b"BZh91AY&SY", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\0", b"PK\x03\x04" * 40]
+)
+def test_beginnings_of_archives(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    assert "cannot be unpacked" in refused(capsys, "plan", "--data", str(tmp_path / "t.csv"), "--target", "y")
+
+
+@pytest.mark.parametrize("encoding", ["a\0b", "x" * 100_000, "hex", "undefined", "punycode", "IDNA"])
+def test_encodings_that_there_are_not(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n")
+    with pytest.raises(js.RequestError, match=r"is not known|is not text") as raised:
+        js.read_table(tmp_path / "t.csv", target="y", encoding=encoding)
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {}, [], {"index_columns": ["zz"], "columns": [], "column_indexes": []},
+        {"index_columns": [5], "columns": [5], "column_indexes": [5]},
+        {"index_columns": [{"kind": "range"}], "columns": [], "column_indexes": []},
+        {"index_columns": [], "columns": [{"name": "a", "numpy_type": "x"}], "column_indexes": [{"pandas_type": "x"}]},
+    ],
+)  # fmt: skip
+def test_parquet_that_lies_to_pandas(tmp_path: Path, lie: object) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    table = pyarrow.table({"a": [1.5, 2.5, 3.0] * 20, "y": [0, 1, 0] * 20})
+    for text in (json.dumps(lie).encode(), b"\xff", b"[" * 100_000):
+        parquet.write_table(table.replace_schema_metadata({"pandas": text}), path)
+        said = "cannot be read as Parquet"
+        try:
+            rows = js.read_table(path, target="y").rows
+        except js.RequestError as error:
+            rows, said = 60, str(error)
+        assert rows == 60
+        assert "cannot be read as Parquet" in said
+
+
+def test_near_names_are_looked_for_within_bounds() -> None:
+    assert nearest("x" * 100_000, ["x" * 99_999]) is None
+    assert nearest("lerning_rate", ["x" * 100_000, "learning_rate"]) == "learning_rate"
+    listed = suggestion("q", [f"column {number} {'x' * 1000}" for number in range(1000)])
+    assert listed.startswith("; known: column 0 xxx")
+    assert listed.endswith(", ...")
+    assert len(listed) < 1500
+    assert suggestion("q", ["a", "b"]) == "; known: a, b"
+    assert len(str(js.RequestError("x" * 100_000))) < 2500
+    assert len(shown([["x" * 1000] * 1000] * 1000)) <= 300
+    assert shown(1 << 100_000) == "an integer of 100,001 bits"
 
 
 # --- names -------------------------------------------------------------------------------------------------------

@@ -15,9 +15,11 @@ from jaxsweep.data import read_raw
 from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
-from jaxsweep.errors import RequestError, printable, spreadsheet_text
+from jaxsweep.errors import RequestError, cut, printable, spreadsheet_text
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.spec import sweepfile
+
+LONGEST_NOTE = 4000  # characters of what is said of the table
 
 
 def predict(arguments: Namespace) -> int:
@@ -36,9 +38,9 @@ def predict(arguments: Namespace) -> int:
             columns += model.predict_proba(table).T.tolist()
             header += [f"proba_{label}" for label in model.classes]
     for note in table.notes:
-        print(printable(f"jaxsweep: {Path(arguments.table).name}: {note}"), file=sys.stderr)
+        _say(f"{Path(arguments.table).name}: {note}")
     if unknown is not None:
-        print(printable(f"jaxsweep: {' '.join(unknown.splitlines())}"), file=sys.stderr)
+        _say(" ".join(unknown.splitlines()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(spreadsheet_text, header))
@@ -48,8 +50,12 @@ def predict(arguments: Namespace) -> int:
         sys.stdout.write(printable(text.getvalue()) if sys.stdout.isatty() else text.getvalue())
     else:
         _write(Path(arguments.out), text.getvalue())
-        print(f"{table.rows} predictions are in {arguments.out}", file=sys.stderr)
+        print(printable(f"{table.rows} predictions are in {arguments.out}"), file=sys.stderr)
     return 0
+
+
+def _say(note: str) -> None:
+    print(printable(f"jaxsweep: {cut(note, LONGEST_NOTE)}"), file=sys.stderr)
 
 
 def _row(cells: Iterable[Any]) -> list[Any]:
@@ -129,7 +135,9 @@ def _write(path: Path, text: str) -> None:
         os.umask(umask)
         Path(file.name).chmod(0o666 & ~umask)  # a temporary file is its owner's alone
         Path(file.name).replace(path)
+        beside = None
     except OSError as error:
+        raise RequestError(f"--out {path} cannot be written ({error.strerror}): name a file that can") from None
+    finally:  # also when it is interrupted
         if beside is not None:
             beside.unlink(missing_ok=True)
-        raise RequestError(f"--out {path} cannot be written ({error.strerror}): name a file that can") from None

@@ -66,7 +66,7 @@ def check_folds(folds: Any) -> Folds:
     """Return `folds` as `assign` takes it; RequestError if it is neither a number nor pairs of rows."""
     if isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):
         if folds < 0 or folds == 1:
-            raise RequestError(f"folds = {folds!r} is not legal: it must be 0, or an integer of at least 2")
+            raise RequestError(f"folds = {shown(folds)} is not legal: it must be 0, or an integer of at least 2")
         return int(folds)
     scalar = isinstance(folds, (str, bytes, dict, bool)) or getattr(folds, "ndim", 1) == 0
     if scalar or not isinstance(folds, Iterable):
@@ -213,8 +213,8 @@ def _check_classes(data: Dataset, train: Sequence[Rows]) -> None:
         if missing and data.classes is not None:
             where = f"of fold {number} " if len(train) > 1 else ""
             raise RequestError(
-                f"the training rows {where}of {data.name} have none of class {data.classes[missing[0]]!r}: every class "
-                "needs rows to train on; use another seed, fewer folds, or other groups"
+                f"the training rows {where}of {data.name} have none of class {shown(data.classes[missing[0]])}: every "
+                "class needs rows to train on; use another seed, fewer folds, or other groups"
             )
 
 
@@ -231,10 +231,10 @@ def _check_rows(data: Dataset, sizes: Sequence[int], least: Sequence[int], folds
     if data.classes is None:
         raise RequestError(f"{data.name} has {needs}")
     others = f", and {len(rare) - 1} more classes have too few" if len(rare) > 1 else ""
-    text = f"class {data.classes[rare[0]]!r} of {data.name} has {needs} of each class{others}"
+    text = f"class {shown(data.classes[rare[0]])} of {data.name} has {needs} of each class{others}"
     if 2 * len(rare) > len(sizes) and len(sizes) > 2:
         raise RequestError(
-            f"{text}; with {len(sizes)} classes in {data.rows} rows, {data.target_name!r} may be no class: "
+            f"{text}; with {len(sizes)} classes in {data.rows} rows, {shown(data.target_name)} may be no class: "
             "name another target, or --task regression if it is a number"
         )
     ways = FEW_ROWS.format(sum(least), sum(least))

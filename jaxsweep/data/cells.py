@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 # The spellings that pandas takes for missing, the `?` of the UCI repository, `.` of SAS, `\N` of databases, the errors
 # of spreadsheets. A lower-case `none` is a word, and so is `-` beside a `+` (see `DOUBTFUL`).
@@ -87,9 +87,16 @@ def category(name: str, cell: Any) -> str | None:
     if isinstance(cell, (bool, np.bool_)):
         return str(bool(cell))
     if isinstance(cell, numbers.Real):
-        value = float(cell)
+        try:
+            value = float(cell)
+        except OverflowError:
+            raise RequestError(
+                f"column {shown(name)} holds the integer {shown(cell)}, which is no number to reckon with: "
+                "write it as text, or leave the column out"
+            ) from None
         # A column of integers turns into floats when a value is missing; its categories must stay the same words.
         return str(int(value)) if value.is_integer() else repr(value)
     raise RequestError(
-        f"column {name!r} holds a {type(cell).__name__}, {cell!r}: convert it to numbers or text, or leave it out"
+        f"column {shown(name)} holds a {type(cell).__name__}, {shown(cell)}: convert it to numbers or text, or leave "
+        "it out"
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jaxsweep.data.cells import DOUBTFUL, PLUS, category, is_missing, parse_boolean, parse_number, parse_numbers
 from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, part_of
 from jaxsweep.data.forms import NumberForm
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 Kind = Literal["number", "category"]
 Raw: TypeAlias = Any  # the cells of one column: a list, a NumPy array [rows] or a pandas Series
@@ -158,7 +158,9 @@ def plain_cells(name: str, raw: Raw) -> NDArray[np.float64] | list[Any]:
     if kind in "biuf":
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan) if pandas else values, dtype=np.float64)
     if kind not in "OUT":
-        raise RequestError(f"column {name!r} has type {values.dtype}: convert it to numbers or text, or leave it out")
+        raise RequestError(
+            f"column {shown(name)} has type {values.dtype}: convert it to numbers or text, or leave it out"
+        )
     if not pandas:
         return list(values.tolist())
     gone = values.isna().to_numpy(dtype=bool)
@@ -199,14 +201,14 @@ def dates_of(name: str, raw: Raw, how: Reading) -> NDArray[np.datetime64]:
     cells = plain_cells(name, raw)
     words = words_of(cells, how.missing) if isinstance(cells, list) else None
     if words is None:
-        raise RequestError(f"column {how.column!r} holds numbers: it must hold dates, as it did in training")
+        raise RequestError(f"column {shown(how.column)} holds numbers: it must hold dates, as it did in training")
     form = how.date.format or next(iter(find_formats(words.words)), "%Y-%m-%d")  # of cells that were no text
     dates = parse_dates(words.words, form)
     if np.isnat(dates).any():
         word = int(np.argmax(np.isnat(dates)))
         raise RequestError(
-            f"column {how.column!r} holds {words.words[word]!r} in row {words.first_row(word)} (from 0): it must be a "
-            f"date in the format {form}, or missing"
+            f"column {shown(how.column)} holds {shown(words.words[word])} in row {words.first_row(word)} (from 0): it "
+            f"must be a date in the format {form}, or missing"
         )
     return words.spread(dates, np.datetime64("NaT"))
 
@@ -233,7 +235,8 @@ def finite(column: Column) -> Column:
         value, row = float(column.values[bad[0]]), int(bad[0])
         what = "an infinite value" if math.isinf(value) else f"the value {value:g}, too large to standardize,"
         raise RequestError(
-            f"column {column.name!r} has {what} in row {row} (from 0): every value must be a finite number, or missing"
+            f"column {shown(column.name)} has {what} in row {row} (from 0): every value must be a finite number, or "
+            "missing"
         )
     return column
 
@@ -286,7 +289,9 @@ def _forced_numbers(name: str, cells: Sequence[Any], how: Reading) -> NDArray[np
             value = math.nan
         if value is None:
             form = "a number" if how.number is None else f"a number with {how.number.describe()}"
-            raise RequestError(f"column {name!r} holds {cell!r} in row {row} (from 0): it must be {form}, or missing")
+            raise RequestError(
+                f"column {shown(name)} holds {shown(cell)} in row {row} (from 0): it must be {form}, or missing"
+            )
         found[row] = value
     return found
 

@@ -72,7 +72,9 @@ def _by_pandas(raw: bytes, start: int, layout: Layout, missing: list[str], as_te
     exact: dict[str, Any] = {"float_precision": "round_trip"} if older else {}
     text = io.BytesIO(raw)
     text.seek(start)
-    words: Any = {number: missing for number in range(layout.width) if number not in as_text}
+    words: Any = missing  # for all columns at once, where there may be 100,000
+    if as_text:
+        words = {number: missing for number in range(layout.width) if number not in as_text}
     frame: Any = pd.read_csv(
         text,
         sep=r"\s+" if layout.delimiter == BLANKS else layout.delimiter,

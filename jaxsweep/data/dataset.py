@@ -18,7 +18,7 @@ from jaxsweep.data.rawtable import Table, as_array, check_index, check_names, ta
 from jaxsweep.data.reading import Inputs, read_inputs
 from jaxsweep.data.targets import cells_of, described, encoded, target_columns, with_targets
 from jaxsweep.data.weights import row_weights
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,9 @@ class Dataset:
         """
         said = table_options(options)
         for key in said.said.keys() - CELL_OPTIONS:
-            raise RequestError(f"{key} = {getattr(said, key)!r} is for files: arrays and frames have no such thing")
+            raise RequestError(
+                f"{key} = {shown(getattr(said, key))} is for files: arrays and frames have no such thing"
+            )
         check_task(task)
         given = [("X", X, "y", y), ("X_val", X_val, "y_val", y_val), ("X_test", X_test, "y_test", y_test)]
         given = [(a, b, c, d) for a, b, c, d in given if a == "X" or b is not None or d is not None]
@@ -247,7 +249,7 @@ def _image_shape(X: Any, image_shape: tuple[int, int] | None) -> tuple[int, int]
         return (int(shape[1]), int(shape[2])) if len(shape) == 3 else None
     sides = image_shape if isinstance(image_shape, (tuple, list)) else ()
     if len(sides) != 2 or any(not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
-        raise RequestError(f"image_shape = {image_shape!r} is not legal: it must be (height, width)")
+        raise RequestError(f"image_shape = {shown(image_shape)} is not legal: it must be (height, width)")
     return (int(image_shape[0]), int(image_shape[1]))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.columns import Column, Reading
 from jaxsweep.data.moments import moments
+from jaxsweep.errors import shown
 
 Rows: TypeAlias = NDArray[Any]
 
@@ -70,7 +71,7 @@ def parse_inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
         if entry["kind"] == "number":
             values = [float(entry[key]) for key in ("mean", "scale", "fill")]
             if not all(map(math.isfinite, values)) or values[1] <= 0:
-                raise ValueError(f"input {entry['name']!r} has mean, scale and fill {values}, not finite numbers")
+                raise ValueError(f"input {shown(entry['name'])} has mean, scale and fill {values}, not finite numbers")
             inputs.append(NumberInput(str(entry["name"]), values[0], values[1], values[2], indicator, _reading(entry)))
         elif entry["kind"] == "category":
             words = tuple(map(str, entry["categories"]))
@@ -78,9 +79,11 @@ def parse_inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
                 CategoryInput(str(entry["name"]), words, indicator, _reading(entry), bool(entry.get("other", False)))
             )
         elif entry["kind"] != "missing":
-            raise ValueError(f"input {entry['name']!r} is of kind {entry['kind']!r}, not number, category or missing")
+            raise ValueError(
+                f"input {shown(entry['name'])} is of kind {shown(entry['kind'])}, not number, category or missing"
+            )
         elif number == 0 or entries[number - 1]["name"] != entry["name"]:
-            raise ValueError(f"the missing-value indicator of {entry['name']!r} does not follow its column")
+            raise ValueError(f"the missing-value indicator of {shown(entry['name'])} does not follow its column")
     return tuple(inputs)
 
 

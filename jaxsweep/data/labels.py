@@ -22,6 +22,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 Label = str | int | float | bool
 
 MOST_INTEGER_CLASSES = 20
+LONG = 400  # digits of an integer that is no number to reckon with; Python refuses to read one of some thousand
 FEW_CLASSES = 5  # so many may be classes even if most of them stand in a single row
 
 
@@ -49,7 +50,7 @@ def encode_target(cells: Sequence[Any], name: str, task: str | None = None) -> T
     distinct = len(target.classes) if target.classes is not None else len(np.unique(target.values))
     if distinct < 2:
         what = "class" if task == "classification" else "value"
-        raise RequestError(f"target {name!r} has only one {what}, {cells[0]!r}: at least two are needed")
+        raise RequestError(f"target {shown(name)} has only one {what}, {shown(cells[0])}: at least two are needed")
     return target
 
 
@@ -86,7 +87,8 @@ def target_cells(name: str, raw: Raw) -> list[Any]:
             number = parse_number(cell)  # a Decimal or a Fraction
             if number is None:
                 raise RequestError(
-                    f"target {name!r} holds a {type(cell).__name__}, {cell!r}: it must be numbers, text or booleans"
+                    f"target {shown(name)} holds a {type(cell).__name__}, {shown(cell)}: it must be numbers, text or "
+                    "booleans"
                 )
             values[row] = number
     kept = DOUBTFUL if doubtful and PLUS in values else None
@@ -130,22 +132,22 @@ def typed_cells(
     if isinstance(form, NumberForm) and form.suffix.isalpha() and len(words) <= MOST_INTEGER_CLASSES:
         form = None  # 2XL is a class, not the number 2
     if all(INTEGER.fullmatch(word) for word in words):
-        typed = [int(word) for word in words]
+        typed = [int(word) if len(word) < LONG else parse_number(word) for word in words]
     elif not other_marks(words, options.decimal) and all(parse_number(word) is not None for word in words):
         typed = [parse_number(word) for word in words]
     elif all(parse_boolean(word) is not None for word in words):
         typed = [parse_boolean(word) for word in words]
     elif isinstance(form, Ambiguous):
         raise RequestError(
-            f"target {name!r} holds numbers such as {form.word!r}, whose separator may be a decimal one or not: "
-            "--set decimal=, or --set decimal=. tells (in Python decimal=',' or decimal='.')"
+            f"target {shown(name)} holds numbers such as {shown(form.word)}, whose separator may be a decimal one or "
+            "not: --set decimal=, or --set decimal=. tells (in Python decimal=',' or decimal='.')"
         )
     elif form is not None:
         typed, used = [form.parse(word) for word in words], form
     elif len(words) > MOST_INTEGER_CLASSES and find_formats(words) and task != "classification":
         raise RequestError(
-            f"target {name!r} holds dates such as {words[0]!r}: it must be numbers, such as days, or classes; "
-            "--task classification takes every date as a class"
+            f"target {shown(name)} holds dates such as {shown(words[0])}: it must be numbers, such as days, or "
+            "classes; --task classification takes every date as a class"
         )
     elif len(words) > MOST_INTEGER_CLASSES and task != "classification":
         _check_almost_numbers(found, name, options, delimiter)
@@ -163,7 +165,7 @@ def _check_almost_numbers(found: Words, name: str, options: TableOptions, delimi
     word = int(np.argmin(fits))
     ways = f"{setting('numbers', [name])} --set missing_target=drop leaves such rows out"
     raise RequestError(
-        f"target {name!r} holds numbers, and {found.words[word]!r} in row {found.first_row(word)} (from 0): "
+        f"target {shown(name)} holds numbers, and {shown(found.words[word])} in row {found.first_row(word)} (from 0): "
         f"{ways}, and --task classification takes every word as a class"
     )
 
@@ -176,14 +178,14 @@ def check_target(cells: Sequence[Any], name: str) -> None:
         text = any(isinstance(cell, str) for cell in cells)
         more = f"; if NA or None is a class, {setting('categories', [name])} says so" if text else ""
         raise RequestError(
-            f"target {name!r} has {count}, the first in row {gone[0]} (from 0): every row needs a target; "
+            f"target {shown(name)} has {count}, the first in row {gone[0]} (from 0): every row needs a target; "
             f"--set missing_target=drop leaves such rows out (in Python missing_target='drop'){more}"
         )
     numbers = (int, float)
     row = next((row for row, cell in enumerate(cells) if isinstance(cell, numbers) and abs(cell) > LARGEST), None)
     if row is not None:
         raise RequestError(
-            f"target {name!r} has the value {str(cells[row])[:20]} in row {row} (from 0): "
+            f"target {shown(name)} has the value {str(cells[row])[:20]} in row {row} (from 0): "
             "every value must be a finite number, no larger than 1e150"
         )
 
@@ -209,10 +211,10 @@ def infer_task(cells: Sequence[Any]) -> Task:
 def describe_task(target: Target, name: str, given: bool) -> str:
     """Return which task a target is trained for, and how to ask for the other one."""
     if target.classes is None:
-        text = f"target {name!r} is taken as numbers (regression)"
+        text = f"target {shown(name)} is taken as numbers (regression)"
         other = "classification"
     else:
-        text = f"target {name!r} is taken as {len(target.classes):,} classes (classification)"
+        text = f"target {shown(name)} is taken as {len(target.classes):,} classes (classification)"
         other = "regression" if not any(isinstance(label, str) for label in target.classes) else ""
     return text if given or not other else f"{text}; --task {other} takes it as {_TAKEN[other]}"
 
@@ -241,8 +243,8 @@ def _regression(cells: Sequence[Any], name: str) -> Target:
         number = float(cell) if isinstance(cell, bool) else parse_number(cell)
         if number is None:
             raise RequestError(
-                f"target {name!r} holds {cell!r} in row {row} (from 0), which task = 'regression' cannot use: "
-                "it must be a number; or use task = 'classification'"
+                f"target {shown(name)} holds {shown(cell)} in row {row} (from 0), which task = 'regression' cannot "
+                "use: it must be a number; or use task = 'classification'"
             )
         values[row] = number
     return Target("regression", values, None)

@@ -14,7 +14,7 @@ from jaxsweep.data.cells import is_missing, parse_boolean, parse_number, parse_n
 from jaxsweep.data.noticed import listed
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import number_of, numbered_twice
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 BLANKS = " "  # the delimiter that stands for any white space
 DELIMITERS = ("\t", ";", "|", ",")
@@ -95,7 +95,7 @@ def find_layout(text: str, name: str, options: TableOptions, target: str | int |
         cells[0] = cells[0].lstrip("# ")
     names = [cell or str(number) for number, cell in enumerate(cells)]
     names, again = numbered_twice(names)
-    notes += [f"the name {old!r} occurs again: that column is called {new!r}" for new, old in again.items()]
+    notes += [f"the name {shown(old)} occurs again: that column is called {shown(new)}" for new, old in again.items()]
     nameless = tuple(number for number, cell in enumerate(cells) if not cell)
     notes += _zeros(names, body)
     below = _line_start(text, start, first.end - line + 1)
@@ -258,8 +258,8 @@ def _only_a_name(target: str | int, width: int) -> bool:
 
 def _counts(names: Sequence[str]) -> bool:
     """Return whether the numbers among the names are consecutive, as those of a header are."""
-    numbers = [int(name) for name in names if name.isdecimal()]
-    others = [name for name in names if not name.isdecimal()]
+    numbers = [int(name) for name in names if name.isdecimal() and len(name) < 20]
+    others = [name for name in names if not name.isdecimal() or len(name) >= 20]
     return len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers)) and not any(map(_is_value, others))
 
 

@@ -12,6 +12,7 @@ from jaxsweep.data.dates import usual_format
 from jaxsweep.data.forms import Ambiguous, find_form
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import Table
+from jaxsweep.errors import shown
 
 ALMOST = 0.5  # a column with this share of numbers looks like one of numbers
 CODES = (-99, -200, -999, -9999, -99999, 999, 9999, 99999)  # that stand for missing in many tables
@@ -40,8 +41,8 @@ def almost(name: str, words: Words, options: TableOptions, delimiter: str | None
     if fits.all() or counts[fits].sum() < ALMOST * total:
         return "", ""
     odd_one = int(np.argmin(fits))
-    where = f"{words.words[odd_one]!r} in row {words.first_row(odd_one)} (from 0)"
-    return f"{name!r} is {int(100 * counts[fits].sum() / total)}% {kind} but holds {where}", advice
+    where = f"{shown(words.words[odd_one])} in row {words.first_row(odd_one)} (from 0)"
+    return f"{shown(name)} is {int(100 * counts[fits].sum() / total)}% {kind} but holds {where}", advice
 
 
 def most_fitting(words: Words, decimal: str | None, delimiter: str | None) -> Any:
@@ -65,7 +66,7 @@ def spellings(name: str, words: Words) -> list[str]:
     for word in words.words[:MANY]:
         other = first.setdefault(word.casefold(), word)
         if other != word:
-            return [f"{name!r} holds {other!r} and {word!r}, which are two categories"]
+            return [f"{shown(name)} holds {shown(other)} and {shown(word)}, which are two categories"]
     return []
 
 
@@ -79,7 +80,7 @@ def codes(name: str, values: NDArray[np.float64], missing: tuple[str, ...]) -> l
             continue
         if (code < 0 <= rest.min()) or abs(code) > FAR * np.abs(rest).max():
             advice = setting("missing", [*missing, f"{code:g}"])
-            return [f"{name!r} holds {code:g} in {count:,} rows: {advice} makes them missing, if that is meant"]
+            return [f"{shown(name)} holds {code:g} in {count:,} rows: {advice} makes them missing, if that is meant"]
     return []
 
 
@@ -113,14 +114,14 @@ def total(table: Table) -> list[str]:
     for cells in table.cells:
         last: Any = cells.iloc[-1] if hasattr(cells, "iloc") else cells[-1]
         if isinstance(last, str) and last.strip().casefold() in TOTALS:
-            return [f"the last row says {last.strip()!r}: if it is one of all others, take it out of the file"]
+            return [f"the last row says {shown(last.strip())}: if it is one of all others, take it out of the file"]
     return []
 
 
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence shows them, the first few."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+    return ", ".join(shown(name) for name in names[:SHOWN]) + more
 
 
 def are(names: Sequence[str]) -> str:

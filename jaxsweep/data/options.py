@@ -59,7 +59,7 @@ class TableOptions:
         for name, low in (("skip", 0), ("min_class_rows", 0), ("most_categories", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
-                raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
+                raise RequestError(f"{name} = {shown(value)} is not legal: it must be an integer of at least {low}")
             object.__setattr__(self, name, int(value))
         for name in LISTS:
             items = () if getattr(self, name) is None else _listed(name, getattr(self, name))
@@ -69,13 +69,16 @@ class TableOptions:
             if len(found) != 1 or found in '"\n\r':
                 words = ", ".join(word for word in DELIMITERS if word.isalpha())
                 raise RequestError(
-                    f"delimiter = {self.delimiter!r} is not legal: it must be a single character, or one of {words}"
+                    f"delimiter = {shown(self.delimiter)} is not legal: it must be a single character, or one of "
+                    f"{words}"
                 )
             object.__setattr__(self, "delimiter", found)
         if self.decimal not in (None, ".", ","):
-            raise RequestError(f"decimal = {self.decimal!r} is not legal: it must be '.' or ','")
+            raise RequestError(f"decimal = {shown(self.decimal)} is not legal: it must be '.' or ','")
         if self.missing_target not in (None, "drop"):
-            raise RequestError(f"missing_target = {self.missing_target!r} is not legal: it must be 'drop', or left out")
+            raise RequestError(
+                f"missing_target = {shown(self.missing_target)} is not legal: it must be 'drop', or left out"
+            )
 
     @property
     def said(self) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def table_options(given: Mapping[str, Any]) -> TableOptions:
     """Return the options given as keywords; RequestError for unknown ones."""
     for name in given:
         if name not in OPTIONS:
-            raise RequestError(f"unknown option {name!r} of read_table{suggestion(name, OPTIONS)}")
+            raise RequestError(f"unknown option {shown(name)} of read_table{suggestion(name, OPTIONS)}")
     return TableOptions(**given)
 
 
@@ -107,7 +110,7 @@ def setting(key: str, names: Iterable[str]) -> str:
 
 def _check(name: str, value: Any, types: tuple[type, ...], words: str) -> None:
     if not isinstance(value, types):
-        raise RequestError(f"{name} = {value!r} is not legal: it must be {words}")
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be {words}")
 
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from jaxsweep.data.columns import Column, make_column
 from jaxsweep.data.labels import Target, check_target, encode_target, infer_task, is_absent
 from jaxsweep.data.options import TableOptions
 from jaxsweep.data.rawtable import Table
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def read_alike(first: Sequence[Column], table: Table, what: str) -> tuple[Column
     for column in first:
         raw = column.reading.column if column.reading else column.name
         if raw not in place:
-            raise RequestError(f"{what} has no column {raw!r}{suggestion(raw, place)}")
+            raise RequestError(f"{what} has no column {shown(raw)}{suggestion(raw, place)}")
         try:
             columns.append(make_column(column.name, table.cells[place[raw]], column.kind, column.reading))
         except RequestError as error:
@@ -98,7 +98,7 @@ def encode_parts(
             unknown = sorted(set(part.values.tolist()) - known)
             if unknown:
                 raise RequestError(
-                    f"{what} has the class {whole.classes[unknown[0]]!r}, which {whats[0]} has not: "
+                    f"{what} has the class {shown(whole.classes[unknown[0]])}, which {whats[0]} has not: "
                     "every class needs rows to train on"
                 )
     return result
@@ -141,7 +141,7 @@ def group_codes(labels: Any, rows: int, what: str) -> NDArray[np.int64]:
         RequestError: another number of labels than rows, or a row without a label.
     """
     if isinstance(labels, (str, bytes)) or not hasattr(labels, "__len__"):
-        raise RequestError(f"groups = {labels!r} is not legal: it must have one label for each row")
+        raise RequestError(f"groups = {shown(labels)} is not legal: it must have one label for each row")
     found = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(found) != rows:
         raise RequestError(f"groups has {len(found)} labels but {what} has {rows} rows: they must be equal")

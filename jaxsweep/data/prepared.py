@@ -16,7 +16,7 @@ from jaxsweep.data.options import NEW_FILES
 from jaxsweep.data.preprocess import Preprocessor
 from jaxsweep.data.splits import DEFAULT_SPLIT
 from jaxsweep.data.weights import balanced, check_parts, normalized
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 LARGEST_BYTES = 8 * 2**30
 
@@ -270,6 +270,6 @@ def _check_size(data: Dataset, features: int, rows: int) -> None:
         kinds = {c.name: len(set(c.values)) if c.kind == "category" else 1 for c in data.inputs}
         worst = max(kinds, key=lambda name: kinds[name])
         raise RequestError(
-            f"{data.name} takes {size / 2**30:.0f} GiB with its {features} features (column {worst!r} alone has "
+            f"{data.name} takes {size / 2**30:.0f} GiB with its {features} features (column {shown(worst)} alone has "
             f"{kinds[worst]} categories): leave out columns, or rows, to stay under {LARGEST_BYTES // 2**30} GiB"
         )

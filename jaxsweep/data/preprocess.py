@@ -101,6 +101,7 @@ class Preprocessor:
             seen_columns.add(raw)
             fitted.append(fit_column(column, train, category_rows, image, indicator, most_categories))
         inputs, seen = [entry for entry, _ in fitted], [flag for _, flags in fitted for flag in flags]
+        _check_words(inputs, (*(classes or ()), *target_names))
         if image:
             inputs = shared_statistics(columns, train, inputs)
         unseen = tuple(number for number, flag in enumerate(seen) if not flag)
@@ -211,7 +212,7 @@ class Preprocessor:
         for entry in self.inputs:
             raw = raw_name(entry.name, entry.reading)
             if raw not in place:
-                raise RequestError(f"input column {raw!r} is not in {what}{suggestion(raw, place)}")
+                raise RequestError(f"input column {shown(raw)} is not in {what}{suggestion(raw, place)}")
             kind: Kind = "number" if isinstance(entry, NumberInput) else "category"
             columns.append(make_column(entry.name, table.cells[place[raw]], kind, entry.reading))
         return columns
@@ -277,6 +278,20 @@ class Preprocessor:
             raise RequestError(f"the preprocessing of the network cannot be read: {error}") from error
 
 
+def _check_words(inputs: Sequence[Input], others: Sequence[Label]) -> None:
+    """Raise RequestError for words that no file of an exported network could hold: halves of surrogate pairs."""
+    words = [entry.name for entry in inputs]
+    words += [word for entry in inputs if isinstance(entry, CategoryInput) for word in entry.categories]
+    words += [label for label in others if isinstance(label, str)]
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        odd = next(word for word in words if any("\ud800" <= letter <= "\udfff" for letter in word))
+        raise RequestError(
+            f"the data have the word {shown(odd)}, which is no text that UTF-8 could hold: write it otherwise"
+        ) from None
+
+
 def _parse_target(document: Mapping[str, Any]) -> tuple[tuple[Label, ...] | None, float, float]:
     if document.get("classes") is not None:
         classes = document["classes"]
@@ -292,5 +307,5 @@ def _parse_targets(entries: Sequence[Mapping[str, Any]]) -> tuple[TargetScale, .
         raise ValueError(f"target is a list of {len(found)}: it must have several, or be no list")
     for each in found:
         if not (math.isfinite(each.mean) and math.isfinite(each.scale) and each.scale > 0):
-            raise ValueError(f"target {each.name!r} has the mean {each.mean} and the scale {each.scale}")
+            raise ValueError(f"target {shown(each.name)} has the mean {each.mean} and the scale {each.scale}")
     return found

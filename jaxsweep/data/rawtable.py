@@ -53,7 +53,8 @@ class Table:
         found = self._in_first_row(name)
         if found is not None:
             raise RequestError(
-                f"{what} {name!r} is not among the columns of {file}, which was read without a header, but it stands "
+                f"{what} {shown(name)} is not among the columns of {file}, which was read without a header, but it "
+                "stands "
                 f"in the first row (cell {found}): --set header=true (in Python header=True) makes names of that row"
             )
         if number is not None:
@@ -63,7 +64,7 @@ class Table:
         hint = (
             "" if self.named else ", which was read without a header (--set header=true makes names of its first row)"
         )
-        raise RequestError(f"{what} {name!r} is not in {file}{hint}{suggestion(name, _shown(self.names))}")
+        raise RequestError(f"{what} {shown(name)} is not in {file}{hint}{suggestion(name, _shown(self.names))}")
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return the table with only the given rows."""
@@ -120,7 +121,7 @@ def check_names(names: Sequence[str], what: str, among: Collection[str] | None =
     for number, name in enumerate(names):
         if name in seen and (watched is None or name in watched):
             raise RequestError(
-                f"column name {name!r} occurs twice in {what} (columns {seen[name]} and {number}): "
+                f"column name {shown(name)} occurs twice in {what} (columns {seen[name]} and {number}): "
                 "every column needs a name of its own"
             )
         seen[name] = number
@@ -129,7 +130,7 @@ def check_names(names: Sequence[str], what: str, among: Collection[str] | None =
 def number_of(column: str | int) -> int | None:
     """Return the number that a column is given by; None if it can only be a name."""
     text = str(column)
-    return int(text) if text.isdecimal() and text.isascii() else None
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else None
 
 
 def numbered_twice(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -182,8 +183,8 @@ def check_index(X: Any, y: Any, x_name: str, y_name: str) -> None:
     if not _only_counts(X.index) and not _only_counts(y.index):
         theirs, ours = others[row], labels[row]
         raise RequestError(
-            f"the index of {y_name} is not that of {x_name} (in row {row}, from 0, {theirs!r} beside {ours!r}): "
-            f"give rows with the same labels, or {y_name}.to_numpy() to go by position"
+            f"the index of {y_name} is not that of {x_name} (in row {row}, from 0, {shown(theirs)} beside "
+            f"{shown(ours)}): give rows with the same labels, or {y_name}.to_numpy() to go by position"
         )
 
 
@@ -197,7 +198,7 @@ def _same(cell: Any, name: str) -> bool:
         return cell is not None and cell.strip() == name
     try:
         return float(cell) == float(name)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

@@ -24,7 +24,7 @@ from jaxsweep.data.dates import DatePart, as_dates, find_formats, parse_dates, v
 from jaxsweep.data.forms import Ambiguous, find_form, other_marks
 from jaxsweep.data.options import TableOptions, setting
 from jaxsweep.data.rawtable import Table
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 TABLES = 2  # the version of the rules by which tables are read: 2 knows dates, forms of numbers, more missing words
 OWN_WORDS = 0.9  # a column with this share of distinct words among its rows says nothing about new rows
@@ -83,8 +83,8 @@ def read_inputs(table: Table, which: Sequence[int], options: TableOptions, what:
     for column in columns if not chosen else ():
         if column.kind == "category" and len(set(column.values) - {None}) >= table.rows:
             raise RequestError(
-                f"column {column.name!r} has {table.rows} categories in {table.rows} rows of {what}, so that it says "
-                f"nothing about new rows: leave it out with drop={column.name!r}"
+                f"column {shown(column.name)} has {table.rows} categories in {table.rows} rows of {what}, so that it "
+                f"says nothing about new rows: leave it out with drop={column.name!r}"
             )
     if chosen:
         found.notes += noticed.decimals(columns) + noticed.total(table)
@@ -126,7 +126,7 @@ def _named(table: Table, options: TableOptions, what: str) -> _Named:
     for one, other in (("categories", "numbers"), ("keep", "drop")):
         if both := sets[one] & sets[other]:
             raise RequestError(
-                f"{one} and {other} both name the column {table.names[min(both)]!r}: it can be only in one"
+                f"{one} and {other} both name the column {shown(table.names[min(both)])}: it can be only in one"
             )
     return _Named(sets["categories"], sets["numbers"], sets["keep"])
 
@@ -171,8 +171,8 @@ def _text(
     form = find_form(words.words, options.decimal, "," if found.points else table.delimiter)
     if isinstance(form, Ambiguous):
         found.notes.append(
-            f"{name!r} holds numbers such as {form.word!r}, whose separator may be a decimal one or not: taken as "
-            f"{len(words.words):,} categories (--set decimal=, or --set decimal=. tells)"
+            f"{shown(name)} holds numbers such as {shown(form.word)}, whose separator may be a decimal one or not: "
+            f"taken as {len(words.words):,} categories (--set decimal=, or --set decimal=. tells)"
         )
     elif form is not None:
         found.read_as.setdefault(f"numbers with {form.describe()}", []).append(name)
@@ -183,7 +183,7 @@ def _text(
     if len(formats) > 1:
         example = words.words[0]
         found.notes.append(
-            f"{name!r} holds dates such as {example!r}, whose day and month cannot be told apart: taken as "
+            f"{shown(name)} holds dates such as {shown(example)}, whose day and month cannot be told apart: taken as "
             f"{len(words.words):,} categories (--set day_first=true or --set day_first=false tells)"
         )
     elif formats:
@@ -254,7 +254,7 @@ def _date(name: str, raw: Raw, form: str, found: _Findings, missing: tuple[str, 
     parts = varying_parts(dates)
     how = f" in the format {form}" if form else ""
     if not parts:
-        found.notes.append(f"{name!r} holds one date{how}, and is left out")
+        found.notes.append(f"{shown(name)} holds one date{how}, and is left out")
         return []
     found.read_as.setdefault(f"dates{how}: {', '.join(parts)}", []).append(name)
     columns = []
@@ -281,5 +281,5 @@ def declared_number(name: str, raw: Raw, options: TableOptions, delimiter: str |
         return column, None
     row, count = int(np.argmax(odd)), int(odd.sum())
     what = "is no number and counts" if count == 1 else "are no numbers and count"
-    example = f"such as {str(cells[row]).strip()!r} in row {row} (from 0)"
-    return column, f"{count:,} cell{'s' * (count != 1)} of {name!r}, {example}, {what} as missing"
+    example = f"such as {shown(str(cells[row]).strip())} in row {row} (from 0)"
+    return column, f"{count:,} cell{'s' * (count != 1)} of {shown(name)}, {example}, {what} as missing"

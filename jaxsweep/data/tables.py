@@ -21,7 +21,7 @@ from jaxsweep.data.reading import declared_number, read_inputs
 from jaxsweep.data.targets import described, encoded, target_list, target_numbers, with_targets
 from jaxsweep.data.textfile import is_parquet
 from jaxsweep.data.weights import row_weights
-from jaxsweep.errors import RequestError, meant, nearest
+from jaxsweep.errors import RequestError, meant, nearest, shown
 
 
 def read_table(
@@ -65,18 +65,20 @@ def read_table(
     goals = target_numbers(table, target, file.name)
     gone = {table.find(column, file.name, "drop: column") for column in said.drop}
     for goal in gone.intersection(goals):
-        raise RequestError(f"drop names the target column {table.names[goal]!r}: it must name input columns only")
+        raise RequestError(f"drop names the target column {shown(table.names[goal])}: it must name input columns only")
     together = None if group is None else table.find(group, file.name, "group: column")
     if together in goals:
-        raise RequestError(f"group names the target column {table.names[together]!r}: it must name another one")
+        raise RequestError(f"group names the target column {shown(table.names[together])}: it must name another one")
     heavy = None if weight is None else table.find(weight, file.name, "weight: column")
     if heavy is not None and heavy in (*goals, together):
         other = "target" if heavy in goals else "group"
-        raise RequestError(f"weight names the {other} column {table.names[heavy]!r}: it must name another one")
+        raise RequestError(f"weight names the {other} column {shown(table.names[heavy])}: it must name another one")
     which = [number for number in range(len(table.names)) if number not in gone | {*goals, together, heavy}]
     name = ", ".join(table.names[goal] for goal in goals)
     if not which:
-        raise RequestError(f"{file.name} has no input columns left besides its target {name!r}: at least one is needed")
+        raise RequestError(
+            f"{file.name} has no input columns left besides its target {shown(name)}: at least one is needed"
+        )
     several = tuple(table.names[goal] for goal in goals) if len(goals) > 1 else ()
     if several and task == "classification":
         raise RequestError(
@@ -101,7 +103,7 @@ def read_table(
         )
         for (part, found), own in zip(tables.items(), found_targets[1:], strict=True)
     }
-    weighed = [] if column is None else [f"rows count by {column.name!r}"]
+    weighed = [] if column is None else [f"rows count by {shown(column.name)}"]
     task_note = described(found_targets[0], several, name, task)
     notes = (*table.notes, *dropped, *inputs.notes, *read_notes, *weighed, task_note)
     together_codes = None if together is None else group_codes(table.cells[together], table.rows, file.name)
@@ -169,7 +171,7 @@ def read_raw(
 
 def _path(path: str | Path) -> Path:
     if not isinstance(path, (str, os.PathLike)):
-        raise RequestError(f"path = {path!r} is not legal: it must be the path of a CSV or Parquet file")
+        raise RequestError(f"path = {shown(path)} is not legal: it must be the path of a CSV or Parquet file")
     return Path(path)
 
 
@@ -198,7 +200,7 @@ def _target(
         return found, _reading_of(found, Reading(name, form, missing=options.missing)), note
     plain = target_cells(name, cells)
     gone = {parse_number(word) for word in options.missing}
-    plain = [None if isinstance(cell, (int, float)) and float(cell) in gone else cell for cell in plain]
+    plain = [None if isinstance(cell, (int, float)) and cell in gone else cell for cell in plain]
     return plain, _reading_of(plain, Reading(name, missing=options.missing)), None
 
 
@@ -212,7 +214,7 @@ def _weight_column(table: Table, number: int, what: str, options: TableOptions) 
     name = table.names[number]
     found = read_inputs(table, [number], replace(options, keep=(*options.keep, name)), what).columns
     if len(found) != 1 or found[0].kind != "number":
-        raise RequestError(f"weight column {name!r} of {what} holds no numbers: it must have one >= 0 in each row")
+        raise RequestError(f"weight column {shown(name)} of {what} holds no numbers: it must have one >= 0 in each row")
     return found[0]
 
 
@@ -221,7 +223,7 @@ def _weights(table: Table, column: Column, what: str) -> NDArray[np.float64] | N
     if column.name not in table.names:
         return None
     (found,) = read_alike([column], table.only(column.name), what)
-    return row_weights(found.values, table.rows, f"weight column {column.name!r} of {what}", what)
+    return row_weights(found.values, table.rows, f"weight column {shown(column.name)} of {what}", what)
 
 
 def _targets(
@@ -271,17 +273,28 @@ def _read_parquet(file: Path) -> Table:
         ) from None
     try:
         arrow: Any = pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise RequestError(f"{file} cannot be read as Parquet ({_reason(error)}): it must be a Parquet file") from error
+    try:
         frame = arrow.to_pandas(date_as_object=False)
         if any(name is not None for name in frame.index.names):
             frame = frame.reset_index()  # an index with a name is a column
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(f"{file} cannot be read as Parquet ({reason}): it must be a Parquet file") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise RequestError(
+            f"{file} cannot be read as Parquet ({_reason(error)}): its columns, and what it says of them for pandas, "
+            "must be those of one table"
+        ) from error
     if not len(frame):
         raise RequestError(f"{file} has zero rows: it must have at least one")
     table = table_of(frame, file.name)
     check_names(table.names, file.name)
     return table
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _nearby(file: Path) -> str:

@@ -10,7 +10,7 @@ from jaxsweep.data.labels import Target, describe_task, is_absent, target_cells
 from jaxsweep.data.options import TableOptions
 from jaxsweep.data.parts import encode_parts, with_target
 from jaxsweep.data.rawtable import Table, as_array
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 MOST = 1000  # more are an image, or a table taken for its target
 
@@ -32,7 +32,9 @@ def target_numbers(table: Table, target: Any, file: str) -> list[int]:
     found = [table.find(column, file, "target column") for column in columns]
     for place, number in enumerate(found):
         if number in found[:place]:
-            raise RequestError(f"target names the column {table.names[number]!r} twice: every target must be another")
+            raise RequestError(
+                f"target names the column {shown(table.names[number])} twice: every target must be another"
+            )
     return found
 
 
@@ -48,7 +50,7 @@ def target_list(target: Any) -> list[str | int]:
     named = list(target) if isinstance(target, (list, tuple)) else [target]
     if not named or any(isinstance(name, bool) or not isinstance(name, (str, int, np.integer)) for name in named):
         raise RequestError(
-            f"target = {target!r} is not legal: it must be a column's name, its number from 0, or a list of them"
+            f"target = {shown(target)} is not legal: it must be a column's name, its number from 0, or a list of them"
         )
     return [name if isinstance(name, (str, int)) else int(name) for name in named]
 

@@ -14,11 +14,13 @@ import re
 import select
 import shlex
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 PARQUET = b"PAR1"
 WRITER_SECONDS = 10  # that somebody may take to write the first byte into a pipe
@@ -47,6 +49,14 @@ NEEDS = {
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+
+
+_OF_NAMES = ("punycode", "idna")  # encodings of domain names, read in a time with the square of their length
+# What Python's readers of archives raise for one that is cut or damaged, bz2 for one that is cut too soon.
+_DAMAGED = (
+    OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError, zlib.error, lzma.LZMAError, struct.error,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -88,19 +98,25 @@ def is_parquet(path: Path) -> bool:
         return file.read(len(PARQUET)) == PARQUET
 
 
+def opened(path: Path) -> BinaryIO:
+    """Return a file or a pipe as it is to be read; RequestError if nobody writes into a pipe, OSError as `open`."""
+    if not stat.S_ISFIFO(path.stat().st_mode):
+        return path.open("rb")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not select.select([descriptor], [], [], WRITER_SECONDS)[0]:
+        os.close(descriptor)
+        raise RequestError(f"{path} is a pipe into which nobody has written for {WRITER_SECONDS} s")
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
 def _content(path: Path) -> bytes:
     """Return what a file or a pipe holds; RequestError if nobody writes into a pipe, or it is a device."""
     mode = path.stat().st_mode
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise RequestError(f"{path} is a device: it must be a CSV or Parquet file, or a pipe")
-    if not stat.S_ISFIFO(mode):
-        return path.read_bytes()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as pipe:
-        if not select.select([descriptor], [], [], WRITER_SECONDS)[0]:
-            raise RequestError(f"{path} is a pipe into which nobody has written for {WRITER_SECONDS} s")
-        os.set_blocking(descriptor, True)
-        return pipe.read()
+    with opened(path) as file:
+        return file.read()
 
 
 def _unpacked(path: Path, content: bytes) -> bytes:
@@ -113,7 +129,9 @@ def _unpacked(path: Path, content: bytes) -> bytes:
             return lzma.decompress(content)
         if content.startswith(b"PK\x03\x04"):
             return _unzipped(path, content)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+    except RequestError:
+        raise
+    except _DAMAGED as error:
         raise RequestError(f"{path} cannot be unpacked ({error}): it must be a whole archive") from error
     return content
 
@@ -184,13 +202,16 @@ def _other_format(path: Path, what: str, function: str | None, more: str = "") -
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
     if encoding is not None:
         try:
+            if codecs.lookup(encoding).name in _OF_NAMES:
+                raise LookupError(encoding)
             return content.decode(encoding).removeprefix("\ufeff")
-        except LookupError:
-            raise RequestError(
-                f"encoding = {encoding!r} is not known: it must be a name that Python knows, such as latin-1 or cp1252"
-            ) from None
         except UnicodeError as error:
             raise RequestError(f"{path.name} is not text in {encoding} ({error}): name another encoding") from None
+        except (LookupError, ValueError):  # a name with a NUL character is none at all
+            raise RequestError(
+                f"encoding = {shown(encoding)} is not known: it must be a name that Python knows, such as latin-1 or "
+                "cp1252"
+            ) from None
     found = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(found)

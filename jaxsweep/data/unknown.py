@@ -8,6 +8,7 @@ from types import FrameType
 
 from jaxsweep.data.cells import parse_number
 from jaxsweep.data.columns import Column
+from jaxsweep.errors import shown
 
 EXAMPLES = 3  # words that a column is allowed in the sentence
 FEW = 10  # categories of training that the sentence lists
@@ -50,13 +51,13 @@ def _describe_column(column: Column, words: Sequence[str]) -> str | None:
     same = {word: numbers[value] for word in counts if (value := _number(word)) in numbers}
     # Words that are known ones in another spelling come first: they say what to mend.
     examples = sorted(counts, key=lambda word: (word not in same, -counts[word]))[:EXAMPLES]
-    shown = ", ".join(map(repr, examples)) + ", ..." * (len(counts) > len(examples))
-    text = f"column {column.name!r} in {rows} of {total} rows ({shown}"
+    listed = ", ".join(map(shown, examples)) + ", ..." * (len(counts) > len(examples))
+    text = f"column {shown(column.name)} in {rows} of {total} rows ({listed}"
     if same:
-        pairs = " and ".join(f"{word!r} is {same[word]!r}" for word in examples if word in same)
+        pairs = " and ".join(f"{shown(word)} is {shown(same[word])}" for word in examples if word in same)
         text += f"; {pairs}, spelled differently as a number"
     if len(words) <= FEW:
-        text += f"; known: {', '.join(map(repr, words)) or 'none'}"
+        text += f"; known: {', '.join(map(shown, words)) or 'none'}"
     return text + ")"
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data.cells import is_missing, parse_number
 from jaxsweep.data.columns import LARGEST
-from jaxsweep.errors import RequestError
+from jaxsweep.errors import RequestError, shown
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ def row_weights(weights: Any, rows: int, name: str, what: str) -> Floats:
         RequestError: another number of weights than rows, or a weight that is missing, no number, negative or infinite.
     """
     if isinstance(weights, (str, bytes)) or not hasattr(weights, "__len__"):
-        raise RequestError(f"{name} = {weights!r} is not legal: it must have one number >= 0 for each row")
+        raise RequestError(f"{name} = {shown(weights)} is not legal: it must have one number >= 0 for each row")
     shape = getattr(weights, "shape", (len(weights),))
     if len(shape) != 1:
         raise RequestError(f"{name} has shape {tuple(shape)}: it must be [rows], one weight for each row")
@@ -37,9 +37,9 @@ def row_weights(weights: Any, rows: int, name: str, what: str) -> Floats:
     bad = np.flatnonzero(~((found >= 0) & (found <= LARGEST)))
     if len(bad):
         cell = list(weights)[bad[0]]
-        shown = "no value" if is_missing(cell) else f"the value {str(cell)[:20]!r}"
+        what = "no value" if is_missing(cell) else f"the value {str(cell)[:20]!r}"
         raise RequestError(
-            f"{name} has {shown} in row {bad[0]} (from 0): every weight must be a finite number >= 0, no larger than "
+            f"{name} has {what} in row {bad[0]} (from 0): every weight must be a finite number >= 0, no larger than "
             "1e150; 0 leaves a row out of losses and metrics"
         )
     if not found.any():

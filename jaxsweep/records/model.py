@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from safetensors.numpy import save as tensors_as_bytes
 from jaxsweep.data import Prepared, Preprocessor
 from jaxsweep.data.labels import TASKS, Task
 from jaxsweep.data.options import table_options
+from jaxsweep.data.unknown import frames_to_user
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.network.late import jax
 from jaxsweep.records import own
@@ -108,7 +110,8 @@ class Model:
 
     def features(self, X: Any) -> Floats:
         """Return what the first layer sees of raw rows, [rows, features]; `X` and errors as in `predict`."""
-        return self.preprocessor.transform_table(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # `predicted` says it
+            return self.preprocessor.transform_table(X)
 
     def activations(self, X: Any) -> list[Floats]:
         """Return what each hidden layer gives after its activation, [rows, width] each; `X` and errors as in `predict`.
@@ -164,13 +167,26 @@ class Model:
         """Return labels [rows] and probabilities [rows, classes] for features [rows, features].
 
         For regression they are numbers in units of the target, of several targets [rows, targets], and no columns.
+        Of rows for which they are not finite there is a RuntimeWarning.
         """
         outputs = self._layers(features)[-1]
-        if self.task == "regression":
-            own = outputs if self.preprocessor.targets else outputs[:, 0]
-            return self.preprocessor.restore_target(own), np.empty((len(features), 0))
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return self.preprocessor.labels(outputs.argmax(axis=1)), powers / powers.sum(axis=1, keepdims=True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.task == "regression":
+                own = outputs if self.preprocessor.targets else outputs[:, 0]
+                values, shares = self.preprocessor.restore_target(own), np.empty((len(features), 0))
+                finite = np.isfinite(values).reshape(len(features), -1).all(axis=1)
+            else:
+                powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+                values, shares = self.preprocessor.labels(outputs.argmax(axis=1)), powers / powers.sum(axis=1)[:, None]
+                finite = np.isfinite(outputs).all(axis=1)
+        if not finite.all():
+            warnings.warn(
+                f"the network's outputs are no finite numbers for {np.count_nonzero(~finite):,} of {len(features):,} "
+                f"rows, the first of them row {np.argmin(finite)} (from 0): what is predicted for them says nothing",
+                RuntimeWarning,
+                stacklevel=frames_to_user(),
+            )
+        return values, shares
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
@@ -226,7 +242,8 @@ class Model:
     def _layers(self, features: Floats) -> list[Floats]:
         """Return what each layer gives, [rows, width]; the last are the outputs."""
         starts = range(0, len(features), BLOCK) or [0]
-        blocks = [layers(self.config, self.params, self.stats, features[start : start + BLOCK]) for start in starts]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is said by `predicted`
+            blocks = [layers(self.config, self.params, self.stats, features[start : start + BLOCK]) for start in starts]
         return [np.concatenate(several) for several in zip(*blocks, strict=True)]
 
 
@@ -248,6 +265,7 @@ def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., A
     try:
         text = documents.text_of(folder / DESCRIPTION)
         document = documents.json_value(text)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is a word that nobody could print
         functions = own.checked_rows(document.get("functions", []) if isinstance(document, dict) else [])
     except (OSError, ValueError) as error:
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
@@ -279,15 +297,15 @@ def _described(document: Any, functions: own.Owns) -> tuple[Task, Config]:
         raise ValueError(f"{DESCRIPTION} holds no object")
     task, config = document.get("task"), document.get("config")
     if task not in TASKS:
-        raise ValueError(f"task = {task!r}: it must be classification or regression")
+        raise ValueError(f"task = {shown(task)}: it must be classification or regression")
     if ("classes" in document) != (task == "classification") or ("target" in document) != (task == "regression"):
         raise ValueError(f"a network for {task} has {'classes' if task == 'classification' else 'a target'}")
     if not isinstance(config, dict):
         raise ValueError("it has no config")
     if not isinstance(document.get("header"), bool | None):
-        raise ValueError(f"header = {document['header']!r}: it must be true or false")
+        raise ValueError(f"header = {shown(document['header'])}: it must be true or false")
     if not isinstance(document.get("table", {}), dict):
-        raise ValueError(f"table = {document['table']!r}: it must be an object")
+        raise ValueError(f"table = {shown(document['table'])}: it must be an object")
     table_options(document.get("table", {}))
     # What the data allowed was checked before training: here any batch size and any augmentation is right.
     config = own.put_in_config(config, functions)

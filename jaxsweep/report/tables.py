@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from jaxsweep.errors import printable
+from jaxsweep.errors import cut, printable
 from jaxsweep.report.console import Results
 from jaxsweep.report.words import short
 from jaxsweep.spec.aims import SIZES
@@ -21,6 +21,7 @@ from jaxsweep.spec.swept import acts
 
 Row = Mapping[str, Any]
 MARKS = ("front", "feasible")  # columns of true and false, where a sweep has them
+LONGEST_NOTE = 8000  # characters; what is said of a table with many odd columns has some thousand
 FIRST = ("status", "epochs_done", "learning_rate", "optimizer")  # of what varies
 
 
@@ -33,16 +34,16 @@ def stdout() -> Console:
 
 def say(text: str) -> None:
     """Print a message for people on stderr."""
-    print(printable(text), file=sys.stderr)
+    print(printable(cut(text, LONGEST_NOTE)), file=sys.stderr)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> Table:
     """Return a table; `numbers` are the columns that stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(printable(column), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     return table
 
 
@@ -104,7 +105,7 @@ def _trials(rows: Sequence[Row], columns: Sequence[str]) -> Table:
         text = name in ("status", "width", *MARKS) or (
             name in HYPERPARAMETERS and HYPERPARAMETERS[name].kind == "choice"
         )
-        table.add_column(name, justify="left" if text else "right", no_wrap=True)
+        table.add_column(printable(name), justify="left" if text else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(name, row[name]) if acts(name, row) else "" for name in columns))
     return table

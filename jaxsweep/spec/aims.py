@@ -153,7 +153,7 @@ def check_aims(aims: Aims, task: str, outputs: int, curves: Iterable[str], own: 
     """
     for number, name in enumerate(aims.objectives[1:], 1):
         if name in aims.objectives[:number]:
-            raise RequestError(f"objective: {name!r} is there twice: each must be named once")
+            raise RequestError(f"objective: {shown(name)} is there twice: each must be named once")
         if name not in SIZES:
             check_objective(name, task, outputs, own, SIZES)
     legal = [*curves, *SIZES]
@@ -162,7 +162,9 @@ def check_aims(aims: Aims, task: str, outputs: int, curves: Iterable[str], own: 
             raise RequestError(f"constraint '{each}': the test split is never searched on; use one of val_... instead")
         if each.metric not in legal:
             known = [*(f"val_{name}" for name in metric_names(task, outputs, own)), *SIZES]
-            raise RequestError(f"constraint '{each}': unknown metric {each.metric!r}{suggestion(each.metric, known)}")
+            raise RequestError(
+                f"constraint '{each}': unknown metric {shown(each.metric)}{suggestion(each.metric, known)}"
+            )
 
 
 def count_parameters(config: Mapping[str, Any], features: int, outputs: int) -> int:

@@ -89,11 +89,11 @@ class Hyperparameter:
         """Return `value` in its plain Python type, or raise RequestError if it is not legal."""
         result = self._converted(value)
         if result is None:
-            raise RequestError(f"{self.name} = {value!r} is not legal: it must be {self.legal}")
+            raise RequestError(f"{self.name} = {shown(value)} is not legal: it must be {self.legal}")
         if self.kind == "float" and (single := self._single(result)) is not None:
             raise RequestError(
-                f"{self.name} = {value!r} is not legal, since it is {single:g} in float32: it must be {self.legal}, "
-                f"{_nearest(single)}"
+                f"{self.name} = {shown(value)} is not legal, since it is {single:g} in float32: it must be "
+                f"{self.legal}, {_nearest(single)}"
             )
         return result
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data.labels import Task
-from jaxsweep.errors import RequestError, meant, nearest
+from jaxsweep.errors import RequestError, meant, nearest, shown
 from jaxsweep.spec.own import DIRECTIONS, Direction, OwnMetric, directed
 
 __all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric"]
@@ -134,13 +134,15 @@ def check_objective(
     if name in legal:
         return directed(name, own)
     if name.startswith("test_"):
-        raise RequestError(f"objective = {name!r}: the test split is never searched on; use one of {', '.join(legal)}")
+        raise RequestError(
+            f"objective = {shown(name)}: the test split is never searched on; use one of {', '.join(legal)}"
+        )
     if name.removeprefix("val_") in METRICS and name.startswith("val_"):
         what = f"{task} with {outputs} classes" if task == "classification" else task
-        raise RequestError(f"objective = {name!r} does not exist for {what}: use one of {', '.join(legal)}")
+        raise RequestError(f"objective = {shown(name)} does not exist for {what}: use one of {', '.join(legal)}")
     legal += further
     raise RequestError(
-        f"unknown objective {name!r}{meant(nearest(name, legal))} (it must be one of {', '.join(legal)})"
+        f"unknown objective {shown(name)}{meant(nearest(name, legal))} (it must be one of {', '.join(legal)})"
     )
 
 

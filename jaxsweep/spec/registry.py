@@ -47,4 +47,4 @@ class Registry(Generic[Made]):
         for setting in settings:
             if setting not in known:
                 hint = suggestion(setting, known) if known else "; it has none"
-                raise RequestError(f"unknown option {setting!r} of {self.kind} {name!r}{hint}")
+                raise RequestError(f"unknown option {shown(setting)} of {self.kind} {name!r}{hint}")

@@ -24,6 +24,7 @@ from jaxsweep.streams import check_seed
 DEFAULT_TRIALS = 256
 DEFAULT_SEARCH = "random"
 MOST_TRIALS = 10_000_000  # of which a plan and a table take 2 KB each
+MOST_EACH = 100_000  # networks of a trial; some hundreds of replicates tell any two configs apart
 LEAST_FRESH = 5  # trainings of a trial that is confirmed
 KEEP_WEIGHTS = ("last", "best")
 PRECISIONS = ("highest", "default")  # of matrix products on an accelerator
@@ -90,7 +91,7 @@ class Request:
         for number, config in enumerate(self.configs or ()):
             if not isinstance(config, Mapping):
                 raise RequestError(
-                    f"configs[{number}] = {config!r} is not a config: it must be a dict such as {{'depth': 2}}"
+                    f"configs[{number}] = {shown(config)} is not a config: it must be a dict such as {{'depth': 2}}"
                 )
         if self.configs is not None:
             taken = {name: HYPERPARAMETERS[name].choices for name in ROLES}
@@ -101,14 +102,20 @@ class Request:
             raise RequestError("warm_start does not go with configs: nothing is searched, so leave it out")
         for name, low in (("trials", 1), ("replicates", 1), ("keep", 0), ("confirm", 0)):
             object.__setattr__(self, name, _at_least(name, getattr(self, name), low))
-        if self.trials is not None and self.trials > MOST_TRIALS:
-            raise RequestError(f"trials = {self.trials} are too many: one sweep has at most {MOST_TRIALS:,}")
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "folds", check_folds(self.folds))
+        lanes = self.replicates * (max(self.folds, 1) if isinstance(self.folds, int) else len(self.folds))
+        if lanes > MOST_EACH:
+            raise RequestError(
+                f"a trial has {lanes:,} networks, replicates = {self.replicates} in each of its folds: it may have "
+                f"{MOST_EACH:,}"
+            )
         self._take_aims()
         for name in ("search", "objective", "scheduler"):
             if not isinstance(value := getattr(self, name), str | None):
-                raise RequestError(f"{name} = {value!r} is not legal: it must be a name, such as {EXAMPLES[name]!r}")
+                raise RequestError(
+                    f"{name} = {shown(value)} is not legal: it must be a name, such as {EXAMPLES[name]!r}"
+                )
         for name, words in (("keep_weights", KEEP_WEIGHTS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in words:
@@ -134,8 +141,8 @@ class Request:
             object.__setattr__(self, "further", tuple(objectives[1:]))
         if isinstance(self.objective, str) and self.objective in SIZES:
             raise RequestError(
-                f"objective = {self.objective!r} comes first: the first objective must be a validation metric, whose "
-                f"best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
+                f"objective = {shown(self.objective)} comes first: the first objective must be a validation metric, "
+                f"whose best trial is the best one; write ['val_accuracy', '{self.objective}'], or constrain it"
             )
         given: Any = self.constraints
         given = (given,) if isinstance(given, str) else given
@@ -191,7 +198,9 @@ def _at_least(name: str, value: Any, low: int) -> int | None:
     if value is None and name == "trials":
         return None
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise RequestError(f"{name} = {value!r} is not legal: it must be an integer of at least {low}")
+        raise RequestError(f"{name} = {shown(value)} is not legal: it must be an integer of at least {low}")
+    if value > MOST_TRIALS:
+        raise RequestError(f"{name} = {shown(int(value))} are too many: one sweep has at most {MOST_TRIALS:,}")
     return int(value)
 
 

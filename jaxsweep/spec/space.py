@@ -202,7 +202,7 @@ class Space:
             if on and name not in config:
                 raise RequestError(f"{name} is missing from the config: it must be {self._entries[name].words()}")
             if not on and name in config:
-                raise RequestError(f"{name} = {config[name]!r} does not belong in the config: its condition fails")
+                raise RequestError(f"{name} = {shown(config[name])} does not belong in the config: its condition fails")
             if on:
                 self.check_value(name, config[name])
 
@@ -215,7 +215,7 @@ class Space:
 
     def _check_name(self, name: Any) -> None:
         if name not in self._entries:
-            raise RequestError(f"{name!r} is not in the space{suggestion(str(name), self._entries)}")
+            raise RequestError(f"{shown(name)} is not in the space{suggestion(str(name), self._entries)}")
 
     def _active(
         self, name: str, codes: Mapping[str, Codes], active: Mapping[str, NDArray[np.bool_]], n: int
@@ -231,7 +231,7 @@ class Space:
             return self._entries[name].codes_from_values(values)
         except LookupError as error:
             value, right = error.args[0], self._entries[name].words()
-            raise RequestError(f"{name} = {value!r} is outside the space: it must be {right}") from None
+            raise RequestError(f"{name} = {shown(value)} is outside the space: it must be {right}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

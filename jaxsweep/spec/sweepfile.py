@@ -14,7 +14,7 @@ from typing import Any
 from jaxsweep.data.assign import check_folds
 from jaxsweep.data.source import TABLE_KEYS, Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
-from jaxsweep.errors import RequestError, meant, nearest, suggestion
+from jaxsweep.errors import RequestError, meant, nearest, shown, suggestion
 from jaxsweep.spec import documents
 from jaxsweep.spec.default import adapted_space
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -110,12 +110,14 @@ class Draft:
         _check_keys(self.table)
         data = self.table.get("data", {})
         if "name" in data and "path" in data:
-            raise RequestError(f"[data] has name = {data['name']!r} and path = {data['path']!r}: it must have one")
+            raise RequestError(
+                f"[data] has name = {shown(data['name'])} and path = {shown(data['path'])}: it must have one"
+            )
         alien = next((key for key in TABLE_KEYS if key in data), None)
         if "name" in data and alien is not None:
             raise RequestError(
-                f"{alien} = {data[alien]!r} goes with a table on disk: the built-in {data['name']!r} has its own "
-                f"target and task, so leave {alien} out"
+                f"{alien} = {shown(data[alien])} goes with a table on disk: the built-in {shown(data['name'])} has "
+                f"its own target and task, so leave {alien} out"
             )
         return Source(**{key: data[key] for key in ("name", *TABLE_KEYS) if key in data})
 
@@ -157,6 +159,8 @@ def read(path: str | Path) -> Draft:
         table = documents.toml(documents.text_of(Path(path)))
     except OSError as error:
         raise RequestError(f"{path} cannot be read ({error.strerror}): it must be a sweep file in TOML") from None
+    except RequestError:
+        raise  # of a pipe
     except ValueError as error:
         raise RequestError(f"{path} is not TOML: {error}") from None
     try:
@@ -223,7 +227,7 @@ def _full_key(key: str) -> str:
         if section == "options":
             raise RequestError(f"--set {key}: an option of the searcher is to be given as --set search.{name}=...")
         if section not in SECTIONS:
-            raise RequestError(f"--set {key}: unknown section {section!r}{suggestion(section, SECTIONS)}")
+            raise RequestError(f"--set {key}: unknown section {shown(section)}{suggestion(section, SECTIONS)}")
         known = NAMES.get(section)
         if known is not None and name not in known:
             raise RequestError(f"--set {key}: {_unknown(section, name)}")
@@ -237,7 +241,7 @@ def _full_key(key: str) -> str:
         "; `jaxsweep hyperparameters` lists them, and an option of a searcher is set as search.KEY, one of a scheduler "
         "as scheduler.KEY"
     )
-    raise RequestError(f"--set {key}: unknown key {key!r}{hint}")
+    raise RequestError(f"--set {key}: unknown key {shown(key)}{hint}")
 
 
 def _value(assignment: str, text: str, key: str) -> Any:
@@ -258,7 +262,7 @@ def _value(assignment: str, text: str, key: str) -> Any:
             return words
         if BARE_WORD.fullmatch(text) or len(text) == 1:
             return text
-    raise RequestError(f"--set {assignment}: {text!r} is neither a TOML value nor a word: quote it as TOML does")
+    raise RequestError(f"--set {assignment}: {shown(text)} is neither a TOML value nor a word: quote it as TOML does")
 
 
 def _check_keys(table: Table) -> None:
@@ -267,9 +271,9 @@ def _check_keys(table: Table) -> None:
         if section in RECORDED or section == "configs":
             continue
         if section not in SECTIONS:
-            raise RequestError(f"unknown section or key {section!r}{suggestion(section, (*SECTIONS, 'configs'))}")
+            raise RequestError(f"unknown section or key {shown(section)}{suggestion(section, (*SECTIONS, 'configs'))}")
         if not isinstance(content, Mapping):
-            raise RequestError(f"{section} = {content!r} is not a section: write [{section}] and its keys below")
+            raise RequestError(f"{section} = {shown(content)} is not a section: write [{section}] and its keys below")
         for key, value in content.items():
             if section not in KEYS:
                 continue  # searchers and spaces check their own
@@ -277,20 +281,20 @@ def _check_keys(table: Table) -> None:
                 raise RequestError(_unknown(section, key))
             types, words = KEYS[section][key]
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-                raise RequestError(f"{key} = {value!r} is not legal: it must be {words}")
+                raise RequestError(f"{key} = {shown(value)} is not legal: it must be {words}")
 
 
 def _unknown(section: str, key: str) -> str:
     if section == "space":
-        return f"unknown hyperparameter {key!r}{suggestion(key, HYPERPARAMETERS)}"
+        return f"unknown hyperparameter {shown(key)}{suggestion(key, HYPERPARAMETERS)}"
     home = next((home for home, known in NAMES.items() if key in known), None)
     hint = f"; it belongs into [{home}]" if home else suggestion(key, KEYS[section])
-    return f"unknown key {key!r} in [{section}]{hint}"
+    return f"unknown key {shown(key)} in [{section}]{hint}"
 
 
 def _split(split: Any) -> tuple[float, ...]:
-    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or abs(part) > LARGEST for part in split):
-        raise RequestError(f"split = {split!r} is not legal: it must be three fractions: train, validation, test")
+    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or not abs(part) <= LARGEST for part in split):
+        raise RequestError(f"split = {shown(split)} is not legal: it must be three fractions: train, validation, test")
     return tuple(float(part) for part in split)
 
 
@@ -299,7 +303,7 @@ def _configs(table: Table) -> tuple[dict[str, Any], ...] | None:
     if configs is None:
         return None
     if not isinstance(configs, list) or not all(isinstance(config, Mapping) for config in configs):
-        raise RequestError(f"configs = {configs!r} is not legal: it must be a list such as [{{ depth = 2 }}]")
+        raise RequestError(f"configs = {shown(configs)} is not legal: it must be a list such as [{{ depth = 2 }}]")
     return tuple(dict(config) for config in configs)
 
 

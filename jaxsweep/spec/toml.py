@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, shown, suggestion
 from jaxsweep.spec.distributions import (
     Choice,
     Constant,
@@ -38,31 +38,31 @@ _KEYS = (*_KINDS, "log", "when")
 def parse(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the distributions and plain values of a parsed [space] table; RequestError for what is not one."""
     if not isinstance(table, Mapping):
-        raise RequestError(f"space = {table!r} is not a table: it must be like {{ depth = {{ int = [1, 3] }} }}")
+        raise RequestError(f"space = {shown(table)} is not a table: it must be like {{ depth = {{ int = [1, 3] }} }}")
     return {name: _entry(name, form) if isinstance(form, Mapping) else form for name, form in table.items()}
 
 
 def _entry(name: str, form: Mapping[str, Any]) -> Distribution:
     for key in form:
         if key not in _KEYS:
-            raise RequestError(f"{name}: unknown key {key!r}{suggestion(str(key), _KEYS)}")
+            raise RequestError(f"{name}: unknown key {shown(key)}{suggestion(str(key), _KEYS)}")
     kinds = [key for key in _KINDS if key in form]
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none of the forms"
-        raise RequestError(f"{name} = {dict(form)!r} has {found}: it must have exactly one of {', '.join(_KINDS)}")
+        raise RequestError(f"{name} = {shown(dict(form))} has {found}: it must have exactly one of {', '.join(_KINDS)}")
     (kind,) = kinds
     when = form.get("when")
     if "log" in form and kind != "int":
-        raise RequestError(f"{name}: log = {form['log']!r} goes with int only: for a float range use loguniform")
+        raise RequestError(f"{name}: log = {shown(form['log'])} goes with int only: for a float range use loguniform")
     if "when" in form and not (isinstance(when, Mapping) and when):
-        raise RequestError(f"{name}: when = {when!r} is not a condition: it must be like {{ optimizer = 'sgd' }}")
+        raise RequestError(f"{name}: when = {shown(when)} is not a condition: it must be like {{ optimizer = 'sgd' }}")
     if kind == "choice":
         return Choice(form["choice"], when=when)
     if kind == "value":
         return Constant(form["value"], when=when)
     ends = form[kind]
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:
-        raise RequestError(f"{name}: {kind} = {ends!r} is not a range: it must be [low, high]")
+        raise RequestError(f"{name}: {kind} = {shown(ends)} is not a range: it must be [low, high]")
     low, high = ends
     if kind == "int":
         return Int(low, high, log=form.get("log", False), when=when)
