@@ -280,6 +280,40 @@ def test_a_journal_takes_no_room_that_trials_need(
     assert len(js.load(out).trials) == 30
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["another run there", "moved back"])
+def test_a_directory_that_is_moved_away_is_not_written_into(iris: js.Dataset, tmp_path: Path, back: bool) -> None:
+    """Nothing of another run that begins there is touched; and what is moved back goes on."""
+    plain, out, away = execute(iris, asked()), tmp_path / "run", tmp_path / "away"
+    there: dict[Path, bytes] = {}
+
+    class Moves(Shown):
+        def update(self, snapshot: Snapshot) -> None:
+            super().update(snapshot)
+            if not there and snapshot.finished >= 3:
+                out.rename(away)
+                if not back:
+                    execute(iris, asked(seed=1), out)
+                    (out / LOCK).write_text("123")  # it goes on
+                there.update({path: path.read_bytes() for path in out.rglob("*") if path.is_file()})
+                there[away] = b""
+            elif back and there and away.exists() and any("cannot be written" in note for note in self.said):
+                assert not out.exists()
+                away.rename(out)
+
+    result = execute(iris, asked(), out, Moves())
+    del there[away]
+    assert_same(result, plain)
+    if back:
+        assert result.numbers["trouble"] == ""
+        assert_same(js.load(out), plain)
+        return
+    assert result.numbers["trouble"] == store.REPLACED
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == there
+    assert len(js.load(out).models) == 3
+    (out / LOCK).unlink()
+    assert_same(js.resume(away, data=iris, progress=False), plain)
+
+
 @pytest.mark.parametrize("gone", ["removed", "replaced"])
 def test_a_database_that_is_gone_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str], gone: str) -> None:
     out = tmp_path / "run"

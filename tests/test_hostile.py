@@ -343,8 +343,11 @@ def test_what_a_run_came_to_is_of_its_kinds(run: Path, key: str, value: str) -> 
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("status", ESCAPE), ("epochs_done", float("inf")), ("metrics", f'{{"val_loss": 1{"0" * 400}}}')],
-)
+    [
+        ("status", ESCAPE), ("epochs_done", float("inf")), ("metrics", f'{{"val_loss": 1{"0" * 400}}}'),
+        ("config", '{"depth": null}'), ("config", f'{{"width": {"[" * 60}{"]" * 60}}}'), ("config", '{"optimizer": 5}'),
+    ],
+)  # fmt: skip
 def test_rows_that_somebody_has_sealed_are_checked_too(run: Path, column: str, value: object) -> None:
     names = "trial, status, score, spread, epochs_done, seconds, metrics, config"
     with closing(sqlite3.connect(run / TRIALS)) as db, db:
@@ -354,6 +357,40 @@ def test_rows_that_somebody_has_sealed_are_checked_too(run: Path, column: str, v
         db.execute("INSERT INTO seals VALUES (NULL, 1, 1, NULL)")
     with pytest.raises(js.RequestError, match="is damaged: what it has of trial 2"):
         js.load(run)
+
+
+@pytest.mark.parametrize("number", [None, "../../victim", -1, 2.5])
+def test_trials_have_numbers(run: Path, number: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """They name folders. Of format 3, which has no checksums."""
+    changed(run, "[sweep]", "[sweep]")
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        rows = db.execute("SELECT * FROM trials").fetchall()
+        db.execute("DROP TABLE trials")
+        db.execute("CREATE TABLE trials (trial, status, score, spread, epochs_done, seconds, metrics, config)")
+        db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [(number, *rows[0][1:]), *rows[1:]])
+        db.execute("DROP TABLE seals")
+        db.execute("PRAGMA user_version = 3")
+    for command in ("show", "resume"):
+        assert "trials.sqlite is damaged: what it has of trial" in refused(capsys, command, str(run))
+
+
+def test_what_a_run_has_not_measured_is_not_known(run: Path) -> None:
+    with closing(sqlite3.connect(run / TRIALS)) as db, db:
+        db.execute("UPDATE trials SET metrics = '{}'")
+        db.execute("DROP TABLE seals")
+        db.execute("PRAGMA user_version = 3")
+    assert js.load(run).to_pandas()["train_loss"].isna().all()
+    assert main(["show", str(run)]) == 0
+
+
+def test_a_database_behind_a_link_is_not_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To read it SQLite would make files beside it."""
+    (tmp_path / "outside").mkdir()
+    shutil.move(run / TRIALS, tmp_path / "outside" / "victim")
+    (run / TRIALS).symlink_to(tmp_path / "outside" / "victim")
+    (run / f"{TRIALS}-wal").touch()
+    assert "trials.sqlite is a link" in refused(capsys, "show", str(run))
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["victim"]
 
 
 def test_networks_of_a_run_are_those_that_were_kept(run: Path) -> None:

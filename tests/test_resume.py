@@ -404,6 +404,30 @@ def test_it_may_be_given_more_trials(iris: js.Dataset, tmp_path: Path) -> None:
         js.resume(out, data=iris)
 
 
+def test_a_broken_network_is_said_and_left_out(iris: js.Dataset, tmp_path: Path) -> None:
+    out, plain = tmp_path / "run", execute(iris, asked(), tmp_path / "plain")
+    execute(iris, asked(trials=TRIALS - 10), out)
+    broken = max(js.load(out).models)
+    (out / "models" / str(broken) / "model.safetensors").write_bytes(b"half")
+    result = js.resume(out, trials=TRIALS, data=iris, progress=False)
+    pd.testing.assert_frame_equal(result.to_pandas(), plain.to_pandas(), check_exact=True)
+    assert broken not in result.models
+    assert not (out / "models" / str(broken)).exists()
+    (said,) = [note for note in result.notes if "it is removed, and would be trained again" in note]
+    assert str(out / "models" / str(broken)) in said
+    assert result.model(broken).config == result.trials[broken].config
+
+
+def test_what_a_searcher_was_told_must_be_what_it_is_told_again(iris: js.Dataset, tmp_path: Path) -> None:
+    earlier, out = tmp_path / "earlier", tmp_path / "run"
+    execute(iris, asked(trials=10), earlier)
+    how = {"warm_start": (str(earlier),), "search": "evolution", "options": {"population": 10}}
+    stopped(iris, out, 12, how)
+    js.resume(earlier, trials=11, data=iris, progress=False)
+    with pytest.raises(js.RequestError, match="has to tell its searcher has changed since it began, by further trials"):
+        js.resume(out, data=iris, progress=False)
+
+
 def test_a_confirmation_that_was_interrupted_is_made_whole(iris: js.Dataset, tmp_path: Path) -> None:
     class Confirming(Progress):
         def update(self, snapshot: Snapshot) -> None:
@@ -603,6 +627,18 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         js.resume(out, data=iris, progress=False)
     assert not (out / LOCK).exists()
     assert js.load(out).status == "interrupted"  # as it was
+
+
+def test_run_goes_on_as_it_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a time limit, if it names none; and with checkpoints as often as it says."""
+    out = str(tmp_path / "run")
+    line = ["run", "--data", "iris", "--trials", "6", "--set", "epochs=2", "--set", "width=8", "--quiet", "--out", out]
+    assert main([*line, "--minutes", "1e-9"]) == 3
+    assert len(js.load(out).trials) == 0
+    assert main([*line, "--resume", "--set", "checkpoint_seconds=5"]) == 0
+    assert len(js.load(out).trials) == 6
+    assert js.load(out).request.checkpoint_seconds == 5.0
+    capsys.readouterr()
 
 
 def _err(capsys: pytest.CaptureFixture[str]) -> str:

@@ -335,6 +335,9 @@ class Networks(Mapping[int, Model]):
             raise KeyError(number)
         return self._run.model(number)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._numbers  # whatever is in its folder
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)
 

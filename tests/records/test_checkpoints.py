@@ -16,6 +16,7 @@ from jaxsweep.engine.checkpoint import Checkpoint, Identity, Still, digest
 from jaxsweep.engine.outcome import Parked
 from jaxsweep.records import checkpoints
 from jaxsweep.records.checkpoints import Checkpoints
+from jaxsweep.records.trials import Columns
 
 DICE = np.random.default_rng(0)
 
@@ -198,6 +199,30 @@ def test_other_things_in_the_folder_are_nobodys_concern(tmp_path: Path) -> None:
     (saver.folder / "000010.new").write_bytes(b"half")
     assert read(tmp_path).keys() == {Identity(3, 1, 2)}
     assert not (saver.folder / "000010.new").exists()  # a kill left it
+
+
+def test_lanes_of_other_metrics_are_not_of_this_run(tmp_path: Path) -> None:
+    """Whoever made them knew how to seal them."""
+    Checkpoints(tmp_path, resumed=False).save([lane(3, test=True)])
+    for curves, test, fits in ((2, 3, True), (3, 3, False), (2, 2, False)):
+        columns = Columns(("a", "b", "c")[:curves], ("d", "e", "f")[:test], "b")
+        found, remarks = Checkpoints(tmp_path, resumed=True, columns=columns).read()
+        assert bool(found) is fits
+        assert [remark for remark in remarks if "its lanes have other metrics" in remark] == remarks
+        assert len(remarks) == 1 - fits
+
+
+def test_what_is_not_this_runs_any_more_stays(tmp_path: Path) -> None:
+    def gone() -> None:
+        raise OSError(2, "No such file or directory")
+
+    Checkpoints(tmp_path, resumed=False).save([lane(3)])
+    before = [path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()]
+    saver = Checkpoints(tmp_path, resumed=True, check=gone)
+    saver.save([lane(4)])
+    assert "cannot be written (No such file or directory): training goes on" in saver.problem
+    saver.clear()
+    assert [path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()] == before
 
 
 # --- when, and when not ---------------------------------------------------------------------------------------------

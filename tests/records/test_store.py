@@ -20,7 +20,7 @@ from jaxsweep import loop, recording, watching
 from jaxsweep.data import prepare
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.records.model import Model, load_model
-from jaxsweep.records.rundir import FORMAT
+from jaxsweep.records.rundir import FORMAT, reading
 from jaxsweep.records.store import Store
 from jaxsweep.records.stored import load
 from jaxsweep.records.trials import Trial, best_first
@@ -263,6 +263,23 @@ def test_what_an_earlier_version_recorded_is_read_for_ever(run: Path, tmp_path: 
     best = best_first(stored.trials, stored.objective)[0]
     assert stored.has_model(best.id)
     assert load_model(stored.model_path(best.id)).config == best.config
+
+
+def test_a_journal_where_nothing_can_be_written_is_read_in_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite reads none without memory that it shares by a file: a run that was killed, copied without that."""
+    store = Store(tmp_path / "run", "", ("train_loss", "val_loss"))
+    store.record([finished(0)])
+    (tmp_path / "copy").mkdir()
+    for name in ("sweep.toml", "trials.sqlite", "trials.sqlite-wal"):
+        shutil.copy(tmp_path / "run" / name, tmp_path / "copy")
+    store.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    before = sorted((tmp_path / "copy").iterdir())
+    with reading(tmp_path / "copy") as db:
+        assert db.execute("SELECT trial FROM trials").fetchall() == [(0,)]
+    assert sorted((tmp_path / "copy").iterdir()) == before
 
 
 def test_a_run_says_its_format_and_a_later_one_is_refused(tmp_path: Path) -> None:
