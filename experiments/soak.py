@@ -2,7 +2,8 @@
 
 Question: 200,000 tiny trainings in one recorded sweep: what do memory, open files and threads do, and is it as fast at
 the end as at the start? And 200 sweeps one after another on tables of different shapes, in one process: does what a
-sweep leaves behind grow? (JAX remembers what it has traced, up to a few thousand functions and shapes.)
+sweep leaves behind grow? JAX remembers what it has traced, up to a few thousand functions and shapes: so also 200 plain
+trainings, without anything of this project.
 And what do checkpoints cost: what share of their time do workers spend in handing over and writing what they train?
 
 Command: python experiments/soak.py [--trials 200000] [--sweeps 200]
@@ -11,19 +12,23 @@ Answer: stands in experiments/soak.md, as this printed it.
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
 import jaxsweep as js
 from jaxsweep.engine import machine
@@ -143,7 +148,44 @@ def checkpoints(trials: int, folder: Path) -> None:
     print()
 
 
-def many_sweeps(count: int, forget: bool) -> None:
+def sweep_once(X: Any, y: Any) -> None:
+    """Train four networks."""
+    configs = [{"epochs": 1, "width": 4, "depth": 1, "learning_rate": 0.01}] * 4
+    js.sweep((X, y), configs=configs, keep=1, progress=False)
+
+
+def plain_once(X: Any, y: Any) -> None:
+    """Train four networks by JAX and Optax alone, three programs that go when they have run."""
+    transform = optax.adam(1e-2)
+
+    def start(key: Any) -> Any:
+        first, last = jax.random.split(key)
+        params = {
+            "a": jax.random.normal(first, (X.shape[1], 4)), "b": jnp.zeros(4),
+            "c": jax.random.normal(last, (4, 2)), "d": jnp.zeros(2),
+        }  # fmt: skip
+        return params, transform.init(params)
+
+    def loss(params: Any, X: Any, y: Any) -> Any:
+        outputs = jax.nn.relu(X @ params["a"] + params["b"]) @ params["c"] + params["d"]
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
+
+    def step(state: Any, rows: Any) -> Any:
+        params, slots = state
+        updates, slots = transform.update(jax.grad(loss)(params, X[rows], y[rows]), slots, params)
+        return (optax.apply_updates(params, updates), slots), None
+
+    def train(state: Any, key: Any) -> Any:
+        batches = len(X) // 32
+        return jax.lax.scan(step, state, jax.random.permutation(key, len(X))[: 32 * batches].reshape(-1, 32))[0]
+
+    X, y = jnp.asarray(X, jnp.float32), jnp.asarray(y)
+    keys = jax.random.split(jax.random.key(0), 4)
+    state = jax.jit(jax.vmap(train))(jax.jit(jax.vmap(start))(keys), keys)
+    jax.jit(jax.vmap(lambda state: loss(state[0], X, y)))(state).block_until_ready()
+
+
+def many(count: int, once: Callable[[Any, Any], None], forget: bool) -> None:
     """Print what so many sweeps on data of different shapes leave behind; `forget` lets JAX forget what it traced."""
     dice = np.random.default_rng(0)
     seen = []
@@ -151,9 +193,10 @@ def many_sweeps(count: int, forget: bool) -> None:
     print("| ---: | ---: | ---: | ---: |")
     for number in range(count):
         rows, columns = int(dice.integers(60, 160)), int(dice.integers(2, 40))
-        X, y = dice.normal(size=(rows, columns)), dice.integers(0, 2, rows)
-        configs = [{"epochs": 1, "width": 4, "depth": 1, "learning_rate": 0.01}] * 4
-        js.sweep((X, y), configs=configs, keep=1, progress=False)
+        once(dice.normal(size=(rows, columns)), dice.integers(0, 2, rows))
+        if once is plain_once:  # as a sweep does
+            gc.collect()
+            machine.give_back_memory()
         if forget:
             jax.clear_caches()  # type: ignore[no-untyped-call]
         seen.append((machine.memory_used(), open_files(), threading.active_count()))
@@ -164,9 +207,9 @@ def many_sweeps(count: int, forget: bool) -> None:
     print(f"\nIn the second half memory grows by {np.polyfit(half, memory[half], 1)[0] / 2**10:.0f} KiB a sweep.\n")
 
 
-def apart(count: int, cache: Path, forget: bool = False) -> None:
+def apart(count: int, cache: Path, forget: bool = False, what: str = "sweep_once") -> None:
     """Let sweeps run in a process of their own, whose programs are in a cache or go there."""
-    call = f"import soak; soak.many_sweeps({count}, {forget})"
+    call = f"import soak; soak.many({count}, soak.{what}, {forget})"
     environment = {**os.environ, "JAXSWEEP_CACHE": str(cache)}
     subprocess.run([sys.executable, "-c", call], check=True, cwd=Path(__file__).parent, env=environment)
 
@@ -189,6 +232,10 @@ def main() -> None:
         apart(asked.sweeps, folder / "cache")
         print("Every program compiled, and `jax.clear_caches()` after each sweep:\n", flush=True)
         apart(asked.sweeps, folder / "another", forget=True)
+        print("Nothing of this project, three plain programs of JAX each time:\n", flush=True)
+        apart(asked.sweeps, folder / "none", what="plain_once")
+        print("And these with `jax.clear_caches()`:\n", flush=True)
+        apart(asked.sweeps, folder / "none", forget=True, what="plain_once")
 
 
 if __name__ == "__main__":
