@@ -23,6 +23,16 @@ from jaxsweep.cli import interrupt
 from jaxsweep.cli.interrupt import Interrupts
 
 
+@pytest.fixture(autouse=True)
+def stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second interrupt of this process would end it, and the suite with it."""
+
+    def ended(code: int) -> None:
+        raise AssertionError(f"it has ended with {code}")
+
+    monkeypatch.setattr(os, "_exit", ended)
+
+
 class Here:
     """What is interrupted, or goes away, in this process."""
 
@@ -39,12 +49,16 @@ def _wait() -> None:
 
 
 def test_an_interrupt_in_a_callback_of_the_garbage_collector_comes_again() -> None:
+    def once(phase: str, _: object) -> None:
+        if phase == "start":
+            _kill()
+
     def collect() -> None:
-        gc.callbacks.append(_kill)
+        gc.callbacks.append(once)
         try:
             gc.collect()
         finally:
-            gc.callbacks.remove(_kill)
+            gc.callbacks.remove(once)
         _wait()
 
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
