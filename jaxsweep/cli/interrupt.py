@@ -31,8 +31,7 @@ class Interrupts:
     SIGHUP stays ignored where `nohup` has asked for that.
     """
 
-    current: "Interrupts | None" = None
-    _last = signal.SIGINT  # of this process
+    _last = signal.SIGINT  # that raised one in this process
 
     def __init__(self) -> None:
         self.caught: int | None = None
@@ -50,11 +49,10 @@ class Interrupts:
             self._before = {}
         self._hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
         self._shown, sys.excepthook = sys.excepthook, self._printed
-        Interrupts.current = self
+        Interrupts._last = signal.SIGINT
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
-        Interrupts.current = None
         sys.unraisablehook, sys.excepthook = self._hook, self._shown
         if self._before and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0.0)

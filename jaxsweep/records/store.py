@@ -41,8 +41,8 @@ from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 
 JOURNAL_PAGES = 256  # of 4 KiB: when the journal is moved into the database, so that small disks have room for both
-
 REPLACED = f"{TRIALS} has been replaced"  # what a NotRecorded says of a directory that has another run now
+
 _SCHEMA = """
 CREATE TABLE trials (
     trial INTEGER PRIMARY KEY, status TEXT NOT NULL, score REAL, spread REAL NOT NULL, epochs_done INTEGER NOT NULL,
@@ -97,6 +97,7 @@ class Store:
         check_plain(out)
         self._lock = Lock(out)
         self._opened: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None  # of the database, once it is open
         self._probed = _touched(self._lock.path) is None  # whether touching a file tells anything here
         self._going_on = sweep_toml if resumed else None  # what was asked for, until something is recorded
         try:
@@ -165,7 +166,7 @@ class Store:
         more, as on a file system that has become read-only, a write to it would not fail, but end the process (SIGBUS).
         """
         with _said():
-            if not os.path.samestat(self._file, (self.path / TRIALS).stat()):
+            if self._file is None or not os.path.samestat(self._file, (self.path / TRIALS).stat()):
                 raise NotRecorded(REPLACED)
             if (error := self._frozen()) is not None:
                 raise error
@@ -302,7 +303,7 @@ class Store:
     def close(self) -> None:
         """Close the database, leaving no journal files behind, and let others write."""
         if self._opened is not None:
-            if self._frozen() is None:
+            if self._file is None or self._frozen() is None:
                 self._opened.close()
             else:  # closing it writes, too: it stays open as long as the process lives
                 LEFT_OPEN.add((self._file.st_dev, self._file.st_ino))
