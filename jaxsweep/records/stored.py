@@ -26,7 +26,7 @@ from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIA
 from jaxsweep.records.trials import STATUSES, Columns, Trial
 from jaxsweep.spec import databases, documents, lineage
 from jaxsweep.spec.aims import Aims
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Hyperparameter
 from jaxsweep.spec.own import Own, OwnMetric, directed
 from jaxsweep.spec.request import Request, difference
 from jaxsweep.spec.swept import Swept
@@ -37,6 +37,7 @@ MAY_CHANGE = ("trials", "minutes", "checkpoint_seconds")  # of a request that go
 _TYPES: dict[str, tuple[type, ...]] = {
     "choice": (str, Own), "bool": (bool,), "int": (int,), "float": (int, float), "widths": (int,), "batch": (int, str),
 }  # fmt: skip
+_KINDS = [(*_TYPES[row.kind], *((type(None),) if row.default is None else ())) for row in HYPERPARAMETERS.values()]
 SEALED = 4  # the first format in which all trials have checksums
 
 
@@ -438,11 +439,13 @@ def _trial(
     optimizer = kept.get("optimizer", HYPERPARAMETERS["optimizer"].default)
     # A hyperparameter that came after the run was recorded had its default.
     values = tuple(kept.pop(name, row.default_for(optimizer)) for name, row in HYPERPARAMETERS.items())
-    for row, value in zip(HYPERPARAMETERS.values(), values, strict=True):
-        several = isinstance(value, list) and row.kind == "widths"
-        if not all(isinstance(each, _TYPES[row.kind]) for each in (value if several else [value])) and not (
-            value is None and row.default is None
-        ):
+    for row, kinds, value in zip(HYPERPARAMETERS.values(), _KINDS, values, strict=True):
+        if not isinstance(value, kinds) and not _widths(row, value):
             raise ValueError(f"its {row.name} is {shown(value)}")
     scored = None if score is None else float(score)
     return Trial(number, str(status), scored, *numbers, known, values, kept, swept, named)
+
+
+def _widths(row: Hyperparameter, value: Any) -> bool:
+    """Return whether a value is a list of widths, a layer each, of a hyperparameter that may be one."""
+    return row.kind == "widths" and isinstance(value, list) and all(isinstance(each, int) for each in value)
