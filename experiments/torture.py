@@ -1,6 +1,6 @@
 """What is left of a run that is killed, again and again, at any instant?
 
-Question: sweeps with four ways of searching, and two of a few long trainings, are killed (SIGKILL) at random instants
+Question: sweeps with four ways of searching, and three of a few long trainings, are killed (SIGKILL) at random instants
 and resumed until they end. Is any trial lost that progress had told of, is any there twice, and is the table bit by bit
 that of a sweep that nobody has stopped? Do SIGINT, SIGTERM and SIGHUP, each at random instants from 0.1 s after the
 start to the end, give their exit codes, with what is printed, recorded and told in agreement, and nothing swallowed? Of
@@ -39,6 +39,7 @@ WAYS = {
     "hyperband": ["--scheduler", "hyperband"],
     "pbt": ["--scheduler", "pbt"],
     "long": ["--trials", "12", "--set", "epochs={int=[4000,12000]}"],
+    "confirmed": ["--trials", "12", "--set", "epochs={int=[1000,6000]}", "--confirm", "4"],
     "long pbt": ["--trials", "12", "--set", "epochs={int=[4000,12000]}", "--scheduler", "pbt"],
 }
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}

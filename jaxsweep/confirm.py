@@ -13,23 +13,26 @@ from jaxsweep.setup import Setup
 
 
 def train_again(
-    setup: Setup, engine: Engine, chosen: Sequence[Trial], plan: Plan, tick: Callable[[], object],
-    saver: Saver | None = None, underway: Mapping[Identity, Checkpoint] | None = None,
+    setup: Setup, engine: Engine, chosen: Sequence[Trial], plan: Plan, take: Callable[[LaneResult], object],
+    tick: Callable[[], object], over: Mapping[Identity, LaneResult], saver: Saver | None = None,
+    underway: Mapping[Identity, Checkpoint] | None = None,
 ) -> list[LaneResult]:  # fmt: skip
     """Train some trials again, on each fold, under the replicate numbers that follow those of the search.
 
     Their configs and ids are what they were, so that a lane of replicate r is what `solo` gives for it. Neither a
-    scheduler nor a time limit stops them: these are the search's. `saver` keeps what they come to, and those `underway`
-    go on.
+    scheduler nor a time limit stops them: these are the search's. `take` gets each one as it ends, `saver` keeps what
+    others come to; those that are `over` train no more, and those `underway` go on.
     """
     configs, ids, request = [trial.config for trial in chosen], [trial.id for trial in chosen], setup.request
     lanes = engine.run(
-        plan, configs, ids, request.fresh, tick=tick, first=request.replicates, saver=saver, underway=underway or {}
-    )
-    ended = []
+        plan, configs, ids, request.fresh, tick=tick, first=request.replicates, over=over, saver=saver,
+        underway=underway or {},
+    )  # fmt: skip
+    ended = [*over.values()]
     try:
         for lane in lanes:
             ended.append(lane)
+            take(lane)
             tick()
     except KeyboardInterrupt:
         engine.interrupted = True  # while it trained, and before what is under way has been waited for

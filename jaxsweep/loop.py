@@ -335,8 +335,12 @@ class _Loop:
         self.watch.planned = self.plans[-1]
         self.snapshot.confirming = len(chosen)
         self._tick()
-        again, underway = self.recording.checkpoints, self.recording.left_underway({})
-        self.fresh = train_again(self.setup, self.engine, chosen, self.plans[-1], self._tick, again, underway)
+        recording = self.recording
+        over, underway = recording.left_confirming(chosen), recording.left_underway({})
+        self.fresh = train_again(
+            self.setup, self.engine, chosen, self.plans[-1], recording.take_fresh, self._tick, over,
+            recording.checkpoints, underway,
+        )  # fmt: skip
 
     def _forget_fresh(self) -> None:
         """Remove a confirmation of trials that are not the best any more."""
@@ -350,8 +354,7 @@ class _Loop:
             return
         trials = self.recording.trials
         confirmed = settle(self.setup, trials, self.fresh)
-        if (store := self.store) is not None and not all(lane.recorded for lane in self.fresh):
-            self.recording.written(lambda: store.record_fresh(self.fresh))
+        self.recording.confirm(self.fresh)
         self.confirmed, winner = confirmed, confirmed[0]
         if winner.confirmed_score is not None:
             self.snapshot.best_score, self.snapshot.confirmed = winner.confirmed_score, winner.trainings

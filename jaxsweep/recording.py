@@ -89,6 +89,7 @@ class Recording:
         self.lanes: dict[int, Sequence[Lane]] = {}
         self._pending: dict[int, list[LaneResult]] = {}
         self._unsaved: list[tuple[Trial, list[LaneResult]]] = []
+        self._fresh: list[LaneResult] = []  # of a confirmation that is not whole yet: what is not recorded of it
         self._flushed = -math.inf  # the first trial is shown at once
         self.trouble = ""
         self._staying = 0  # trials of which the garbage collector knows
@@ -112,6 +113,22 @@ class Recording:
         self._unsaved.append((trial, lanes))
         self.trials.append(trial)
         self.keeper.settle(trial, lanes)
+
+    def take_fresh(self, lane: LaneResult) -> None:
+        """Take one finished lane of a confirmation, to be recorded before all of it is."""
+        if self.store is not None:
+            self._fresh.append(lane)
+
+    def left_confirming(self, chosen: Sequence[Trial]) -> dict[Identity, LaneResult]:
+        """Return the lanes of a confirmation of some trials that had ended when an earlier process did."""
+        if self.before is None:
+            return {}
+        lanes, broken = self.before.confirming({trial.id for trial in chosen})
+        if broken:
+            self._say(f"{broken:,} trainings of the confirmation are not what was recorded, and train again")
+        if lanes:
+            self._say(f"{len(lanes):,} trainings of the confirmation are recorded, and train no more")
+        return lanes
 
     def recall(self) -> None:
         """Take in the recorded trials that the search has not come to again: an interrupt or a time limit was first."""
@@ -182,7 +199,7 @@ class Recording:
 
         `whole` is whether nothing else ends soon.
         """
-        if not self._unsaved:
+        if not self._unsaved and not self._fresh:
             return False
         wait = 0.0 if whole or self.store is None else FLUSH_SECONDS
         return time.perf_counter() - self._flushed >= wait
@@ -199,7 +216,7 @@ class Recording:
     @property
     def waits(self) -> bool:
         """Whether something that has finished is not in the run directory."""
-        return bool(self._unsaved) or self.keeper.waits
+        return bool(self._unsaved or self._fresh) or self.keeper.waits
 
     def _record(self) -> None:
         without: NotRecorded | None = None
@@ -208,6 +225,7 @@ class Recording:
         except NotRecorded as error:  # rows take less than networks
             without = error
         self._record_rows()
+        self._record_fresh()
         if without is not None:
             raise without
 
@@ -226,6 +244,20 @@ class Recording:
             else:
                 emptied = False
                 self._counted(len(portion))
+
+    def _record_fresh(self) -> None:
+        assert self.store is not None
+        if self._fresh:
+            self.store.record_confirming(self._fresh)
+            self._fresh = []
+
+    def confirm(self, lanes: Sequence[LaneResult]) -> None:
+        """Commit a confirmation that is whole."""
+        store = self.store
+        if store is None or all(lane.recorded for lane in lanes):
+            return
+        if self.written(lambda: store.record_fresh(lanes)):
+            self._fresh = []
 
     def _counted(self, number: int) -> None:
         """Count so many of those that waited, now that they are recorded."""

@@ -475,6 +475,51 @@ def test_a_confirmation_goes_on_from_where_it_was(
     assert not (out / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("way", ["random", "replicates and folds"])
+def test_what_has_ended_of_a_confirmation_trains_no_more(
+    iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    how = {**WAYS[way], "confirm": 6, "space": UNEVEN}
+    plain, out, take, left = execute(iris, asked(**how), tmp_path / "plain"), tmp_path / "run", Recording.take_fresh, 8
+
+    def taken(self: Recording, lane: LaneResult) -> None:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        take(self, lane)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recording, "take_fresh", taken)
+        assert execute(iris, asked(**how), out).status == "interrupted"
+    shutil.rmtree(out / "checkpoints")
+    assert js.load(out).confirmed == ()
+    with closing(sqlite3.connect(out / "trials.sqlite")) as db, db:
+        assert db.execute("SELECT count(*) FROM confirming").fetchone() == (8,)
+        db.execute("UPDATE confirming SET status = 'stopped ' WHERE rowid = (SELECT min(rowid) FROM confirming)")
+    trained, run = set(), engine.Engine.run
+
+    def ran(self: engine.Engine, *given: Any, **named: Any) -> Any:
+        for lane in run(self, *given, **named):
+            trained.add((lane.job.trial, lane.job.replicate, lane.job.fold))
+            yield lane
+
+    monkeypatch.setattr(engine.Engine, "run", ran)
+    result = js.resume(out, data=iris, progress=False)
+    assert_same(result, plain)
+    assert result.confirmed == plain.confirmed == js.load(out).confirmed
+    assert len(trained) == sum(each.trainings for each in plain.confirmed) - 7
+    assert "1 trainings of the confirmation are not what was recorded, and train again" in result.numbers["notes"]
+    assert "7 trainings of the confirmation are recorded, and train no more" in result.numbers["notes"]
+    with closing(sqlite3.connect(out / "trials.sqlite")) as db:
+        assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'confirming'").fetchall()
+        (tested,) = db.execute(
+            "SELECT count(DISTINCT trial) FROM evaluations WHERE replicate >= ? AND test_loss",
+            (result.request.replicates,),
+        ).fetchone()
+    assert tested == 1  # of the others nobody has looked at the test rows
+
+
 def test_what_a_time_limit_halted_goes_on(iris: js.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From where it was, under a limit of its own."""
     out, calls = tmp_path / "run", 0

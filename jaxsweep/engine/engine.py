@@ -50,6 +50,7 @@ from jaxsweep.spec.scope import Scope
 # traces a program, or records trials, it would wait for 5 ms each time by default.
 SWITCH_SECONDS = 0.0005
 TICK_SECONDS = 0.2  # how often a caller that waits for lanes hears that it does
+LEAVE_SECONDS = 1.5  # of waiting for workers, where the process is to end: one call of large networks may take longer
 
 
 class Engine:
@@ -130,6 +131,7 @@ class Engine:
         deadline: float = math.inf,
         first: int = 0,
         without: Container[int] = (),
+        over: Container[Identity] = (),
         saver: Saver | None = None,
         underway: Mapping[Identity, Checkpoint] | None = None,
         population: Population | None = None,
@@ -150,6 +152,7 @@ class Engine:
             tick: called, from this thread, a few times a second while no lane ends; `works` then says what goes on.
             first: the number of the first replicate.
             without: trials that train no more; their buckets are those of the plan all the same.
+            over: lanes that train no more, of trials whose other ones do; none where a director decides.
             saver: keeps what lanes have come to, now and then and when they are stopped, for another process.
             underway: lanes that an earlier process has left in the middle of their training. They go on from there, if
                 they are lanes of these configs and of programs that are made from the same code.
@@ -161,7 +164,7 @@ class Engine:
         nobody can stop; an interrupt while it waits ends that too.
         """
         named = saver is not None or bool(underway) or population is not None
-        groups = self._groups(plan, configs, trials, replicates, first, without, named)
+        groups = self._groups(plan, configs, trials, replicates, first, without, over, named)
         standing = self.restorer.standing(groups, underway) if underway else {}
         done: Done = queue.SimpleQueue()  # whose locks an interrupt cannot come between
         if director is None and standing:
@@ -209,29 +212,40 @@ class Engine:
     def _ended(self, threads: Sequence[threading.Thread], tick: Callable[[], object]) -> bool:
         """Wait for workers to end, and return whether they have; `tick` hears of it, at once if any of them has not.
 
-        After an interrupt in a process that ends nobody waits for those that train nothing: they compile.
+        After an interrupt in a process that ends nobody waits for those that train nothing: they compile; and for
+        others LEAVE_SECONDS at most: what they train then goes on from its last checkpoint, if there is one.
         """
+        began = time.perf_counter()
         with interruption.waiting():
             for thread in threads:
                 while thread.is_alive():
                     tick()
-                    if interruption.process_ends() and not interruption.acted() and not self._training:
-                        return False
+                    if interruption.process_ends() and not interruption.acted():
+                        left = began + LEAVE_SECONDS - time.perf_counter()
+                        if not self._training or left <= 0:
+                            return False
                     thread.join(TICK_SECONDS)
         return True
 
     def _groups(
         self, plan: Plan, configs: Sequence[Config], trials: Sequence[int], replicates: int, first: int = 0,
-        without: Container[int] = (), named: bool = False,
+        without: Container[int] = (), over: Container[Identity] = (), named: bool = False,
     ) -> list[Group]:  # fmt: skip
         groups = []
         sizes = self.supply.sizes
+        every = [(replicate, fold) for replicate in range(first, first + replicates) for fold in range(sizes.splits)]
         self.works = []
         for bucket in plan.buckets:
             program = self.program(bucket)
             training = [i for i in bucket.members if trials[i] not in without]
-            steps = sum(configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) for i in training)
-            work = Work(bucket, steps * replicates * sizes.splits)
+            lanes = {
+                i: [each for each in every if Identity(trials[i], *each) not in over] if over else every
+                for i in training
+            }
+            steps = [
+                configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) * len(lanes[i]) for i in training
+            ]
+            work = Work(bucket, sum(steps))
             self.works.append(work)
             bank, states = Bank(), ""
             if named:
@@ -244,12 +258,7 @@ class Engine:
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
                 members.sort(key=lambda i: (-depth_of(configs[i]), -configs[i]["batch_size"], -configs[i]["epochs"], i))
-                jobs = deque(
-                    Job(i, trials[i], replicate, fold)
-                    for i in members
-                    for replicate in range(first, first + replicates)
-                    for fold in range(sizes.splits)
-                )
+                jobs = deque(Job(i, trials[i], *each) for i in members for each in lanes[i])
                 groups.append(Group(program, work, shared, jobs, configs, bank, states))
         return groups
 

@@ -1,9 +1,10 @@
 """What a run directory knows of a sweep that goes on: the trials that it need not train again."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from jaxsweep.engine.checkpoint import Identity
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.errors import RequestError
 from jaxsweep.records.lanes import Lane
@@ -66,6 +67,16 @@ class Before:
             number: [_ended(self.trials[number], lane, 0, len(lanes)) for lane in lanes]
             for number, lanes in fresh.items()
         }
+
+    def confirming(self, trials: Set[int]) -> tuple[dict[Identity, LaneResult], int]:
+        """Return the lanes of a confirmation that had ended before all had, of some trials; and how many are broken."""
+        lanes, broken = self.run.confirming()
+        known = [(number, lane) for number, lane in lanes if number in trials and number in self.trials]
+        ended = [
+            replace(_ended(self.trials[number], lane, 0, 1), seconds=0.0, lineage=(), recorded=False)
+            for number, lane in known
+        ]
+        return {Identity.of(lane.job): lane for lane in ended}, broken
 
 
 def _ended(trial: Trial, lane: Lane, position: int, lanes: int) -> LaneResult:

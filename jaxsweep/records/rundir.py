@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 
 from jaxsweep.errors import RequestError
-from jaxsweep.spec.databases import copied
+from jaxsweep.spec.databases import Bound, copied
 
 SWEEP = "sweep.toml"
 TRIALS = "trials.sqlite"
@@ -103,6 +103,7 @@ def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, Non
         whole or not file.with_name(f"{file.name}-journal").exists()
     )
     how = "mode=ro" if beside else "immutable=1"
+    bound = Bound(sum(map(_size, (file, file.with_name(f"{file.name}-wal")))))
     try:
         if beside and not _shareable(file):
             with copied(file, str(path)) as (db, _):
@@ -110,10 +111,19 @@ def _opened(path: Path, whole: bool = True) -> Generator[sqlite3.Connection, Non
             return
         name = quote(os.fsencode(file.absolute()))  # it may have any character
         with closing(sqlite3.connect(f"file:{name}?{how}", uri=True)) as db:
+            bound.hold(db)
             db.execute("BEGIN")  # all that is read is of one moment, whoever writes meanwhile
             yield db
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {error}") from None
+        raise RequestError(f"{path} cannot be read as a run directory: {TRIALS}: {bound.said(error)}") from None
+
+
+def _size(file: Path) -> int:
+    """Return how many bytes a file has, 0 if there is none: who writes may end, and remove its journal."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _shareable(file: Path) -> bool:

@@ -63,6 +63,15 @@ CREATE TABLE IF NOT EXISTS seals (
 );
 """
 
+# Lanes of a confirmation that have ended before all have, each with its checksum. It is there until all have.
+_CONFIRMING = """
+CREATE TABLE IF NOT EXISTS confirming (
+    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
+    status TEXT NOT NULL, halted INTEGER NOT NULL, {columns}, seal INTEGER NOT NULL,
+    PRIMARY KEY (trial, replicate, fold)
+)
+"""
+
 
 class NotRecorded(OSError):
     """The run directory cannot be written now: a full disk, or one that is gone. What was recorded is as it was."""
@@ -149,8 +158,7 @@ class Store:
         return self._opened
 
     def _make_tables(self, sweep_toml: str) -> None:
-        metrics = [*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)]
-        tables = _SCHEMA.format(columns=", ".join(metrics))
+        tables = _SCHEMA.format(columns=self._metrics)
         with _said():
             self._db.execute("PRAGMA synchronous=FULL")  # without tables it would be no run
             self._db.executescript(f"BEGIN; {tables} {_SEALS} PRAGMA user_version = {FORMAT}; COMMIT;")
@@ -261,6 +269,18 @@ class Store:
         with self._writing():
             self._db.executemany(f"INSERT INTO evaluations VALUES ({self._marks})", rows)
             self._db.executemany("UPDATE seals SET fresh = ? WHERE trial = ?", seals)
+            self._db.execute("DROP TABLE IF EXISTS confirming")
+
+    def record_confirming(self, lanes: Sequence[LaneResult]) -> None:
+        """Commit lanes of a confirmation that have ended, while others train."""
+        rows = [(*row, seal((self._columns, row))) for row in map(self._evaluation, lanes)]
+        with self._writing():
+            self._db.execute(_CONFIRMING.format(columns=self._metrics))
+            self._db.executemany(f"INSERT OR REPLACE INTO confirming VALUES ({self._marks}, ?)", rows)
+
+    @property
+    def _metrics(self) -> str:
+        return ", ".join([*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)])
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -308,6 +328,7 @@ class Store:
             else:  # closing it writes, too: it stays open as long as the process lives
                 LEFT_OPEN.add((self._file.st_dev, self._file.st_ino))
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
+        self._file = None  # nobody writes any more, nor does a worker that nobody waits for
         with suppress(OSError):  # of a directory that is no more
             self._lock.release()
 

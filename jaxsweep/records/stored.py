@@ -174,6 +174,23 @@ class StoredRun:
             return {each.id: found[each.id] for each in trials}
         return {each.id: as_recorded_before(each, found[each.id], self.test_names) for each in trials}
 
+    def confirming(self) -> tuple[list[tuple[int, Lane]], int]:
+        """Return lanes of a confirmation that have ended, before all have, with their trials; and how many are broken.
+
+        They count for whoever goes on with the run, and for nobody else.
+        """
+        lanes, broken = [], 0
+        with reading(self.path) as db:
+            there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'confirming'").fetchone()
+            for *row, known in db.execute("SELECT * FROM confirming") if there else ():
+                try:
+                    if seal((self.lane_columns, tuple(row))) != known:
+                        raise ValueError("it is not what was recorded")
+                    lanes.append((row[0], self._lane(row)))
+                except (TypeError, ValueError):
+                    broken += 1
+        return lanes, broken
+
     def _lane(self, row: Sequence[Any]) -> Lane:
         """Return the lane of a row; TypeError or ValueError if it is none."""
         values = dict(zip(self.lane_columns, row, strict=True))

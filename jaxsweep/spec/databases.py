@@ -19,8 +19,31 @@ from jaxsweep.errors import RequestError, cut, shown
 LARGEST = 2**30  # bytes of a database with its journal: millions of trials
 TRIES, PAUSE = 20, 0.05  # to copy one that somebody writes into, and seconds between
 STEPS = 20  # of SQLite's machine for each byte: a row of 30 bytes takes about 50
+EACH = 10_000  # steps, after which they are counted
 LONGEST_DEFAULT = 64  # characters of a column's default, which a row that lacks the column has without holding it
 _TABLE, _INDICES = "CREATE TABLE ", ("CREATE INDEX ", "CREATE UNIQUE INDEX ")
+
+
+class Bound:
+    """What reading a database of so many bytes may take: a file may be made so that it takes for ever."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._left = size, 100 + size * STEPS // EACH
+
+    def hold(self, db: sqlite3.Connection) -> None:
+        """Let whoever reads from a connection take no more than that, in steps and in memory for a value."""
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(self.size, 2**16))
+        db.set_progress_handler(self._count, EACH)
+
+    def _count(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    def said(self, error: Exception) -> str:
+        """Return in words why something could not be read."""
+        if self._left < 0:
+            return "reading it takes more steps than its length allows"
+        return " ".join(str(error)[:1000].split())[:200]
 
 
 class _Changed(Exception):
@@ -64,22 +87,14 @@ def copied(file: Path, name: str) -> Generator[tuple[sqlite3.Connection, int], N
         copy = Path(folder) / "copy.db"
         logged = _copy_whole(file, copy, name)
         size = sum(each.stat().st_size for each in copy.parent.iterdir())
-        left = 100 + size * STEPS // 10_000
-
-        def counted() -> bool:
-            nonlocal left
-            left -= 1
-            return left < 0
-
+        bound = Bound(size)
         try:
             # Without a log SQLite need make nothing beside it.
             with closing(sqlite3.connect(f"{copy.as_uri()}?{'mode=ro' if logged else 'immutable=1'}", uri=True)) as db:
-                db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 2**16))
-                db.set_progress_handler(counted, 10_000)
+                bound.hold(db)
                 yield db, size
         except sqlite3.Error as error:
-            said = " ".join(str(error)[:1000].split())[:200]
-            why = "reading it takes more steps than its length allows" if left < 0 else said
+            why = bound.said(error)
             raise RequestError(f"{name} cannot be read as a database of SQLite: {why}; give another one") from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from parity import ONE_PROGRAM, SEED, three_classes
 
+from jaxsweep import interruption
 from jaxsweep.engine import programs
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import Costs
@@ -18,6 +19,7 @@ from jaxsweep.engine.engine import SWITCH_SECONDS, Engine, _Switching
 from jaxsweep.engine.lanes import Group
 from jaxsweep.engine.outcome import Job, LaneResult
 from jaxsweep.engine.planner import Plan, make_plan
+from jaxsweep.engine.tile import Tile
 from jaxsweep.network.train import Lane
 from jaxsweep.spec import scope
 from jaxsweep.spec.hyperparameters import Config, resolve
@@ -113,6 +115,44 @@ def test_the_first_program_is_compiled_while_everybody_waits(monkeypatch: pytest
     lanes = list(engine.run(plan, full, range(len(full))))
     assert sorted(lane.job.trial for lane in lanes) == list(range(8))
     assert events[:3] == [("begins", 75), ("ends", 75), ("begins", 15)]
+
+
+# --- who is waited for -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_where_the_process_ends_nobody_waits_for_a_long_call(monkeypatch: pytest.MonkeyPatch, ends: bool) -> None:
+    """As after an interrupt of the command line, and as everywhere else."""
+    begun, over, ticks, workers = threading.Event(), threading.Event(), 0, set[threading.Thread]()
+
+    def long_call(self: Tile, *_: object) -> None:
+        workers.add(threading.current_thread())
+        begun.set()
+        over.wait()
+
+    def tick() -> None:
+        nonlocal ticks
+        if not engine.stop.is_set():
+            if begun.is_set():
+                raise KeyboardInterrupt
+            return
+        ticks += 1
+        if ticks == 3 and not ends:
+            over.set()
+
+    engine, plan, full = prepared([LINEAR])
+    monkeypatch.setattr(Tile, "run", long_call)
+    monkeypatch.setattr("jaxsweep.engine.engine.LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxsweep.engine.engine.TICK_SECONDS", 0.01)
+    monkeypatch.setattr(interruption, "_ends", ends)
+    monkeypatch.setattr(interruption, "_acted", False)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(engine.run(plan, full, [0], tick=tick))
+    (worker,) = workers
+    assert worker.is_alive() == ends
+    over.set()
+    worker.join()
 
 
 # --- what a lane takes into its program --------------------------------------------------------------------------

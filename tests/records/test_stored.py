@@ -15,6 +15,7 @@ import jaxsweep as js
 from jaxsweep.loop import execute
 from jaxsweep.records.rundir import TRIALS, seal
 from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.spec import databases
 from jaxsweep.spec.request import Request
 
 DICE = np.random.default_rng(0)
@@ -106,6 +107,14 @@ def test_a_damaged_database_is_read_as_it_was_or_not_at_all(
         refused, read = refused + (found is None), read + (found is not None)
     assert refused > 500
     assert read  # where nothing stands
+
+
+def test_reading_a_run_takes_no_more_than_its_database_is_long(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    js.load(run)
+    monkeypatch.setattr(databases, "EACH", 1)
+    monkeypatch.setattr(databases, "STEPS", 0)
+    with pytest.raises(js.RequestError, match=r"trials\.sqlite: reading it takes more steps than its length allows"):
+        js.load(run)
 
 
 def test_a_damaged_journal_leaves_an_earlier_state(tmp_path: Path) -> None:
