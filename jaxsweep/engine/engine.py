@@ -50,7 +50,7 @@ from jaxsweep.spec.scope import Scope
 # traces a program, or records trials, it would wait for 5 ms each time by default.
 SWITCH_SECONDS = 0.0005
 TICK_SECONDS = 0.2  # how often a caller that waits for lanes hears that it does
-LEAVE_SECONDS = 1.5  # of waiting for workers, where the process is to end: one call of large networks may take longer
+LEAVE_SECONDS = 1.0  # of waiting for workers, where the process is to end: one call of large networks may take longer
 
 
 class Engine:
