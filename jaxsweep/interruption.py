@@ -6,6 +6,7 @@ from contextlib import contextmanager
 _acted = True
 _waits = False
 _ends = False
+_begun = False
 
 
 def comes() -> None:
@@ -50,3 +51,14 @@ def ends_process() -> None:
 def process_ends() -> bool:
     """Return whether threads need not be waited for that cannot be stopped."""
     return _ends
+
+
+def begins() -> None:
+    """Note that something has begun that an interrupt must not just cut off: a sweep, which is recorded."""
+    global _begun
+    _begun = True
+
+
+def begun() -> bool:
+    """Return whether something has begun that an interrupt must not just cut off."""
+    return _begun

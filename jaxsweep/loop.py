@@ -65,6 +65,7 @@ def execute(
     """
     setup = set_up(dataset, request)
     setup.notes[:0] = remarks
+    interruption.begins()
     store, known = None, None
     if out is not None:
         record = _record(setup, dataset, command) if before is None else before.record

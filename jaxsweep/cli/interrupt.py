@@ -3,8 +3,9 @@
 Python raises an interrupt wherever the main thread happens to be. That may be a place which cannot pass it on: a
 callback of the garbage collector (JAX has one), of a weak reference or a `__del__` prints it and goes on; C code that
 asks whether an object has an attribute goes on without a word; an import may leave half a module behind, or abort in C
-code. So an import is let end first, and an interrupt is raised once more until somebody acts on it (`interruption`) or
-it has come to the end of the command.
+code. So an import is let end first, but for those before a sweep has begun, which take seconds together: there the
+process ends at once. And an interrupt is raised once more until somebody acts on it (`interruption`) or it has come to
+the end of the command.
 
 Who interrupts a second time does not want to wait: not for workers, if these are waited for, else for nothing at all.
 """
@@ -13,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -80,8 +82,11 @@ class Interrupts:
         self._raise(number, frame)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
-        if _importing(frame) and self._later():
-            return
+        if _importing(frame):
+            if interruption.process_ends() and not interruption.begun():
+                _leave(128 + (self.caught or number))
+            if self._later():
+                return
         self._later(QUIET_SECONDS)
         raise KeyboardInterrupt
 
@@ -114,6 +119,13 @@ def ignored(number: signal.Signals) -> bool:
     A shell lets what it starts in the background ignore SIGINT, too; who sends that one to a sweep means it.
     """
     return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
+
+
+def _leave(code: int) -> None:
+    """End the process at once: nothing has begun, and imports may take seconds."""
+    with suppress(OSError):  # closed, or full
+        os.write(2, b"jaxsweep: interrupted\n")
+    os._exit(code)
 
 
 def _on_its_way() -> bool:

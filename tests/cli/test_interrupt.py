@@ -193,6 +193,24 @@ def test_what_is_being_imported_is_imported(tmp_path: Path, monkeypatch: pytest.
     assert sys.modules["slow_to_import"].whole
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_before_a_sweep_begins_nobody_waits_for_imports(begun: bool, tmp_path: Path) -> None:
+    """In a real process, whose command takes long to import."""
+    begins = "from jaxsweep import interruption; interruption.begins()" if begun else ""
+    (tmp_path / "training.py").write_text(
+        f"import sys, time\n{begins}\nprint('importing', file=sys.stderr, flush=True)\n"
+        f"for _ in range({10 if begun else 3000}): time.sleep(0.02)\nprint('imported', file=sys.stderr, flush=True)\n"
+        "def run(arguments): time.sleep(60)\n"
+    )
+    start = f"import sys; from jaxsweep import cli; cli.__path__.insert(0, {str(tmp_path)!r}); sys.argv = ['', 'run']; "
+    with subprocess.Popen([sys.executable, "-c", start + "cli.entry()"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "importing\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.read() == ("imported\n" if begun else "") + "jaxsweep: interrupted\n"
+    assert process.returncode == 143
+
+
 def test_a_closed_terminal_stays_ignored_under_nohup() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
