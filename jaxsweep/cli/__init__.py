@@ -27,6 +27,7 @@ _COMMANDS = {
     "resume": "training",
     "plan": "training",
     "show": "runs",
+    "report": "runs",
     "export": "runs",
     "solo": "runs",
     "optuna": "runs",

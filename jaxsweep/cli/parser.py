@@ -187,6 +187,14 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     show.add_argument("--sort", metavar="COLUMN", default="score", help="default: score; of metrics, the best first")
     show.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     show.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
+    report = _add(
+        commands, "report", "write what a run came to as a page of HTML, and print where it is",
+        "One file that loads nothing: the best configs, learning curves, what matters and interacts, where trainings\n"
+        "diverge, the winner, luck, and how to run it again.\n\n"
+        "example:\n  jaxsweep report runs/a",
+    )  # fmt: skip
+    report.add_argument("run", metavar="DIR", help="a run directory")
+    report.add_argument("--out", metavar="FILE.html", help="default: report.html in the run directory")
     export = _add(
         commands, "export", "write a trained network as a folder",
         "Weights that were not kept are trained again, which gives the same network.\n\n"

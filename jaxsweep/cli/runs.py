@@ -1,4 +1,4 @@
-"""`show`, `export`, `optuna` and `solo`: what there is to do with a run directory."""
+"""`show`, `report`, `export`, `optuna` and `solo`: what there is to do with a run directory."""
 
 import sys
 from argparse import Namespace
@@ -64,6 +64,14 @@ def show(arguments: Namespace) -> int:
         elif not any(trial.score is not None for trial in run.trials):
             count = sum(trial.status == "diverged" for trial in run.trials)
             tables.say(f"no trial has a score: {count} of {len(run.trials)} diverged")
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    """Write what a run came to as a page of HTML, and print where it is."""
+    from jaxsweep.records.result import load
+
+    print(printable(str(load(arguments.run).report(arguments.out))))
     return 0
 
 

@@ -21,6 +21,7 @@ from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import FINISHED, STATUSES, Columns, Trial, mean_of
+from jaxsweep.records.understanding import Understanding
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(repr=False)
-class Result:
+class Result(Understanding):
     """The trials of a sweep, in the order of asking, and what can be done with them.
 
     `js.load` gives the same of a run directory, where curves, data and networks are read when they are asked for.
@@ -250,6 +251,27 @@ class Result:
             RequestError: Optuna is not installed, the storage cannot be used, or has a study of that name.
         """
         return studies.written(self.trials, self.curves(self.objective), self.request, self.aims, storage, study_name)
+
+    def report(self, path: "Path | str | None" = None) -> Path:
+        """Write what the sweep came to as one page of HTML, which loads nothing from anywhere, and return where it is.
+
+        It has the best configs, all learning curves, what matters and what interacts, where trainings diverge, what the
+        winner predicts, how much is luck, and the sweep file. It takes the extra `report`.
+
+        Args:
+            path: the file to write; by default report.html in the run directory.
+
+        Raises:
+            RequestError: no path, and no run directory; no trial has finished; plotly is not installed; or the file
+                cannot be written.
+        """
+        from jaxsweep.records import reporting
+
+        if path is None and self.run is None:
+            raise RequestError("this sweep has no run directory for its report: name a file, report('report.html')")
+        where = (self.run or Path()) / reporting.PAGE if path is None else arguments.path("path", path)
+        reporting.write(self, where, self._data.record if isinstance(self._data, StoredRun) else {})
+        return where
 
     def _chosen(self, trial: int | None) -> Trial:
         return self.best if trial is None else self._trial(arguments.whole("trial", trial))

@@ -1,0 +1,1 @@
+"""What many trials say together: which hyperparameters matter, which interact, how much is luck."""

@@ -1,0 +1,323 @@
+"""Pictures of a sweep for a page, as Plotly has them: plain dicts of data and layout, made without Plotly itself.
+
+Colours are those of Okabe and Ito (2008), which people who see colours differently tell apart, and viridis.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.insight.importance import Importance
+from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
+from jaxsweep.insight.surface import grid_of, slice_of
+
+Chart = dict[str, Any]
+
+BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A", "#222222"
+SCALE = "Viridis"
+POINTS = 800  # of a scatter; of more trials a part is drawn, evenly taken
+LINES = 5  # best curves drawn by themselves
+LONG = 8  # characters of a word beside which others find no room
+TICKS = 6  # of an axis that has one for each value
+SHOWN = 12  # hyperparameters of a picture
+
+
+def text(value: Any) -> str:
+    """Return a text that Plotly shows as it stands: it takes a part of HTML for markup."""
+    return html.escape(str(value))
+
+
+def layout(**more: Any) -> dict[str, Any]:
+    """Return the layout that all charts share, with what one has of its own."""
+    shared: dict[str, Any] = {
+        "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": BLACK},
+        "paper_bgcolor": "#fff",
+        "plot_bgcolor": "#fff",
+        "showlegend": False,
+        "hovermode": "closest",
+    }
+    return {**shared, **more}
+
+
+def axis(title: str, log: bool = False, **more: Any) -> dict[str, Any]:
+    """Return an axis with a title."""
+    kind = {"type": "log", "exponentformat": "power", "dtick": 1} if log else {}
+    said = {"text": text(title), "standoff": 8}
+    return {"title": said, "gridcolor": "#e6e6e6", "zeroline": False, "automargin": True, **kind, **more}
+
+
+def of_factor(factor: Factor, **more: Any) -> dict[str, Any]:
+    """Return the axis of a hyperparameter."""
+    values = np.unique(factor.x[factor.present])
+    if not factor.words and len(values) > TICKS:
+        return axis(factor.name, factor.log, **more)
+    if not factor.words:
+        named: dict[str, Any] = {"tickvals": numbers(values), "ticktext": [f"{value:.3g}" for value in values]}
+        return axis(factor.name, factor.log, **named, **more)
+    ticks: dict[str, Any] = {"tickvals": [*range(len(factor.words))], "ticktext": [text(word) for word in factor.words]}
+    if max(map(len, factor.words)) > LONG:
+        ticks["tickangle"] = -30
+    return axis(factor.name, **ticks, **more)
+
+
+def sampled(rows: NDArray[np.int64], most: int = POINTS) -> NDArray[np.int64]:
+    """Return up to `most` rows, evenly taken."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def numbers(values: Any) -> list[Any]:
+    """Return an array as lists of numbers of five digits, with None for what is not finite."""
+    array = np.asarray(values, np.float64)
+    if array.ndim > 1:
+        return [numbers(row) for row in array]
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in array.tolist()]
+
+
+def bounds(values: FloatArray, room: float = 0.04) -> list[float]:
+    """Return the range of an axis in which all but far outliers lie."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return [0.0, 1.0]
+    low, high = np.quantile(known, [0.25, 0.75])
+    reach = 3 * (high - low) or 1e-9
+    ends = np.clip([known.min(), known.max()], low - reach, high + reach)
+    margin = room * (ends[1] - ends[0]) or 1e-9
+    return [float(ends[0] - margin), float(ends[1] + margin)]
+
+
+def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]]) -> Chart:
+    """Return learning curves [trials, epochs] as a density with quantiles, and the best ones on top, by their ids."""
+    epochs = table.shape[1]
+    at = np.unique(np.linspace(1, epochs, min(epochs, 120)).astype(np.int64))
+    columns = table[:, at - 1]
+    low, high = bounds(columns[:, len(at) // 4 :] if len(at) > 4 else columns)
+    edges = np.linspace(low, high, 61)
+    known = np.isfinite(columns)
+    counts = np.array([np.histogram(columns[known[:, i], i], edges)[0] for i in range(len(at))], np.float64)
+    shares = counts / np.maximum(known.sum(axis=0), 1)[:, None]
+    quartiles = np.array([
+        np.quantile(columns[known[:, i], i], [0.1, 0.5, 0.9]) if known[:, i].any() else [np.nan] * 3
+        for i in range(len(at))
+    ])  # fmt: skip
+    density = {
+        "type": "heatmap", "x": at.tolist(), "y": numbers((edges[1:] + edges[:-1]) / 2), "z": numbers(shares.T**0.5),
+        "colorscale": "Greys", "reversescale": True, "showscale": False, "hoverinfo": "skip", "zsmooth": "best",
+    }  # fmt: skip
+    data: list[dict[str, Any]] = [density]
+    for column, name, dash in ((0, "10 %", "dot"), (1, "median", "solid"), (2, "90 %", "dot")):
+        line = {"color": BLUE, "width": 2, "dash": dash}
+        data.append({
+            "type": "scatter", "mode": "lines", "x": at.tolist(), "y": numbers(quartiles[:, column]), "name": name,
+            "line": line,
+        })  # fmt: skip
+    for place, (number, curve) in enumerate(best):
+        data.append({
+            "type": "scatter", "mode": "lines", "x": at[at <= len(curve)].tolist(),
+            "y": numbers(curve[at[at <= len(curve)] - 1]), "name": f"trial {number}",
+            "line": {"color": ORANGE if place else RED, "width": 2 if place else 3},
+        })  # fmt: skip
+    vertical = axis(metric, range=[low, high])
+    return {
+        "data": data,
+        "layout": layout(
+            xaxis=axis("epoch"), yaxis=vertical, showlegend=True, height=420, legend={"orientation": "h", "y": 1.12}
+        ),
+    }
+
+
+def importances(found: Importance, most: int = SHOWN) -> Chart:
+    """Return shares of variance as bars with their intervals, the largest first."""
+    shares = [*reversed(found.shares[:most])]
+    names = [" x ".join(each.names) for each in shares]
+    values = np.array([each.share for each in shares])
+    above, below = np.array([each.high for each in shares]) - values, values - np.array([each.low for each in shares])
+    bars = {
+        "type": "bar", "orientation": "h", "x": numbers(values), "y": [text(name) for name in names],
+        "marker": {"color": [BLUE if len(each.names) == 1 else ORANGE for each in shares]},
+        "error_x": {"type": "data", "array": numbers(above), "arrayminus": numbers(below), "color": BLACK, "width": 4},
+        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+    }  # fmt: skip
+    across = axis(f"share of the variance of {found.of}", tickformat=".0%", rangemode="tozero")
+    return {
+        "data": [bars],
+        "layout": layout(
+            xaxis=across,
+            yaxis={"automargin": True},
+            height=90 + 28 * len(shares),
+            margin={"l": 20, "r": 20, "t": 10, "b": 50},
+        ),
+    }
+
+
+def slice_chart(sheet: Sheet, factor: Factor) -> Chart:
+    """Return the score against a hyperparameter: trials, the mean of bins with its interval, and the best trial."""
+    rows = np.flatnonzero(np.isfinite(sheet.scores) & factor.present)
+    some, found = sampled(rows), slice_of(factor, sheet.scores)
+    x = factor.x[some]
+    if factor.words or len(found.at) == len(np.unique(factor.x[rows])) <= 16:  # beside each other
+        wide = 1.0 if factor.words else float(np.diff(found.at).min(initial=np.inf))
+        shift = (np.arange(len(x)) * 0.618034 % 1.0 - 0.5) * 0.5
+        x = x * (1 + 0.2 * shift) if factor.log else x + shift * (wide if np.isfinite(wide) else 1.0)
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "markers", "x": numbers(x), "y": numbers(sheet.scores[some]),
+            "text": [f"trial {number}" for number in sheet.ids[some].tolist()],
+            "marker": {"color": GREY, "size": 4, "opacity": 0.35}, "hovertemplate": "%{text}: %{y}<extra></extra>",
+        },
+        {
+            "type": "scatter", "mode": "lines+markers" if not factor.words else "markers", "x": numbers(found.at),
+            "y": numbers(found.mean), "line": {"color": BLUE, "width": 2}, "marker": {"color": BLUE, "size": 7},
+            "error_y": {
+                "type": "data", "array": numbers(found.high - found.mean), "color": BLUE, "thickness": 1.5, "width": 3
+            },
+            "hovertemplate": "mean %{y}<extra></extra>",
+        },
+    ]  # fmt: skip
+    best = sheet.best_first[:1]
+    if len(best) and factor.present[best[0]]:
+        data.append({
+            "type": "scatter", "mode": "markers", "x": numbers(factor.x[best]), "y": numbers(sheet.scores[best]),
+            "marker": {"color": RED, "size": 10, "symbol": "star"}, "hovertemplate": "best: %{y}<extra></extra>",
+        })  # fmt: skip
+    up = axis(sheet.objective, range=bounds(sheet.scores[rows]))
+    return {"data": data, "layout": layout(xaxis=of_factor(factor), yaxis=up, height=300)}
+
+
+def parallel(sheet: Sheet, factors: Sequence[Factor]) -> Chart:
+    """Return parallel coordinates of all trials with a score, which can be brushed; the score stands first."""
+    rows = np.flatnonzero(np.isfinite(sheet.scores))
+    low, high = bounds(sheet.scores[rows], 0.0)
+    scores = np.clip(sheet.scores[rows], low, high)
+    dimensions: list[dict[str, Any]] = [{"label": text(sheet.objective), "values": numbers(scores)}]
+    for factor in factors[:SHOWN]:
+        x = factor.x[rows]
+        known = x[~np.isnan(x)]
+        if factor.words:
+            values, at, words = x, [*range(len(factor.words))], [*factor.words]
+        elif factor.log:
+            values = np.log10(x)
+            at = [*range(int(np.ceil(np.log10(known.min()))), int(np.floor(np.log10(known.max()))) + 1)]
+            words = [f"{10.0**power:g}" for power in at]
+            if len(at) < 2:
+                at, words = [*np.log10([known.min(), known.max()])], [f"{known.min():.3g}", f"{known.max():.3g}"]
+        else:
+            values = x
+            at = [*np.linspace(known.min(), known.max(), min(5, len(np.unique(known))))]
+            span = float(at[-1] - at[0]) or 1.0
+            words = [f"{round(value / span, 3) * span:.3g}" for value in at]
+        if np.isnan(values).any():  # a place of its own below, for those in which it is absent
+            floor = np.nanmin(values) - 0.15 * (np.nanmax(values) - np.nanmin(values) or 1.0)
+            values = np.where(np.isnan(values), floor, values)
+            at, words = [floor, *at], ["absent", *words]
+        dimensions.append({
+            "label": text(factor.name), "values": numbers(values), "tickvals": numbers(at),
+            "ticktext": [text(word) for word in words],
+        })  # fmt: skip
+    line = {
+        "color": numbers(scores), "colorscale": SCALE, "reversescale": sheet.sign < 0, "showscale": True,
+        "cmin": low, "cmax": high,
+    }  # fmt: skip
+    chart = {"type": "parcoords", "line": line, "dimensions": dimensions, "labelangle": -20, "labelside": "top"}
+    return {"data": [chart], "layout": layout(height=460, margin={"l": 80, "r": 40, "t": 90, "b": 30})}
+
+
+def heat(a: Factor, b: Factor, response: FloatArray, name: str, sign: int = 1, most: int = 10) -> Chart:
+    """Return the mean of a response over two hyperparameters: the first upwards, the second to the right."""
+    at_a, at_b, mean, counts = grid_of(a, b, response, most)
+    hover = [[f"{n} trials" for n in row] for row in counts.tolist()]
+    chart = {
+        "type": "heatmap", "x": [text(b.shown(value)) for value in at_b], "y": [text(a.shown(value)) for value in at_a],
+        "z": numbers(mean), "colorscale": SCALE, "reversescale": sign < 0, "text": hover,
+        "colorbar": {"title": {"text": text(name), "side": "right"}},
+        "hovertemplate": f"{text(a.name)} %{{y}}, {text(b.name)} %{{x}}: %{{z}} (%{{text}})<extra></extra>",
+    }  # fmt: skip
+    across, up = axis(b.name, type="category"), axis(a.name, type="category", automargin=True)
+    return {"data": [chart], "layout": layout(xaxis=across, yaxis=up, height=360)}
+
+
+def cost(sheet: Sheet, seconds: FloatArray, label: str) -> Chart:
+    """Return the score against what a trial cost, with those that no other one beats in both."""
+    rows = np.flatnonzero(np.isfinite(sheet.scores) & (seconds > 0))
+    some = sampled(rows)
+    order = rows[np.lexsort((-sheet.sign * sheet.scores[rows], seconds[rows]))]
+    merits = sheet.sign * sheet.scores[order]
+    front = order[merits > np.concatenate([[-np.inf], np.maximum.accumulate(merits)[:-1]])]
+    data = [
+        {
+            "type": "scatter", "mode": "markers", "x": numbers(seconds[some]), "y": numbers(sheet.scores[some]),
+            "text": [f"trial {number}" for number in sheet.ids[some].tolist()],
+            "marker": {"color": GREY, "size": 4, "opacity": 0.4}, "hovertemplate": "%{text}: %{y}<extra></extra>",
+        },
+        {
+            "type": "scatter", "mode": "lines+markers", "x": numbers(seconds[front]), "y": numbers(sheet.scores[front]),
+            "line": {"color": RED, "shape": "hv"}, "marker": {"size": 8, "color": RED},
+            "text": [f"trial {number}" for number in sheet.ids[front].tolist()],
+            "hovertemplate": "%{text}: %{y}<extra></extra>",
+        },
+    ]  # fmt: skip
+    log = bool(len(rows)) and float(seconds[rows].max() / seconds[rows].min()) > 10
+    up = axis(sheet.objective, range=bounds(sheet.scores[rows]))
+    return {"data": data, "layout": layout(xaxis=axis(label, log), yaxis=up, height=360)}
+
+
+def bars(labels: Sequence[str], values: Sequence[float], across: str, up: str) -> Chart:
+    """Return counts as bars."""
+    chart = {"type": "bar", "x": [text(label) for label in labels], "y": [*values], "marker": {"color": BLUE}}
+    return {"data": [chart], "layout": layout(xaxis=axis(across, type="category"), yaxis=axis(up), height=280)}
+
+
+def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Chart:
+    """Return how often each class was taken for each."""
+    classes = sorted({*truth, *predicted})
+    place = {name: i for i, name in enumerate(classes)}
+    table = np.zeros((len(classes), len(classes)))
+    for true, said in zip(truth, predicted, strict=True):
+        table[place[true], place[said]] += 1
+    labels = [text(name) for name in classes]
+    chart = {
+        "type": "heatmap", "x": labels, "y": labels, "z": numbers(table), "colorscale": "Blues", "reversescale": True,
+        "texttemplate": "%{z}" if len(classes) <= 15 else "", "showscale": len(classes) > 15,
+        "hovertemplate": "%{y} taken for %{x}: %{z}<extra></extra>",
+    }  # fmt: skip
+    size = 180 + 30 * min(len(classes), 15)
+    return {
+        "data": [chart],
+        "layout": layout(
+            xaxis=axis("predicted", type="category"),
+            yaxis=axis("true", type="category", autorange="reversed", automargin=True),
+            height=size,
+        ),
+    }  # fmt: skip
+
+
+def residuals(truth: FloatArray, predicted: FloatArray, name: str) -> Chart:
+    """Return what was predicted against the truth, with the line on which both are the same."""
+    some = sampled(np.arange(len(truth)))
+    ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
+    data = [
+        {
+            "type": "scatter", "mode": "markers", "x": numbers(truth[some]), "y": numbers(predicted[some]),
+            "marker": {"color": BLUE, "size": 5, "opacity": 0.5},
+        },
+        {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": {"color": RED, "dash": "dash"}},
+    ]  # fmt: skip
+    return {"data": data, "layout": layout(xaxis=axis(f"true {name}"), yaxis=axis("predicted"), height=360)}
+
+
+def spreads(labels: Sequence[str], values: Mapping[str, FloatArray], across: str) -> Chart:
+    """Return distributions beside each other, as boxes with their points."""
+    data = [
+        {
+            "type": "box",
+            "x": numbers(values[label]),
+            "name": text(label),
+            "marker": {"color": color},
+            "boxpoints": False,
+        }
+        for label, color in zip(labels, (BLUE, ORANGE, GREEN), strict=False)
+    ]
+    return {"data": data, "layout": layout(xaxis=axis(across), yaxis={"automargin": True}, height=120 + 70 * len(data))}

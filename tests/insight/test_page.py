@@ -1,0 +1,111 @@
+"""Pages: what stands in them as it is, what the browser may not do, and charts of whatever trials there are."""
+
+import html
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxsweep.errors import RequestError
+from jaxsweep.insight import charts, page
+from jaxsweep.insight.importance import importance
+from jaxsweep.insight.page import POLICY, Section, Table
+from jaxsweep.insight.sheet import Factor, Sheet, factor
+
+BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\x1b[2J"
+
+
+def many(n: int, scored: float = 0.95) -> Sheet:
+    """Trials of ten hyperparameters, of which some are absent here and there, and some scores are missing."""
+    dice = np.random.default_rng(0)
+    numbers: dict[str, Factor] = {f"x{i}": Factor(f"x{i}", dice.random(n)) for i in range(6)}
+    numbers["rate"] = Factor("rate", 10 ** dice.uniform(-4, 0, n), (), log=True)
+    numbers["word"] = Factor("word", dice.integers(0, 3, n).astype(float), ("a", "b", BAD))
+    numbers["child"] = Factor("child", np.where(dice.random(n) < 0.5, dice.random(n), np.nan))
+    numbers["size"] = Factor("size", dice.choice([16.0, 32.0, 64.0], n))
+    scores = np.where(dice.random(n) < scored, dice.random(n), np.nan)
+    return Sheet(np.arange(n), numbers, scores, np.isnan(scores), "val_loss", -1, {})
+
+
+def every(sheet: Sheet) -> list[dict[str, Any]]:
+    factors = [*sheet.factors.values()]
+    table = np.random.default_rng(0).random((len(sheet.ids), 30))
+    table[::3, 20:] = np.nan
+    return [
+        charts.curves(table, "val_loss", [(3, table[1]), (4, table[0][:20])]),
+        charts.importances(importance(sheet)),
+        *(charts.slice_chart(sheet, each) for each in factors),
+        charts.parallel(sheet, factors),
+        charts.heat(factors[6], factors[7], sheet.scores, "val_loss", -1),
+        charts.cost(sheet, 1.0 + np.arange(len(sheet.ids), dtype=np.float64), "seconds"),
+    ]
+
+
+def test_whatever_a_table_or_a_config_is_called_stands_in_the_page_as_text() -> None:
+    parts = [
+        Section(f"Title {BAD}", [BAD], [charts.bars([BAD], [1.0], BAD, BAD), charts.confusion([BAD], ["b"])],
+                [Table([BAD], [[BAD]])], BAD, BAD)
+    ]  # fmt: skip
+    text = page.page(BAD, parts).replace(page.library(), "")
+    assert "<img" not in text
+    assert len(re.findall(r"<script", text)) == len(re.findall(r"</script", text)) == 3
+    assert html.escape(BAD) in text
+    (data,) = re.findall(r'<script type="application/json" id="charts">(.*?)</script>', text, re.DOTALL)
+    labels = [chart["data"][0]["x"] for chart in json.loads(data).values()]
+    assert labels == [[html.escape(BAD)], sorted([html.escape(BAD), "b"])]  # Plotly reads a part of HTML
+
+
+def test_a_page_loads_nothing() -> None:
+    text = page.page("title", [Section("One", ["words"])])
+    assert POLICY in text
+    assert "default-src 'none'" in POLICY
+    assert "connect-src" not in POLICY
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", text)
+
+
+def test_charts_of_ten_thousand_trials_are_small() -> None:
+    sizes = [len(json.dumps(chart, allow_nan=False)) for chart in every(many(10_000))]
+    assert sum(sizes) < 3e6  # of the 10 MB that a page may have, beside the 5 of Plotly
+
+
+@pytest.mark.parametrize(("n", "scored"), [(25, 1.0), (200, 0.2)])
+def test_charts_of_few_trials_have_finite_numbers(n: int, scored: float) -> None:
+    for chart in every(many(n, scored)):
+        json.dumps(chart, allow_nan=False)
+        assert chart["data"]
+
+
+def test_what_is_absent_has_a_place_of_its_own() -> None:
+    sheet = many(100)
+    (chart,) = charts.parallel(sheet, [sheet.factors["child"]])["data"]
+    axis = chart["dimensions"][1]
+    assert axis["ticktext"][0] == "absent"
+    rows = np.isfinite(sheet.scores)
+    absent = np.isnan(sheet.factors["child"].x[rows])
+    assert [value == axis["tickvals"][0] for value in axis["values"]] == absent.tolist()
+
+
+def test_the_front_of_score_and_cost_has_what_nobody_beats() -> None:
+    sheet = Sheet(np.arange(5), {}, np.array([3.0, 1.0, 2.0, 2.0, np.nan]), np.zeros(5, bool), "val_loss", -1, {})
+    front = charts.cost(sheet, np.array([1.0, 9.0, 4.0, 5.0, 0.5]), "seconds")["data"][1]
+    assert list(zip(front["x"], front["y"], strict=True)) == [(1.0, 3.0), (4.0, 2.0), (9.0, 1.0)]
+
+
+def test_values_become_numbers_or_words() -> None:
+    assert factor("x", [1, 2.5, None]).words == ()
+    assert np.isnan(factor("x", [1, None]).x[1])
+    assert factor("x", [1e-4, 1e-1]).log
+    assert not factor("x", [1e-4, 1e-1], log=False).log
+    assert factor("x", [True, False]).words == ("false", "true")
+    assert factor("width", [[8, 4], 16, None]).words == ("16", "8-4")
+
+
+def test_without_plotly_it_is_said_what_would_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("importlib.resources.files", missing)
+    with pytest.raises(RequestError, match=r"a report needs the package plotly.*pip install 'jaxsweep\[report\]'"):
+        page.library()
