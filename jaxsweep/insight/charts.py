@@ -58,8 +58,11 @@ def of_factor(factor: Factor, **more: Any) -> dict[str, Any]:
     if not factor.words:
         named: dict[str, Any] = {"tickvals": numbers(values), "ticktext": [f"{value:.3g}" for value in values]}
         return axis(factor.name, factor.log, **named, **more)
-    ticks: dict[str, Any] = {"tickvals": [*range(len(factor.words))], "ticktext": [text(word) for word in factor.words]}
-    if max(map(len, factor.words)) > LONG:
+    ticks: dict[str, Any] = {
+        "tickvals": [*range(len(factor.words))],
+        "ticktext": [text(word) for word in factor.labels],
+    }
+    if max(map(len, factor.labels)) > LONG:
         ticks["tickangle"] = -30
     return axis(factor.name, **ticks, **more)
 
@@ -197,7 +200,7 @@ def parallel(sheet: Sheet, factors: Sequence[Factor]) -> Chart:
         x = factor.x[rows]
         known = x[~np.isnan(x)]
         if factor.words:
-            values, at, words = x, [*range(len(factor.words))], [*factor.words]
+            values, at, words = x, [*range(len(factor.words))], [*factor.labels]
         elif factor.log:
             values = np.log10(x)
             at = [*range(int(np.ceil(np.log10(known.min()))), int(np.floor(np.log10(known.max()))) + 1)]
@@ -239,13 +242,19 @@ def heat(a: Factor, b: Factor, response: FloatArray, name: str, sign: int = 1, m
     return {"data": [chart], "layout": layout(xaxis=across, yaxis=up, height=360)}
 
 
+def front(sheet: Sheet, seconds: FloatArray) -> NDArray[np.int64]:
+    """Return the rows of trials that no other one beats in score and in seconds, the cheapest first."""
+    rows = np.flatnonzero(np.isfinite(sheet.scores) & (seconds > 0))
+    order = rows[np.lexsort((-sheet.sign * sheet.scores[rows], seconds[rows]))]
+    merits = sheet.sign * sheet.scores[order]
+    return order[merits > np.concatenate([[-np.inf], np.maximum.accumulate(merits)[:-1]])]
+
+
 def cost(sheet: Sheet, seconds: FloatArray, label: str) -> Chart:
     """Return the score against what a trial cost, with those that no other one beats in both."""
     rows = np.flatnonzero(np.isfinite(sheet.scores) & (seconds > 0))
     some = sampled(rows)
-    order = rows[np.lexsort((-sheet.sign * sheet.scores[rows], seconds[rows]))]
-    merits = sheet.sign * sheet.scores[order]
-    front = order[merits > np.concatenate([[-np.inf], np.maximum.accumulate(merits)[:-1]])]
+    best = front(sheet, seconds)
     data = [
         {
             "type": "scatter", "mode": "markers", "x": numbers(seconds[some]), "y": numbers(sheet.scores[some]),
@@ -253,9 +262,9 @@ def cost(sheet: Sheet, seconds: FloatArray, label: str) -> Chart:
             "marker": {"color": GREY, "size": 4, "opacity": 0.4}, "hovertemplate": "%{text}: %{y}<extra></extra>",
         },
         {
-            "type": "scatter", "mode": "lines+markers", "x": numbers(seconds[front]), "y": numbers(sheet.scores[front]),
+            "type": "scatter", "mode": "lines+markers", "x": numbers(seconds[best]), "y": numbers(sheet.scores[best]),
             "line": {"color": RED, "shape": "hv"}, "marker": {"size": 8, "color": RED},
-            "text": [f"trial {number}" for number in sheet.ids[front].tolist()],
+            "text": [f"trial {number}" for number in sheet.ids[best].tolist()],
             "hovertemplate": "%{text}: %{y}<extra></extra>",
         },
     ]  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.errors import RequestError, suggestion
+from jaxsweep.errors import RequestError, cut, printable, suggestion
 
 FloatArray = NDArray[np.float64]
 
+LABEL = 24  # characters of a word in a picture
 RATIO = 20.0  # of the largest to the smallest value, from which ratios matter rather than differences
 
 
@@ -42,7 +43,12 @@ class Factor:
 
     def shown(self, value: float) -> str:
         """Return one of its values in few characters."""
-        return self.words[int(value)] if self.words else f"{value:.3g}"
+        return self.labels[int(value)] if self.words else f"{value:.3g}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its words in few characters."""
+        return tuple(cut(word, LABEL) for word in self.words)
 
 
 @dataclass(frozen=True)
@@ -112,4 +118,4 @@ def factor(name: str, values: Sequence[Any], log: bool | None = None) -> Factor:
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return printable("-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError
 from jaxsweep.records.lanes import Lane
@@ -16,6 +17,7 @@ from jaxsweep.spec.request import Request
 if TYPE_CHECKING:
     from jaxsweep.insight.compare import Comparison, Luck
     from jaxsweep.insight.importance import Importance
+    from jaxsweep.insight.plots import Plots
     from jaxsweep.insight.sheet import Sheet
     from jaxsweep.insight.surface import Interaction
 
@@ -32,6 +34,18 @@ class Understanding:
     def lanes(self) -> Mapping[int, Sequence[Lane]]:
         """The networks of each trial by its id."""
         raise NotImplementedError
+
+    def curves(self, metric: str, lanes: bool = False) -> NDArray[np.float64]:
+        """Return a metric after each epoch."""
+        raise NotImplementedError
+
+    @property
+    def plot(self) -> "Plots":
+        """Pictures by matplotlib, such as `plot.slices()` and `plot.importance(ax=...)`; each returns a figure."""
+        from jaxsweep.insight.plots import Plots
+
+        seconds = np.array([trial.seconds for trial in self.trials], np.float64)
+        return Plots(self.sheet, self.curves, seconds)
 
     @cached_property
     def sheet(self) -> "Sheet":

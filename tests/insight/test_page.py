@@ -7,26 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from many_trials import BAD, many
 
 from jaxsweep.errors import RequestError
 from jaxsweep.insight import charts, page
 from jaxsweep.insight.importance import importance
 from jaxsweep.insight.page import POLICY, Section, Table
-from jaxsweep.insight.sheet import Factor, Sheet, factor
-
-BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\x1b[2J"
-
-
-def many(n: int, scored: float = 0.95) -> Sheet:
-    """Trials of ten hyperparameters, of which some are absent here and there, and some scores are missing."""
-    dice = np.random.default_rng(0)
-    numbers: dict[str, Factor] = {f"x{i}": Factor(f"x{i}", dice.random(n)) for i in range(6)}
-    numbers["rate"] = Factor("rate", 10 ** dice.uniform(-4, 0, n), (), log=True)
-    numbers["word"] = Factor("word", dice.integers(0, 3, n).astype(float), ("a", "b", BAD))
-    numbers["child"] = Factor("child", np.where(dice.random(n) < 0.5, dice.random(n), np.nan))
-    numbers["size"] = Factor("size", dice.choice([16.0, 32.0, 64.0], n))
-    scores = np.where(dice.random(n) < scored, dice.random(n), np.nan)
-    return Sheet(np.arange(n), numbers, scores, np.isnan(scores), "val_loss", -1, {})
+from jaxsweep.insight.sheet import Sheet, factor
 
 
 def every(sheet: Sheet) -> list[dict[str, Any]]:
