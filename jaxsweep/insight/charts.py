@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jaxsweep.insight.importance import Importance
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.surface import grid_of, slice_of
+from jaxsweep.insight.variance import BINS
 
 Chart = dict[str, Any]
 
@@ -20,6 +21,7 @@ BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E0
 SCALE = "Viridis"
 POINTS = 800  # of a scatter; of more trials a part is drawn, evenly taken
 LINES = 5  # best curves drawn by themselves
+GOLDEN = 0.618034  # whose multiples lie evenly in the unit interval
 LONG = 8  # characters of a word beside which others find no room
 TICKS = 6  # of an axis that has one for each value
 SHOWN = 12  # hyperparameters of a picture
@@ -156,15 +158,23 @@ def importances(found: Importance, most: int = SHOWN) -> Chart:
     }
 
 
+def scattered(factor: Factor, rows: NDArray[np.int64]) -> FloatArray:
+    """Return where trials stand along the axis of a hyperparameter: beside each other, where it has few values."""
+    x, values = factor.x[rows], np.unique(factor.x[factor.present])
+    if not factor.words and len(values) > BINS:
+        return x
+    shift = (np.arange(len(x)) * GOLDEN % 1.0 - 0.5) / 2
+    if factor.log:
+        return np.asarray(x * (1 + 0.2 * shift))
+    apart = 1.0 if factor.words or len(values) < 2 else float(np.diff(values).min())
+    return np.asarray(x + apart * shift)
+
+
 def slice_chart(sheet: Sheet, factor: Factor) -> Chart:
     """Return the score against a hyperparameter: trials, the mean of bins with its interval, and the best trial."""
     rows = np.flatnonzero(np.isfinite(sheet.scores) & factor.present)
     some, found = sampled(rows), slice_of(factor, sheet.scores)
-    x = factor.x[some]
-    if factor.words or len(found.at) == len(np.unique(factor.x[rows])) <= 16:  # beside each other
-        wide = 1.0 if factor.words else float(np.diff(found.at).min(initial=np.inf))
-        shift = (np.arange(len(x)) * 0.618034 % 1.0 - 0.5) * 0.5
-        x = x * (1 + 0.2 * shift) if factor.log else x + shift * (wide if np.isfinite(wide) else 1.0)
+    x = scattered(factor, some)
     data: list[dict[str, Any]] = [
         {
             "type": "scatter", "mode": "markers", "x": numbers(x), "y": numbers(sheet.scores[some]),

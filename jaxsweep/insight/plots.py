@@ -96,7 +96,7 @@ class Plots:
         factor, response, axes = self.sheet.factor(name), self.sheet.response(of), _axes(ax)
         rows = np.flatnonzero(np.isfinite(response) & factor.present)
         some, found = charts.sampled(rows), slice_of(factor, response)
-        axes.plot(factor.x[some], response[some], ".", color=charts.GREY, markersize=3, alpha=0.4)
+        axes.plot(charts.scattered(factor, some), response[some], ".", color=charts.GREY, markersize=3, alpha=0.4)
         axes.errorbar(
             found.at, found.mean, found.high - found.mean, color=charts.BLUE, marker="o", markersize=4,
             linestyle="none" if factor.words else "-",
@@ -207,6 +207,9 @@ def _label(axis: Any, scale: Callable[[str], object], factor: Factor) -> None:
     """Name an axis, with its words or its scale."""
     axis.set_label_text(factor.name)
     if factor.words:
-        axis.set_ticks(range(len(factor.words)), factor.labels)
+        long = max(map(len, factor.labels)) > charts.LONG
+        axis.set_ticks(range(len(factor.words)), factor.labels, **({"rotation": 30, "ha": "right"} if long else {}))
     elif factor.log and not (factor.x <= 0).any():
         scale("log")
+    elif len(values := np.unique(factor.x[factor.present])) <= charts.TICKS:
+        axis.set_ticks(values, [f"{value:.3g}" for value in values])
