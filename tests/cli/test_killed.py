@@ -10,10 +10,20 @@ import pytest
 from same import assert_same
 
 import jaxsweep as js
+from jaxsweep.engine import tile
 from jaxsweep.records.rundir import LOCK
 
+pytestmark = pytest.mark.usefixtures("one_tile")
+
+
+@pytest.fixture(autouse=True)
+def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of this process is for an epoch."""
+    monkeypatch.setattr(tile, "CALL_SECONDS", 0.0)
+
+
 SWEEP = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 import jaxsweep as js
 from jaxsweep import loop, recording
@@ -31,15 +41,17 @@ already = len(before.trials) if before else 0
 class Dies(Progress):
     def update(self, snapshot):
         print(snapshot.finished, flush=True)
-        if enough and snapshot.finished >= already + enough:
+        if enough > 0 and snapshot.finished >= already + enough:
             os.kill(os.getpid(), signal.SIGKILL)
+        if enough < 0 and snapshot.finished >= 3:
+            time.sleep(600)  # until it is killed
 
 write = checkpoints.Checkpoints.write_together
 
 def written(self, recorded):
     waits = self.waiting is not None
     write(self, recorded)
-    if enough and waits and self.waiting is None:  # a population is there, from which the next process goes on
+    if enough > 0 and waits and self.waiting is None:  # a population is there, from which the next process goes on
         os.kill(os.getpid(), signal.SIGKILL)
 
 checkpoints.Checkpoints.write_together = written
@@ -55,9 +67,9 @@ loop.execute(js.load_dataset("iris"), request, out, Dies(), before=before)
 
 
 def begun(out: Path, search: str = "random", scheduler: str = "") -> "subprocess.Popen[str]":
-    """Return a process that trains, once it has told of trials that have finished."""
+    """Return a process that has told of trials that have finished, and holds on there."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SWEEP, str(out), search, scheduler, "0"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SWEEP, str(out), search, scheduler, "-1"], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     for line in process.stdout:
