@@ -209,6 +209,8 @@ def parallel(sheet: Sheet, factors: Sequence[Factor]) -> Chart:
     for factor in factors[:SHOWN]:
         x = factor.x[rows]
         known = x[~np.isnan(x)]
+        if not len(known):  # only where no trial has a score
+            continue
         if factor.words:
             values, at, words = x, [*range(len(factor.words))], [*factor.labels]
         elif factor.log:

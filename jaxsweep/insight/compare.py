@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from jaxsweep.errors import RequestError
-from jaxsweep.insight.sheet import FloatArray, Sheet
+from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.variance import LEAST, T, fit, jackknife_error
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def compare(sheet: Sheet, name: Any) -> Comparison:
         errors = gaps.std(axis=0, ddof=1) / len(whole) ** 0.5
         width = float(stats.t.ppf(0.975, len(whole) - 1)) * errors
     else:
-        found = fit([other.of(rows) for other in (factor, *others)], scores)
+        own = Factor(factor.name, level.astype(np.float64), tuple(map(factor.shown, values)))  # each value by itself
+        found = fit([own, *(other.of(rows) for other in others)], scores)
         place = next(i for i, term in enumerate(found.terms) if term.names == (name,))
         adjusted = found.mean + found.effects[place]
         how = f"at equal other hyperparameters, by a model of all {len(sheet.factors)}"

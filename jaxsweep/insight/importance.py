@@ -107,6 +107,7 @@ def importance(sheet: Sheet, of: Any = "score", names: Sequence[str] | None = No
     if of == "diverged" and (rare := int(min(response.sum(), (1 - response).sum()))) < RARE:
         which = "diverged" if response.sum() == rare else "did not diverge"
         raise RequestError(f"{rare} of {len(rows):,} trials {which}: to say what decides it takes {RARE} at least")
+    names = [names] if isinstance(names, str) else names
     chosen = [sheet.factor(name) for name in names] if names is not None else [*sheet.factors.values()]
     found = fit([factor.of(rows) for factor in chosen], response[rows])
     shares = [

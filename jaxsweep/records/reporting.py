@@ -193,7 +193,7 @@ def _stability(result: "Result") -> Section | None:
         section.words.append(f"{error}.")
         return section
     section.words.append(f"{found.told()}.")
-    first = "learning_rate" if "learning_rate" in sheet.factors else next(iter(found.main))
+    first = "learning_rate" if "learning_rate" in sheet.factors else next(iter(found.main), "")
     beside = [name for names in found.pairs for name in names if first in names and name != first]
     others = [name for name in (*beside, *found.main) if name != first]
     if others:

@@ -52,6 +52,16 @@ def test_random_configs_are_compared_at_equal_other_hyperparameters(sign: int) -
     assert found.groups[1].effect == pytest.approx(0.2 / 0.1, rel=0.3)
 
 
+def test_few_trials_of_many_hyperparameters_are_compared_value_by_value() -> None:
+    """Also where a model of them has no room for each value of another one."""
+    dice = np.random.default_rng(0)
+    size = np.tile([16.0, 32.0, 64.0], 20)
+    others = {f"x{i}": Factor(f"x{i}", dice.random(60)) for i in range(9)}
+    found = compare(sheet(size / 16 + 0.1 * dice.normal(size=60), 1, size=Factor("size", size), **others), "size")
+    assert [group.value for group in found.groups] == ["64", "32", "16"]
+    assert [group.behind for group in found.groups] == pytest.approx([0, 2, 3], abs=0.2)
+
+
 def test_intervals_hold_what_is_true() -> None:
     """Of 40 comparisons of two values that are the same about 95 % say so."""
     held = 0

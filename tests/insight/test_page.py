@@ -13,7 +13,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.insight import charts, page
 from jaxsweep.insight.importance import importance
 from jaxsweep.insight.page import POLICY, Section, Table
-from jaxsweep.insight.sheet import Sheet, factor
+from jaxsweep.insight.sheet import Factor, Sheet, factor
 
 
 def every(sheet: Sheet) -> list[dict[str, Any]]:
@@ -72,6 +72,15 @@ def test_what_is_absent_has_a_place_of_its_own() -> None:
     rows = np.isfinite(sheet.scores)
     absent = np.isnan(sheet.factors["child"].x[rows])
     assert [value == axis["tickvals"][0] for value in axis["values"]] == absent.tolist()
+
+
+def test_what_only_trials_without_a_score_have_is_in_no_picture_of_scores() -> None:
+    sheet = many(100)
+    rare = Factor("rare", np.where(np.isnan(sheet.scores), 1.0, np.nan))
+    (chart,) = charts.parallel(sheet, [rare])["data"]
+    assert len(chart["dimensions"]) == 1
+    json.dumps(charts.slice_chart(sheet, rare), allow_nan=False)
+    json.dumps(charts.heat(rare, sheet.factors["x0"], sheet.scores, "val_loss"), allow_nan=False)
 
 
 def test_the_front_of_score_and_cost_has_what_nobody_beats() -> None:
