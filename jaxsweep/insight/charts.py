@@ -19,7 +19,7 @@ Chart = dict[str, Any]
 
 BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A", "#222222"
 SCALE = "Viridis"
-POINTS = 800  # of a scatter; of more trials a part is drawn, evenly taken
+POINTS = 400  # of a scatter; of more trials a part is drawn, evenly taken
 LINES = 5  # best curves drawn by themselves
 GOLDEN = 0.618034  # whose multiples lie evenly in the unit interval
 LONG = 8  # characters of a word beside which others find no room
