@@ -20,6 +20,7 @@ Chart = dict[str, Any]
 BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A", "#222222"
 SCALE = "Viridis"
 POINTS = 400  # of a scatter; of more trials a part is drawn, evenly taken
+PARALLEL = 2000  # lines of parallel coordinates
 LINES = 5  # best curves drawn by themselves
 GOLDEN = 0.618034  # whose multiples lie evenly in the unit interval
 LONG = 8  # characters of a word beside which others find no room
@@ -201,8 +202,11 @@ def slice_chart(sheet: Sheet, factor: Factor) -> Chart:
 
 
 def parallel(sheet: Sheet, factors: Sequence[Factor]) -> Chart:
-    """Return parallel coordinates of all trials with a score, which can be brushed; the score stands first."""
-    rows = np.flatnonzero(np.isfinite(sheet.scores))
+    """Return parallel coordinates of trials with a score, which can be brushed; the score stands first.
+
+    Of many trials they are PARALLEL, evenly taken by rank.
+    """
+    rows = np.sort(sampled(sheet.best_first, PARALLEL))
     low, high = bounds(sheet.scores[rows], 0.0)
     scores = np.clip(sheet.scores[rows], low, high)
     dimensions: list[dict[str, Any]] = [{"label": text(sheet.objective), "values": numbers(scores)}]

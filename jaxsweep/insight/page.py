@@ -38,7 +38,14 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; font-size: .85rem; 
 _SCRIPT = """
 const charts = JSON.parse(document.getElementById('charts').textContent);
 const how = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['select2d', 'lasso2d']};
-for (const [name, chart] of Object.entries(charts)) Plotly.newPlot(name, chart.data, chart.layout, how);
+const waiting = Object.entries(charts);
+const draw = () => {  // one after the other, so that the page can be read meanwhile
+  const next = waiting.shift();
+  if (next === undefined) return;
+  const [name, chart] = next;
+  Plotly.newPlot(name, chart.data, chart.layout, how).then(() => setTimeout(draw, 0));
+};
+draw();
 """
 
 

@@ -177,7 +177,8 @@ def _parallel(result: "Result", found: "Importance | str") -> Section | None:
     return Section(
         "All configs",
         charts=[charts.parallel(sheet, [sheet.factors[name] for name in names])],
-        note="drag along an axis to see only what lies there; drag an axis to move it; click to let go",
+        note="drag along an axis to see only what lies there; drag an axis to move it; click to let go; of more than "
+        f"{charts.PARALLEL:,} trials with a score so many are shown, evenly taken by rank",
     )
 
 
