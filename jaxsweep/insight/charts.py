@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxsweep.insight.importance import Importance
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.surface import grid_of, slice_of
-from jaxsweep.insight.variance import BINS
+from jaxsweep.insight.variance import BINS, FAR
 
 Chart = dict[str, Any]
 
@@ -89,7 +89,7 @@ def bounds(values: FloatArray, room: float = 0.04) -> list[float]:
     if not len(known):
         return [0.0, 1.0]
     low, high = np.quantile(known, [0.25, 0.75])
-    reach = 3 * (high - low) or 1e-9
+    reach = FAR * (high - low) or 1e-9
     ends = np.clip([known.min(), known.max()], low - reach, high + reach)
     margin = room * (ends[1] - ends[0]) or 1e-9
     return [float(ends[0] - margin), float(ends[1] + margin)]
@@ -333,16 +333,16 @@ def residuals(truth: FloatArray, predicted: FloatArray, name: str) -> Chart:
     return {"data": data, "layout": layout(xaxis=axis(f"true {name}"), yaxis=axis("predicted"), height=360)}
 
 
-def spreads(labels: Sequence[str], values: Mapping[str, FloatArray], across: str) -> Chart:
-    """Return distributions beside each other, as boxes with their points."""
+def spreads(values: Mapping[str, FloatArray], across: str) -> Chart:
+    """Return up to three distributions beside each other, as boxes, by what they are called."""
     data = [
         {
             "type": "box",
-            "x": numbers(values[label]),
+            "x": numbers(each),
             "name": text(label),
             "marker": {"color": color},
             "boxpoints": False,
         }
-        for label, color in zip(labels, (BLUE, ORANGE, GREEN), strict=False)
+        for (label, each), color in zip(values.items(), (BLUE, ORANGE, GREEN), strict=False)
     ]
     return {"data": data, "layout": layout(xaxis=axis(across), yaxis={"automargin": True}, height=120 + 70 * len(data))}

@@ -1,5 +1,6 @@
 """How scores follow one hyperparameter, or two together: means over bins of trials, with what they are worth."""
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from jaxsweep.errors import RequestError
+from jaxsweep.insight.importance import importance
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.variance import levels_of
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLICE, SIDE = 16, 8  # bins of a hyperparameter, and of each of two
-CENTRE = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,6 @@ class Slice:
         at: float [bins], a typical value of each bin, of one with words their places.
         trials: int [bins].
         mean: float [bins] of the response; `low` and `high` are its 95 % interval, NaN of fewer than 3 trials.
-        quartiles: float [bins, 3], the lower one, the median and the upper one.
     """
 
     factor: Factor
@@ -36,7 +36,6 @@ class Slice:
     mean: FloatArray
     low: FloatArray
     high: FloatArray
-    quartiles: FloatArray
 
 
 def slice_of(factor: Factor, response: FloatArray, most: int = SLICE) -> Slice:
@@ -44,7 +43,7 @@ def slice_of(factor: Factor, response: FloatArray, most: int = SLICE) -> Slice:
     rows = np.flatnonzero(np.isfinite(response) & factor.present)
     if not len(rows):
         empty = np.zeros(0)
-        return Slice(factor, empty, np.zeros(0, np.int64), empty, empty, empty, np.zeros((0, 3)))
+        return Slice(factor, empty, np.zeros(0, np.int64), empty, empty, empty)
     codes, at = levels_of(factor.of(rows), most)
     values = [response[rows[codes == level]] for level in range(len(at))]
     counts = np.array([len(each) for each in values])
@@ -53,8 +52,7 @@ def slice_of(factor: Factor, response: FloatArray, most: int = SLICE) -> Slice:
         stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / len(each) ** 0.5 if len(each) > 2 else np.nan
         for each in values
     ])  # fmt: skip
-    quartiles = np.array([np.quantile(each, CENTRE) for each in values])
-    return Slice(factor, at, counts, mean, mean - half, mean + half, quartiles)
+    return Slice(factor, at, counts, mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,7 +102,7 @@ class Interaction:
         return f"Interaction({self.told()})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.told()}</p>{self.to_pandas().to_html(float_format='{:.4g}'.format)}"
+        return f"<p>{html.escape(self.told())}</p>{self.to_pandas().to_html(float_format='{:.4g}'.format)}"
 
 
 def grid_of(
@@ -128,8 +126,6 @@ def interaction(sheet: Sheet, a: Any, b: Any, of: Any = "score") -> Interaction:
     Raises:
         RequestError: one of them was not varied, both are the same, or as `importance.importance`.
     """
-    from jaxsweep.insight.importance import importance
-
     first, second, response = sheet.factor(a), sheet.factor(b), sheet.response(of)
     if a == b:
         raise RequestError(f"interaction({a!r}, {b!r}): the two must be different hyperparameters")

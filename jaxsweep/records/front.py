@@ -7,6 +7,7 @@ from typing import Any
 from jaxsweep.data import Prepared
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.records.trials import Trial
+from jaxsweep.spec import lineage
 from jaxsweep.spec.aims import Aims, count_parameters
 from jaxsweep.spec.pareto import first_front
 
@@ -62,7 +63,7 @@ def rows_of(trials: Sequence[Trial], aims: Aims) -> list[dict[str, Any]]:
     if aims.constraints:
         marks = [{**mark, "feasible": trial.feasible} for mark, trial in zip(marks, trials, strict=True)]
     if any(trial.lineage for trial in trials):
-        parts = [", ".join(f"{part.epoch}: {part.trial}" for part in trial.lineage) for trial in trials]
+        parts = [lineage.told(trial.lineage) for trial in trials]
         marks = [{**mark, "lineage": text} for mark, text in zip(marks, parts, strict=True)]
     rows = []
     for trial, mark in zip(trials, marks, strict=True):

@@ -14,7 +14,7 @@ from jaxsweep.insight import charts
 from jaxsweep.insight.page import Section, Table, page
 from jaxsweep.records.front import front_told
 from jaxsweep.records.rundir import replace_text
-from jaxsweep.records.trials import FINISHED
+from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.sweepfile import to_toml
 
@@ -206,7 +206,7 @@ def _stability(result: "Result") -> Section | None:
 
 
 def _cost(result: "Result") -> Section | None:
-    seconds = np.array([trial.seconds for trial in result.trials])
+    seconds = result.seconds
     if not (seconds > 0).any() or not np.isfinite(result.sheet.scores).any():
         return None
     return Section(
@@ -229,11 +229,7 @@ def _epochs(result: "Result") -> Section | None:
     labels, counts = [str(epochs) for epochs in ends], [float(done[epochs]) for epochs in ends]
     section.charts.append(charts.bars(labels, counts, "epochs", "trials"))
     if copied:
-        rows = [
-            [str(trial.id), ", ".join(f"{part.epoch}: {part.trial}" for part in trial.lineage)]
-            for trial in result.top(TOP)
-            if trial.lineage
-        ]
+        rows = [[str(trial.id), lineage.told(trial.lineage)] for trial in result.top(TOP) if trial.lineage]
         section.tables.append(Table(["trial", "after so many epochs it went on as that trial"], rows))
     return section
 
@@ -297,7 +293,6 @@ def _luck(result: "Result") -> Section | None:
     spread = np.array([trial.spread for trial in known])
     drawn.append(
         charts.spreads(
-            ["configs", "one config's trainings"],
             {"configs": scores, "one config's trainings": np.concatenate([centre - spread, centre + spread])},
             result.objective,
         )
@@ -332,9 +327,8 @@ def _prediction(result: "Result") -> Section | None:
 
 
 def _again(result: "Result", record: Mapping[str, Any]) -> Section:
-    best = next((trial for trial in result.trials if trial.status in FINISHED), None)
     words = ["This sweep file gives the same table under the same versions, on the same machine to the last bit."]
-    if result.run is not None and best is not None:
+    if result.run is not None:
         with suppress(SweepFailed):
             again = f"python -m jaxsweep solo {result.run} --trial {result.best.id}"
             words.append(f"{again} trains the best one by plain Flax.")

@@ -49,8 +49,7 @@ CREATE TABLE trials (
     seconds REAL NOT NULL, metrics TEXT NOT NULL, config TEXT NOT NULL
 );
 CREATE TABLE evaluations (
-    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
-    status TEXT NOT NULL, halted INTEGER NOT NULL, {columns}, PRIMARY KEY (trial, replicate, fold)
+    {lane}, PRIMARY KEY (trial, replicate, fold)
 );
 CREATE TABLE lineages (trial INTEGER PRIMARY KEY, parts TEXT NOT NULL);
 CREATE TABLE summary (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -66,8 +65,7 @@ CREATE TABLE IF NOT EXISTS seals (
 # Lanes of a confirmation that have ended before all have, each with its checksum. It is there until all have.
 _CONFIRMING = """
 CREATE TABLE IF NOT EXISTS confirming (
-    trial INTEGER NOT NULL, replicate INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL,
-    status TEXT NOT NULL, halted INTEGER NOT NULL, {columns}, seal INTEGER NOT NULL,
+    {lane}, seal INTEGER NOT NULL,
     PRIMARY KEY (trial, replicate, fold)
 )
 """
@@ -158,7 +156,7 @@ class Store:
         return self._opened
 
     def _make_tables(self, sweep_toml: str) -> None:
-        tables = _SCHEMA.format(columns=self._metrics)
+        tables = _SCHEMA.format(lane=self._lane)
         with _said():
             self._db.execute("PRAGMA synchronous=FULL")  # without tables it would be no run
             self._db.executescript(f"BEGIN; {tables} {_SEALS} PRAGMA user_version = {FORMAT}; COMMIT;")
@@ -275,12 +273,16 @@ class Store:
         """Commit lanes of a confirmation that have ended, while others train."""
         rows = [(*row, seal((self._columns, row))) for row in map(self._evaluation, lanes)]
         with self._writing():
-            self._db.execute(_CONFIRMING.format(columns=self._metrics))
+            self._db.execute(_CONFIRMING.format(lane=self._lane))
             self._db.executemany(f"INSERT OR REPLACE INTO confirming VALUES ({self._marks}, ?)", rows)
 
     @property
-    def _metrics(self) -> str:
-        return ", ".join([*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test)])
+    def _lane(self) -> str:
+        """The columns of a lane, as a table has them."""
+        kinds = {"status": "TEXT"}
+        of_lanes = (f"{name} {kinds.get(name, 'INTEGER')} NOT NULL" for name in OF_LANES)
+        metrics = (*(f"{name} BLOB NOT NULL" for name in self.curves), *(f"{name} REAL" for name in self.test))
+        return ", ".join((*of_lanes, *metrics))
 
     @property
     def _columns(self) -> tuple[str, ...]:

@@ -44,8 +44,12 @@ class Understanding:
         """Pictures by matplotlib, such as `plot.slices()` and `plot.importance(ax=...)`; each returns a figure."""
         from jaxsweep.insight.plots import Plots
 
-        seconds = np.array([trial.seconds for trial in self.trials], np.float64)
-        return Plots(self.sheet, self.curves, seconds)
+        return Plots(self.sheet, self.curves, self.seconds)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """What each trial took, float [trials]: of a network its share of the tile that it trained in."""
+        return np.array([trial.seconds for trial in self.trials], np.float64)
 
     @cached_property
     def sheet(self) -> "Sheet":

@@ -23,6 +23,11 @@ class Part:
 Lineage = tuple[Part, ...]  # in their order; empty if a network was itself all along
 
 
+def told(lineage: Lineage) -> str:
+    """Return after how many epochs it went on as which trial, such as "0: 12, 4: 7"; "" for itself all along."""
+    return ", ".join(f"{part.epoch}: {part.trial}" for part in lineage)
+
+
 def to_json(lineage: Lineage) -> str:
     """Return a lineage as text; of each config but the first no more than what is new."""
     rows: list[dict[str, Any]] = []
