@@ -133,6 +133,11 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     for name in watched:
         _check_comparable(name, data, *_losses(request, listed, what))
     check_own(what, request.metrics, data.task, data.n_outputs)
+    if request.metrics and request.train_metrics and "train_rows" in what.traced:
+        raise RequestError(
+            "train_rows does not go with train_metrics and metrics of your own, which see whole splits: "
+            "leave out one of them"
+        )
     trials, notes = _count(request, searcher)
     notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
     notes += known.notes

@@ -19,6 +19,7 @@ from jaxsweep.data.weights import balanced, check_parts, normalized
 from jaxsweep.errors import RequestError, shown
 
 LARGEST_BYTES = 8 * 2**30
+EVERY = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,21 +81,32 @@ class Prepared:
     weights: NDArray[np.float64] | None = None
     test_weights: NDArray[np.float64] | None = None
 
-    def train_weights(self, split: int, class_weight: str = "none") -> NDArray[np.float64] | None:
+    def train_weights(
+        self, split: int, class_weight: str = "none", some: NDArray[np.int32] | slice = EVERY
+    ) -> NDArray[np.float64] | None:
         """Return how much each training row of a split counts in the training loss, [training rows]; None: all alike.
 
-        `class_weight` is the hyperparameter; balanced counts the split's own training rows.
+        `class_weight` is the hyperparameter; balanced counts the split's own training rows. `some` are the places of
+        those that a network sees, where it does not see all.
         """
-        rows = self.train[split]
+        rows = self.train[split][some]
         own = None if self.weights is None else self.weights[rows]
         if class_weight == "none":
             return own
-        of_rows: NDArray[np.float64] = self.class_weights(split)[self.y[split][rows]]
+        of_rows: NDArray[np.float64] = self.class_weights(split, some)[self.y[split][rows]]
         return of_rows if own is None else np.asarray(own * of_rows)
 
-    def class_weights(self, split: int) -> NDArray[np.float64]:
-        """Return the weights, [classes], by which the classes weigh alike among the training rows of a split."""
-        return balanced(self.y[split][self.train[split]], self.n_outputs, self.train_weights(split))
+    def variance_of(self, split: int, some: NDArray[np.int32] | slice) -> NDArray[np.float64]:
+        """Return the variance of the standardized targets, [] or [targets], of some of a split's training rows."""
+        if self.task == "classification":
+            return np.zeros(())
+        targets = self.y[split][self.train[split][some]]
+        weights = self.train_weights(split, some=some)
+        return np.array([deviation(each, weights) ** 2 for each in np.atleast_2d(targets.T)]).reshape(targets.shape[1:])
+
+    def class_weights(self, split: int, some: NDArray[np.int32] | slice = EVERY) -> NDArray[np.float64]:
+        """Return the weights, [classes], by which the classes weigh alike among (some of) a split's training rows."""
+        return balanced(self.y[split][self.train[split][some]], self.n_outputs, self.train_weights(split, some=some))
 
 
 def prepare(data: Dataset, split: Sequence[float] = DEFAULT_SPLIT, folds: Any = 0, seed: int = 0) -> Prepared:

@@ -21,7 +21,7 @@ from jaxsweep.engine.population import Repetition
 from jaxsweep.engine.weights import cut
 from jaxsweep.network.train import Program, final_weights
 from jaxsweep.schedulers import Copy, Entrant, Order, Report, Scheduler, Stop
-from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.spec.hyperparameters import Config, epoch_steps
 from jaxsweep.spec.lineage import Lineage, Part
 
 Merits = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # of curves [epochs, metrics]: [epochs], larger is better
@@ -48,7 +48,7 @@ class Standing:
 def entrants(configs: Mapping[int, Config], sizes: Sizes) -> list[Entrant]:
     """Return the trials of a batch as a scheduler gets them; `configs` by their numbers."""
     return [
-        Entrant(trial, config, config["epochs"], -(-sizes.rows // config["batch_size"]))
+        Entrant(trial, config, config["epochs"], epoch_steps(config, sizes.rows))
         for trial, config in sorted(configs.items())
     ]
 

@@ -42,7 +42,7 @@ from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.train import Program
-from jaxsweep.spec.hyperparameters import Config, depth_of
+from jaxsweep.spec.hyperparameters import Config, depth_of, epoch_steps
 from jaxsweep.spec.own import OwnMetric
 from jaxsweep.spec.scope import Scope
 
@@ -242,9 +242,8 @@ class Engine:
                 i: [each for each in every if Identity(trials[i], *each) not in over] if over else every
                 for i in training
             }
-            steps = [
-                configs[i]["epochs"] * -(-sizes.rows // configs[i]["batch_size"]) * len(lanes[i]) for i in training
-            ]
+            in_epoch = {i: epoch_steps(configs[i], sizes.rows) for i in training}
+            steps = [configs[i]["epochs"] * in_epoch[i] * len(lanes[i]) for i in training]
             work = Work(bucket, sum(steps))
             self.works.append(work)
             bank, states = Bank(), ""
@@ -257,7 +256,12 @@ class Engine:
                 together.setdefault(shared, []).append(i)
             for shared, members in together.items():
                 # Lanes that take equally long stand together, the longest first.
-                members.sort(key=lambda i: (-depth_of(configs[i]), -configs[i]["batch_size"], -configs[i]["epochs"], i))
+                config = configs.__getitem__
+                members.sort(
+                    key=lambda i: (
+                        -depth_of(config(i)), in_epoch[i], -config(i)["batch_size"], -config(i)["epochs"], i
+                    )
+                )  # fmt: skip
                 jobs = deque(Job(i, trials[i], *each) for i in members for each in lanes[i])
                 groups.append(Group(program, work, shared, jobs, configs, bank, states))
         return groups

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
+from jaxsweep.data.prepared import EVERY
+from jaxsweep.data.subset import order_of_rows
 from jaxsweep.engine.bank import Bank
 from jaxsweep.engine.costs import sizes_of
 from jaxsweep.engine.merging import continued
@@ -24,10 +26,11 @@ from jaxsweep.engine.placement import place
 from jaxsweep.engine.tiling import SHARED, Alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
+from jaxsweep.network.randomness import Held
 from jaxsweep.network.train import Choices, Lane, Program
-from jaxsweep.spec.hyperparameters import Config, depth_of, layer_widths
+from jaxsweep.spec.hyperparameters import Config, depth_of, layer_widths, rows_seen
 from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
-from jaxsweep.spec.scope import Scope
+from jaxsweep.spec.scope import NO_NUMBERS, Scope
 
 _IDENTITY = ("trial", "replicate", "fold")
 LONG = 2**31 - 1  # epochs: more than anyone trains
@@ -72,7 +75,7 @@ class Group:
             return [seen[i] for i in nearest[:count]]
 
     def _kind(self, job: Job) -> tuple[int, int]:
-        """Return the number of layers of a lane, and its batch size."""
+        """Return the number of layers of a lane, and its batch size among all rows that a network may see."""
         config = self.configs[job.position]
         return 1 + depth_of(config), config["batch_size"]
 
@@ -113,15 +116,18 @@ class Supply:
         self.prepared, self.scope, self.seed, self.objective = data, scope, seed, objective
         self.measures = measure_values(data.task, data.n_outputs) + metrics
         self.sizes = sizes_of(data)
-        self.few_rows = min(len(part) for part in data.train) <= randomness.FEW
-        self._weights: dict[tuple[int, str], tuple[NDArray[np.float64], float]] = {}
-        self.places = [place(data, device) for device in devices]
+        some = "train_rows" in scope.traced
+        self.few_rows = some or min(len(part) for part in data.train) <= randomness.FEW
+        self._orders = [order_of_rows(data, split, seed) for split in range(len(data.train))] if some else None
+        self._weights: dict[tuple[int, str, int], tuple[NDArray[np.float64], float]] = {}
+        self.places = [place(data, device, self._orders) for device in devices]
 
     def lanes(self, jobs: Sequence[Job], group: Group, tile: int) -> Lane:
         """Return the constants of `jobs` as arrays [tile, ...]; slots beyond them hold zeros that never train."""
         dtype = np.dtype(jnp.result_type(float))
         configs = [group.configs[job.position] for job in jobs]
-        rows = np.array([len(self.prepared.train[job.fold]) for job in jobs], np.int32)
+        of_splits = (len(self.prepared.train[job.fold]) for job in jobs)
+        rows = np.array([rows_seen(*each) for each in zip(configs, of_splits, strict=True)], np.int32)
         batch = np.array([config["batch_size"] for config in configs], np.int32)
         batch = np.minimum(batch, rows)
         steps = -(-rows // np.maximum(batch, 1))
@@ -131,11 +137,14 @@ class Supply:
         for name in ("init", "schedule", "loss", "monitor"):
             number = {value: number for number, value in enumerate(self.scope.values(name))}
             indices[name] = np.array([number[config[name]] for config in configs], np.int32)
-        numbers = [name for name in self.scope.traced if name != "class_weight"]
+        numbers = [name for name in self.scope.traced if name not in NO_NUMBERS]
         h = {name: np.array([config[name] for config in configs], dtype) for name in numbers}
         weight = None
         if self.prepared.weights is not None or "class_weight" in self.scope.traced:
-            kinds = [(job.fold, str(config["class_weight"])) for job, config in zip(jobs, configs, strict=True)]
+            kinds = [
+                (job.fold, str(config["class_weight"]), int(seen))
+                for job, config, seen in zip(jobs, configs, rows, strict=True)
+            ]
             weight = np.array([self._weighed(*kind)[1] for kind in kinds], dtype)
             if "class_weight" in self.scope.traced:
                 classes = self.prepared.n_outputs
@@ -159,8 +168,9 @@ class Supply:
             widths = np.array(full, np.int32).reshape(len(jobs), len(net.widths))
         if net.shallower:
             depth = np.array([depth_of(config) for config in configs], np.int32)
+        keys = randomness.lane_keys(self.seed, *ids)
         fields: dict[str, Any] = {
-            "key": randomness.lane_keys(self.seed, *ids),
+            "key": keys,
             "fold": np.array([job.fold for job in jobs], np.int32),
             "rows": rows,
             "batch_size": batch,
@@ -176,6 +186,8 @@ class Supply:
             "weight": weight,
             "shares": shares,
             "depth": depth,
+            "init_key": self._held("init_seed", Held.INIT, configs, keys),
+            "order_key": self._held("order_seed", Held.ORDER, configs, keys),
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
         return lanes
@@ -194,14 +206,32 @@ class Supply:
             found["batch"] = np.int32(sizes.index(group.alike.batch_size))
         return Choices(**found)
 
-    def _weighed(self, fold: int, class_weight: str) -> tuple[NDArray[np.float64], float]:
-        """Return the weight of each class, [classes], and what the training rows of a split weigh in all."""
-        key = fold, class_weight
+    def _held(
+        self, name: str, held: Held, configs: Sequence[Config], keys: NDArray[np.uint32]
+    ) -> NDArray[np.uint32] | None:
+        """Return the keys of a seed that configs may hold, where these do not, those of the lanes, [lanes, 2].
+
+        None if no config of the sweep can.
+        """
+        if name not in self.scope.traced:
+            return None
+        seeds = np.array([config[name] for config in configs], np.int64)
+        return np.where(seeds[:, None] < 0, keys, randomness.held_keys(held, seeds))
+
+    def _some(self, fold: int, rows: int) -> NDArray[np.int32] | slice:
+        """Return the places of the training rows of a split that a network sees which sees so many."""
+        if self._orders is None or rows >= len(self._orders[fold]):
+            return EVERY
+        return self._orders[fold][:rows]
+
+    def _weighed(self, fold: int, class_weight: str, rows: int) -> tuple[NDArray[np.float64], float]:
+        """Return the weight of each class, [classes], and what so many training rows of a split weigh in all."""
+        key = fold, class_weight, rows
         if key not in self._weights:
-            data = self.prepared
-            of_classes = np.ones(data.n_outputs) if class_weight == "none" else data.class_weights(fold)
-            of_rows = data.train_weights(fold, class_weight)
-            self._weights[key] = of_classes, float(len(data.train[fold]) if of_rows is None else of_rows.sum())
+            data, some = self.prepared, self._some(fold, rows)
+            of_classes = np.ones(data.n_outputs) if class_weight == "none" else data.class_weights(fold, some)
+            of_rows = data.train_weights(fold, class_weight, some)
+            self._weights[key] = of_classes, float(rows if of_rows is None else of_rows.sum())
         return self._weights[key]
 
     def _min_delta(self, job: Job, config: Config) -> float:
@@ -217,17 +247,19 @@ class Supply:
         """Return how much each of several targets counts in the objective, [targets], and the size of its unit."""
         return merit_shares(self.objective, self.prepared.target_scale[fold], self.prepared.val_variance[fold])
 
-    def curves(self, history: NDArray[Any], fold: int) -> NDArray[np.float64]:
+    def curves(self, history: NDArray[Any], fold: int, rows: int) -> NDArray[np.float64]:
         """Return learning curves [..., curve metrics] in units of the target from what a device gave, [..., columns].
 
         They are the training loss, the validation metrics and, where programs measure them, those of the training rows
-        but for their loss.
+        but for their loss. The lanes see `rows` of these.
         """
         wide, data = history.astype(np.float64), self.prepared
         count, scale = self.measures, data.target_scale[fold]
         parts = [wide[..., :1], metric_values(wide[..., 1 : 1 + count], data.task, scale, data.val_variance[fold])]
         if wide.shape[-1] > 1 + count:
-            fit = metric_values(wide[..., 1 + count :], data.task, scale, data.train_variance[fold])
+            some = self._some(fold, rows)
+            variance = data.train_variance[fold] if some is EVERY else data.variance_of(fold, some)
+            fit = metric_values(wide[..., 1 + count :], data.task, scale, variance)
             parts.append(fit[..., 1:])
         return np.concatenate(parts, axis=-1)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
 from jaxsweep.engine.programs import TestData
-from jaxsweep.network.train import Data
+from jaxsweep.network.train import Data, Few
 
 BLOCK = 4096  # rows that are converted together
 
@@ -23,13 +23,19 @@ class Place(NamedTuple):
     test: TestData | None
 
 
-def place(data: Prepared, device: jax.Device | None) -> Place:
-    """Put the data on a device."""
+def place(data: Prepared, device: jax.Device | None, orders: Sequence[NDArray[np.int32]] | None = None) -> Place:
+    """Put the data on a device.
+
+    Args:
+        data: the data.
+        device: where; None is JAX's default.
+        orders: of each split, the order in which networks see its training rows that are to see few.
+    """
     with jax.default_device(device):  # where the worker's programs run, whatever else the caller's default is
-        return Place(device, *jax.device_put(_blocks(data)))
+        return Place(device, *jax.device_put(_blocks(data, orders)))
 
 
-def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
+def _blocks(data: Prepared, orders: Sequence[NDArray[np.int32]] | None) -> tuple[Data, TestData | None]:
     """Return what a device gets, as NumPy's arrays: what JAX makes or converts takes a small program each time."""
     dtype = np.dtype(jnp.result_type(float))
     target = np.int32 if data.task == "classification" else dtype
@@ -52,6 +58,7 @@ def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
         val_rows=np.array([len(part) for part in data.val], np.int32),  # type: ignore[arg-type]
         w=None if weights is None else block(weights, data.train, dtype),
         w_val=None if weights is None else block(weights, data.val, dtype),
+        few=None if orders is None else _few(orders),
     )
     if data.x_test.shape[1] == 0:
         return train_data, None
@@ -59,3 +66,13 @@ def _blocks(data: Prepared) -> tuple[Data, TestData | None]:
     y_test: Any = np.asarray(data.y_test, target)
     w_test: Any = None if data.test_weights is None else np.asarray(data.test_weights, dtype)
     return train_data, TestData(x_test, y_test, w_test)
+
+
+def _few(orders: Sequence[NDArray[np.int32]]) -> Few:
+    longest = max(len(order) for order in orders)
+    order, place = (np.zeros((len(orders), longest), np.int32) for _ in range(2))
+    for split, each in enumerate(orders):
+        order[split, : len(each)] = each
+        place[split, each] = np.arange(len(each), dtype=np.int32)
+    rows: Any = np.array([len(each) for each in orders], np.int32)
+    return Few(order, place, rows)  # type: ignore[arg-type]

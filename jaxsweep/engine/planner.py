@@ -22,7 +22,7 @@ from jaxsweep.engine.costs import (
 from jaxsweep.engine.merging import best_batches, continued, merged, padded, padded_batch
 from jaxsweep.engine.tiling import Asked, Form, tiled
 from jaxsweep.errors import RequestError
-from jaxsweep.spec.hyperparameters import Config, layer_widths
+from jaxsweep.spec.hyperparameters import Config, epoch_steps, layer_widths
 from jaxsweep.spec.scope import CATEGORICAL, Scope, of_configs
 
 LONE = 0.85  # of the seconds of one core, those that a compilation takes when no other is under way
@@ -193,7 +193,7 @@ def make_plan(
     costs = costs or Costs()
     scope = scope or of_configs(configs)
     shapes = [(layer_widths(config, sizes.outputs), config["batch_size"]) for config in configs]
-    steps = np.array([config["epochs"] * -(-sizes.rows // config["batch_size"]) for config in configs], np.float64)
+    steps = np.array([config["epochs"] * epoch_steps(config, sizes.rows) for config in configs], np.float64)
     steps *= share * weight
     asked = Asked(configs, shapes, steps, lanes_each, sizes, costs, scope, batches, tile, by_lane, share, part, weight)
     buckets: list[Bucket] = []

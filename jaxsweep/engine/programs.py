@@ -24,7 +24,7 @@ from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.exported import Traced
 from jaxsweep.network import ambient, train
 from jaxsweep.network.mlp import Architecture
-from jaxsweep.network.train import RUNNING, Choices, Data, Lane, Program, State
+from jaxsweep.network.train import RUNNING, Choices, Data, Few, Lane, Program, State
 from jaxsweep.spec.own import Own
 
 LENGTH = 64  # most epochs of one call; a call may do fewer
@@ -84,7 +84,7 @@ class TestData(NamedTuple):
     w: Array | None = None  # float [rows], weights, where rows have any
 
 
-for _kind in (Choices, Data, TestData, Lane, State, Advanced):
+for _kind in (Choices, Data, Few, TestData, Lane, State, Advanced):
     exported.register(_kind)
 
 
@@ -101,11 +101,10 @@ def advance(
 
     The loops run to bounds that the tile shares, not to bounds under vmap; a lane with fewer steps or epochs waits.
     """
-    length = data.x.shape[1]
     tile = lanes.rows.shape[0]
     one = lambda *network: train.train_step(program, data, *network)  # noqa: E731
     steps_of_lanes = jax.vmap(one, in_axes=(_axes(program), 0, 0, None, 0))
-    shuffle = jax.vmap(lambda lane, state: train.shuffle(program, lane, state, length))
+    shuffle = jax.vmap(lambda lane, state: train.shuffle(program, data, lane, state))
     finish = jax.vmap(
         lambda choices, lane, state: train.finish_epoch(program, data, choices, lane, state),
         in_axes=(_axes(program), 0, 0),

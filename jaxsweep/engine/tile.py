@@ -323,14 +323,15 @@ class Tile:
 
     def _curves(self, slots: NDArray[np.int64], epochs: NDArray[np.int32]) -> dict[int, NDArray[np.float64]]:
         """Return the learning curves of the lanes of some slots from their first epoch on, [epochs, curve metrics]."""
-        folds = self.lanes.fold[slots]
+        folds, rows = self.lanes.fold[slots], self.lanes.rows[slots]
         found: dict[int, NDArray[np.float64]] = {}
-        for first, fold in sorted({*zip(self.first[slots].tolist(), folds.tolist(), strict=True)}):
-            alike = slots[(self.first[slots] == first) & (folds == fold)]
+        kinds = zip(self.first[slots].tolist(), folds.tolist(), rows.tolist(), strict=True)
+        for first, fold, seen in sorted({*kinds}):
+            alike = slots[(self.first[slots] == first) & (folds == fold) & (rows == seen)]
             # None of lanes that stood still before, and that the time limit ends before a call has trained them.
             blocks = [self.curves[number][:, alike] for number in range(first - self.oldest, len(self.curves))]
             history = np.concatenate(blocks) if blocks else np.empty((0, len(alike), self.group.program.columns))
-            curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(history, fold), 1, 0))
+            curves = np.ascontiguousarray(np.moveaxis(self.supply.curves(history, fold, seen), 1, 0))
             for place, slot in enumerate(alike.tolist()):
                 before, length = self.before[slot], int(epochs[slot])
                 if before is not None:

@@ -101,7 +101,7 @@ class _Run:
 
     def order(self, state: State) -> Array:
         """Return the order of the rows in the epoch that begins."""
-        return train.shuffle(self.program, self.lane, state, self.data.x.shape[1])
+        return train.shuffle(self.program, self.data, self.lane, state)
 
     def step(self, point: Hypers, order: Array, number: Array, state: State) -> State:
         """Return the state after a step."""

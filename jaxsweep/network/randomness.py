@@ -31,9 +31,17 @@ class Stream(IntEnum):
     AUGMENT = 5
 
 
+class Held(IntEnum):
+    """What a seed of a config's own decides, where it has one: in every lane alike."""
+
+    INIT = 1
+    ORDER = 2
+
+
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: consecutive counters land far apart
 _ODD = 0x85EBCA6B
 _PROJECT = 0x6A787377  # "jxsw": no key of the project is one that `jax.random.key` makes of a 32-bit seed
+_HELD = 0x6A787368  # the first word of keys that no lane has for itself
 _PARITY = 0x1BD11BDA  # Threefry's constant of its key schedule ...
 _TURNS = (13, 15, 26, 6), (17, 29, 16, 24)  # ... and its rotations, of two groups of four rounds in turn
 FEISTEL_ROUNDS = 10  # fewer leave neighbours in small sets detectably correlated: the tests measure it
@@ -73,6 +81,18 @@ def lane_keys(
     for word in (trials, replicates, folds):
         key = _threefry(key, np.asarray(word).astype(np.uint32))
     return np.stack(key, axis=1)
+
+
+def held_key(held: Held, seed: ArrayLike) -> Array:
+    """Return the key, uint32 [2], of a seed that a config holds, whatever the sweep, the trial and the lane."""
+    key = wrap(jnp.array([_HELD, held], jnp.uint32))
+    return jax.random.key_data(jax.random.fold_in(key, seed))
+
+
+def held_keys(held: Held, seeds: NDArray[np.integer]) -> NDArray[np.uint32]:
+    """Return `held_key` for seeds [lanes], as uint32 [lanes, 2], made by the host."""
+    key = np.array([_HELD], np.uint32), np.array([held], np.uint32)
+    return np.stack(_threefry(key, np.asarray(seeds).astype(np.uint32)), axis=1)
 
 
 @functools.cache

@@ -19,6 +19,8 @@ from flax import linen as nn
 from jax import Array
 
 from jaxsweep.data import Prepared
+from jaxsweep.data.prepared import EVERY
+from jaxsweep.data.subset import order_of_rows
 from jaxsweep.network import ambient, randomness
 from jaxsweep.network.activations import activation as activation_row
 from jaxsweep.network.augment import NAMES as AUGMENTATIONS
@@ -28,7 +30,7 @@ from jaxsweep.network.mlp import NORM_EPSILON, NORM_MOMENTUM
 from jaxsweep.network.objective import loss as loss_row
 from jaxsweep.network.objective import smooths
 from jaxsweep.network.optimizers import OPTIMIZERS, kernel_decay
-from jaxsweep.network.randomness import Stream
+from jaxsweep.network.randomness import Held, Stream
 from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
 from jaxsweep.network.scores import SCORES, Judged
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
@@ -176,15 +178,20 @@ def train(
     """
     first, *later = lineage or (Part(0, trial, dict(config)),)
     config, trial = first.config, first.trial
-    rows = len(data.train[fold])
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
     check_given(full, metrics)
-    weights = data.train_weights(fold, full["class_weight"])
+    every = data.train[fold]
+    some: np.ndarray | slice = EVERY
+    if 0 < full["train_rows"] < len(every):
+        some = order_of_rows(data, fold, seed)[: full["train_rows"]]
+    rows = every[some]
+    batch_size = min(full["batch_size"], len(rows))
+    weights = data.train_weights(fold, full["class_weight"], some)
     metric = directed(objective_metric or default_objective(data.task), metrics)
-    run = _Run(data, full, fold, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
-    steps = -(-rows // full["batch_size"])
+    run = _Run(data, full, fold, rows, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
+    steps = -(-len(rows) // batch_size)
     tx = optimizer(full, steps)
-    variables = jax.jit(run.model.init)(randomness.wrap(run.key), run.x_train[:1])
+    variables = jax.jit(run.model.init)(randomness.wrap(_held(full, Held.INIT, run.key)), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
     state = tx.init(params)
     step_fn = jax.jit(run.step(tx))
@@ -196,15 +203,15 @@ def train(
         while later and later[0].epoch == epoch:  # weights, optimizer's state and early stopping go on
             part = later.pop(0)
             full = resolve(part.config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
-            weights = data.train_weights(fold, full["class_weight"])
+            weights = data.train_weights(fold, full["class_weight"], some)
             key = randomness.lane_key(seed, part.trial, replicate, fold)
-            run, best.config = _Run(data, full, fold, key, weights, metrics), full
+            run, best.config = _Run(data, full, fold, rows, key, weights, metrics), full
             tx = optimizer(full, steps)
             step_fn = jax.jit(run.step(tx))
-        order = np.asarray(_shuffled(run.key, epoch, rows))
+        order = np.asarray(_shuffled(_held(full, Held.ORDER, run.key), epoch, len(rows)))
         loss_sum = 0.0
-        for start in range(0, rows, full["batch_size"]):
-            batch = order[start : start + full["batch_size"]]
+        for start in range(0, len(rows), batch_size):
+            batch = order[start : start + batch_size]
             new_params, new_stats, new_state, loss, mass = step_fn(params, stats, state, batch, number)
             loss_sum += float(loss) * float(mass)
             if not np.isfinite(loss):
@@ -212,7 +219,7 @@ def train(
                     full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
                 )
             params, stats, state, number = new_params, new_stats, new_state, number + 1
-        whole = rows if weights is None else weights.sum()
+        whole = len(rows) if weights is None else weights.sum()
         curves.append({"train_loss": loss_sum / whole, **run.evaluate(params, stats)})
         if train_metrics:
             curves[-1].update(run.evaluate_training(params, stats))
@@ -231,6 +238,12 @@ def train(
 @partial(jax.jit, static_argnums=2)
 def _shuffled(key: Array, epoch: int, rows: int) -> Array:
     return randomness.permutation(randomness.stream(key, Stream.SHUFFLE, epoch), rows, rows)
+
+
+def _held(config: Config, held: Held, key: Array) -> Array:
+    """Return the key of a seed that a config holds, or else the lane's."""
+    seed = config["init_seed" if held == Held.INIT else "order_seed"]
+    return key if seed < 0 else randomness.held_key(held, seed)
 
 
 class _Best:
@@ -261,15 +274,15 @@ class _Run:
     """The data of one split on the device, and the functions of one training."""
 
     def __init__(
-        self, data: Prepared, config: Config, fold: int, key: Array, weights: np.ndarray | None,
+        self, data: Prepared, config: Config, fold: int, rows: np.ndarray, key: Array, weights: np.ndarray | None,
         metrics: Sequence[OwnMetric],
     ):  # fmt: skip
-        self.data, self.config, self.fold, self.key, self.metrics = data, config, fold, key, metrics
+        self.data, self.config, self.fold, self.rows, self.key, self.metrics = data, config, fold, rows, key, metrics
         dtype = jnp.result_type(float)
         self.weights = None if weights is None else jnp.asarray(weights, dtype)
         self.classes = data.task == "classification"
-        self.x_train = jnp.asarray(data.x[fold][data.train[fold]], dtype)
-        self.y_train = jnp.asarray(data.y[fold][data.train[fold]], None if self.classes else dtype)
+        self.x_train = jnp.asarray(data.x[fold][rows], dtype)
+        self.y_train = jnp.asarray(data.y[fold][rows], None if self.classes else dtype)
         self.x_val = jnp.asarray(data.x[fold][data.val[fold]], dtype)
         self.y_val = data.y[fold][data.val[fold]]
         self.model = MLP(config, data.n_outputs)
@@ -341,8 +354,10 @@ class _Run:
 
     def evaluate_training(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the same of the training rows but for their loss, whose curve is that of the training itself."""
-        data, fold, rows = self.data, self.fold, self.data.train[self.fold]
+        data, fold, rows = self.data, self.fold, self.rows
         variance = data.train_variance[fold]
+        if len(rows) < len(data.train[fold]):
+            variance = np.square(np.std(data.y[fold][rows], axis=0))
         metrics = self._metrics("train_", params, stats, self.x_train, data.y[fold][rows], variance, rows)
         return {name: value for name, value in metrics.items() if name != "train_loss"}
 

@@ -100,6 +100,16 @@ class Lane(NamedTuple):
     weight: Array | None = None  # float [], what its training rows weigh in all, where rows weigh differently
     shares: Array | None = None  # float [targets], how much several targets count in the objective
     depth: Array | None = None  # int32 [], hidden layers, where they may be fewer than the program's
+    init_key: Array | None = None  # uint32 [2], of the initial weights, where configs may have seeds of their own ...
+    order_key: Array | None = None  # ... and of the order of the examples
+
+
+class Few(NamedTuple):
+    """Which training rows a lane sees that does not see all: the first ones of one order."""
+
+    order: Array  # int32 [splits, rows]
+    place: Array  # int32 [splits, rows], where each row stands in it
+    rows: Array  # int32 [splits], how many there are
 
 
 class Data(NamedTuple):
@@ -112,6 +122,7 @@ class Data(NamedTuple):
     val_rows: Array  # int32 [splits], how many of val_rows are examples
     w: Array | None = None  # float [splits, rows], weights of the rows, where they have any ...
     w_val: Array | None = None  # ... and [splits, val_rows]
+    few: Few | None = None  # where lanes may see some of the training rows alone
 
 
 class State(NamedTuple):
@@ -135,7 +146,8 @@ class State(NamedTuple):
 def init(program: Program, choices: Choices, lane: Lane) -> State:
     """Return the state before the first step."""
     scale = lane.h.get("init_scale", jnp.ones(()))
-    params = initialize(program.net, lane.key, lane.init, scale, lane.widths, lane.depth)
+    key = lane.key if lane.init_key is None else lane.init_key
+    params = initialize(program.net, key, lane.init, scale, lane.widths, lane.depth)
     stats = initial_stats(program.net)
     dtype = jnp.result_type(float)
     infinity = jnp.full((), jnp.inf, dtype)
@@ -157,10 +169,14 @@ def init(program: Program, choices: Choices, lane: Lane) -> State:
     )
 
 
-def shuffle(program: Program, lane: Lane, state: State, length: int) -> Array:
-    """Return this epoch's order of the training rows, int32 [length + batch], padded for the last slice."""
-    key = randomness.stream(lane.key, Stream.SHUFFLE, state.epoch)
-    order = randomness.permutation(key, lane.rows, length, program.few_rows)
+def shuffle(program: Program, data: Data, lane: Lane, state: State) -> Array:
+    """Return this epoch's order of the training rows, int32 [rows + batch], padded for the last slice."""
+    key = randomness.stream(lane.key if lane.order_key is None else lane.order_key, Stream.SHUFFLE, state.epoch)
+    order = randomness.permutation(key, lane.rows, data.x.shape[1], program.few_rows)
+    if data.few is not None:
+        split = _split(data, lane)
+        chosen = data.few.order[split].at[order].get(mode="promise_in_bounds")
+        order = jnp.where(lane.rows < data.few.rows[split], chosen, order)
     return jnp.concatenate([order, jnp.zeros(program.batches[-1], jnp.int32)])
 
 
@@ -190,6 +206,11 @@ def train_step(
         loss_sum=jnp.where(active, loss_sum, state.loss_sum),
         loss_rest=jnp.where(active, loss_rest, state.loss_rest),
     )
+
+
+def _split(data: Data, lane: Lane) -> Any:
+    """Return the split that a lane trains on; a constant keeps what there is one of shared by all lanes."""
+    return 0 if data.x.shape[0] == 1 else lane.fold
 
 
 class _Found(NamedTuple):
@@ -267,7 +288,7 @@ def _batch(
     # Not a slice: of lanes that begin at places of their own a TPU takes slices one lane after another.
     places = jnp.minimum(start + jnp.where(rows, inside, 0), order.shape[0] - 1)
     picked = order.at[places].get(mode="promise_in_bounds")
-    split: Any = 0 if data.x.shape[0] == 1 else lane.fold
+    split = _split(data, lane)
     x, y = (array[split].at[picked].get(mode="promise_in_bounds") for array in (data.x, data.y))
     weights = None if data.w is None else data.w[split].at[picked].get(mode="promise_in_bounds")
     if program.task != "classification":
@@ -367,9 +388,11 @@ def _penalty(program: Program, lane: Lane, params: Params) -> ArrayLike:
 
 def evaluate(
     program: Program, choices: Choices, lane: Lane, params: Params, stats: Params, x: Array, y: Array, count: Array,
-    weights: Array | None = None, sizes: tuple[int, ...] = (),
+    weights: Array | None = None, sizes: tuple[int, ...] = (), seen: Array | None = None,
 ) -> dict[str, Array]:  # fmt: skip
     """Return the program's measures, each [], of the first `count` rows of x [rows, features] and y [rows].
+
+    Or of those, as many, that `seen`, bool [rows], names; the user's own metrics are of the first ones in any case.
 
     Of several targets, y [rows, targets], all but the loss are [targets]; the user's own metrics are [].
     Rows count by `weights` [rows], if there are any. `sizes` are those that `count` can be, for the user's own metrics.
@@ -383,7 +406,8 @@ def evaluate(
     x = jnp.pad(x, ((0, padding), (0, 0))).reshape(blocks, block, -1)
     y = jnp.pad(y, ((0, padding), *[(0, 0)] * (y.ndim - 1))).reshape(blocks, block, *y.shape[1:])
     w = None if weights is None else jnp.pad(weights, (0, padding)).reshape(blocks, block)
-    rows = (jnp.arange(blocks * block) < count).reshape(blocks, block)
+    members = jnp.arange(length + padding) < count if seen is None else jnp.pad(seen, (0, padding))
+    rows = members.reshape(blocks, block)
     plain = lane._replace(h={name: value for name, value in lane.h.items() if name != "label_smoothing"})
     classes = program.task == "classification"
     scores = {name: _measure(program, name) for name in measure_names(program.task, program.net.outputs)}
@@ -391,7 +415,7 @@ def evaluate(
     if program.metrics:
         parts.append((_outputs, True))
 
-    def seen(some: tuple[Array, Array, Array, Array | None]) -> list[Array]:
+    def found_in(some: tuple[Array, Array, Array, Array | None]) -> list[Array]:
         x, y, rows, w = some
         outputs, _ = forward(program.net, _mode(choices, lane), params, stats, x)
         targets = jax.nn.one_hot(y, program.net.outputs, dtype=x.dtype) if classes else _by_output(y)
@@ -399,9 +423,9 @@ def evaluate(
         return [part(block) for part, _ in parts]
 
     if blocks == 1:
-        found = seen((x[0], y[0], rows[0], None if w is None else w[0]))
+        found = found_in((x[0], y[0], rows[0], None if w is None else w[0]))
     else:
-        several = jax.lax.map(seen, (x, y, rows, w))
+        several = jax.lax.map(found_in, (x, y, rows, w))
         found = [
             a.reshape(-1, *a.shape[2:]) if each else a.sum(axis=0) for a, (_, each) in zip(several, parts, strict=True)
         ]
@@ -452,14 +476,18 @@ def finish_epoch(program: Program, data: Data, choices: Choices, lane: Lane, sta
     training gives NaN.
     """
     active = state.status == RUNNING
-    split: Any = 0 if data.x.shape[0] == 1 else lane.fold  # a constant keeps the validation rows shared by all lanes
+    split = _split(data, lane)
     network = (program, choices, lane, state.params, state.stats)
     w, w_val = (None if array is None else array[split] for array in (data.w, data.w_val))
     measures = evaluate(*network, data.x_val[split], data.y_val[split], data.val_rows[split], w_val, program.val_sizes)
     train_loss = state.loss_sum / (lane.rows if lane.weight is None else lane.weight)
     row = [train_loss, *(measures[name] for name in program.measures)]
     if program.train_metrics:
-        fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w, program.train_sizes)
+        seen = None
+        if data.few is not None:
+            places = jnp.arange(data.x.shape[1])
+            seen = jnp.where(lane.rows < data.few.rows[split], data.few.place[split], places) < lane.rows
+        fit = evaluate(*network, data.x[split], data.y[split], lane.rows, w, program.train_sizes, seen)
         row += [fit[name] for name in program.measures]
     finite = jnp.isfinite(measures["loss"]) & jnp.isfinite(train_loss)
     score = _merit(program, measures, lane.shares)

@@ -26,7 +26,9 @@ from jaxsweep.spec.space import Space
 from jaxsweep.streams import bit_generator, uniforms
 
 GENERATIONS = 10  # in the longest trial, if `every` does not say it
-FIXED = ("epochs", "init_scale", "patience", "min_delta", "warmup")  # traced, but of no use or harm in mid-training
+FIXED = (  # traced, but of no use or harm in mid-training
+    "epochs", "init_scale", "patience", "min_delta", "warmup", "init_seed", "order_seed", "train_rows",
+)  # fmt: skip
 CHANGING = ("activation", "loss", "schedule", "class_weight", "nesterov")  # choices that leave all shapes as they are
 
 

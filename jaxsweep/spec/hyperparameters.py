@@ -27,6 +27,7 @@ Config = dict[str, Any]
 
 SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers above 0
 MOST_STEPS = 2**31 - 1  # of one training, which are counted in int32
+MOST_SEED = 2**31 - 1
 
 CLASSIFICATION_LOSSES = ("cross_entropy", "focal")
 REGRESSION_LOSSES = ("mse", "mae", "huber", "log_cosh")
@@ -83,7 +84,8 @@ class Hyperparameter:
         if self.high is None:
             return f"{kind} {'>' if self.open_low else '>='} {self.low:g}"
         left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
-        return f"{kind} in {left}{self.low:g}, {self.high:g}{right}"
+        high = f"{self.high:g}" if float(f"{self.high:g}") == self.high else str(self.high)
+        return f"{kind} in {left}{self.low:g}, {high}{right}"
 
     def check(self, value: Any) -> Any:
         """Return `value` in its plain Python type, or raise RequestError if it is not legal."""
@@ -190,6 +192,9 @@ _ROWS = (
     _row("initialization", "init_scale", "traced", "float", 1.0,
          "multiplies the initializer's own scale (that of random_normal and random_uniform, which draws from [0, "
          "scale), is 0.05)", low=0, high=100, open_low=True, neutral=1.0),
+    _row("initialization", "init_seed", "traced", "int", -1,
+         "seed of the initial weights, which are the same in every trial, replicate and fold that has it (and the "
+         "shapes); -1 is the trial's own", low=-1, high=MOST_SEED, neutral=-1),
     _row("loss", "loss", "categorical", "choice", None,
          "the loss that training minimizes; default cross_entropy for classification, mse for regression",
          choices=CLASSIFICATION_LOSSES + REGRESSION_LOSSES),
@@ -241,6 +246,12 @@ _ROWS = (
          "examples in one step; 'full' is full-batch gradient descent; what exceeds the training rows is cut to them"),
     _row("budget", "epochs", "traced", "int", 20,
          "passes over the training set; iterations in all = epochs x ceil(examples / batch_size)", low=1, high=10 ** 6),
+    _row("budget", "order_seed", "traced", "int", -1,
+         "seed of the order in which examples come, which is the same in every trial, replicate and fold that has it; "
+         "-1 is the trial's own", low=-1, high=MOST_SEED, neutral=-1),
+    _row("budget", "train_rows", "traced", "int", 0,
+         "training rows that a network sees: the first ones of an order that the sweep's seed decides, in which "
+         "classes come in their shares; 0 is all of them", low=0, neutral=0),
     _row("regularization", "dropout", "traced", "float", 0.0,
          "probability with which a unit is dropped after each hidden activation (inverted dropout)",
          low=0, high=1, open_high=True, neutral=0.0),
@@ -348,22 +359,38 @@ def defaults(optimizer: str) -> Config:
 
 def check_together(full: Config) -> Config:
     """Return a resolved config, or raise RequestError if its values are legal each and train nothing together."""
-    if full["norm"] == "batch" and full["batch_size"] == 1 and full["depth"]:
-        raise RequestError(
-            "norm = 'batch' does not go with batch_size = 1, since one row has no variance: "
-            "use larger batches, or norm = 'layer'"
-        )
+    for name in ("batch_size", "train_rows"):
+        if full["norm"] == "batch" and full[name] == 1 and full["depth"]:
+            raise RequestError(
+                f"norm = 'batch' does not go with {name} = 1, since one row has no variance: "
+                "use larger batches, or norm = 'layer'"
+            )
     return full
 
 
+def rows_seen(config: Mapping[str, Any], rows: int) -> int:
+    """Return how many of a split's training rows a network of a resolved config sees."""
+    return min(int(config["train_rows"]) or rows, rows)
+
+
+def epoch_steps(config: Mapping[str, Any], rows: int) -> int:
+    """Return the steps of an epoch of a resolved config on a split with so many training rows."""
+    seen = rows_seen(config, rows)
+    steps: int = -(-seen // min(config["batch_size"], seen))
+    return steps
+
+
 def _settle_budget(full: Config, rows: int) -> None:
-    """Settle the batch size, at most all training rows; RequestError if the steps over them are too many."""
+    """Settle the batch size, at most all training rows; RequestError if the steps over them are too many.
+
+    A network that sees fewer rows has smaller batches, without that its config says so: 'full' is all it sees.
+    """
     full["batch_size"] = rows if full["batch_size"] == "full" else min(full["batch_size"], rows)
-    steps = -(-rows // full["batch_size"])
+    steps = epoch_steps(full, rows)
     if full["epochs"] * steps > MOST_STEPS:
         raise RequestError(
             f"epochs = {full['epochs']} are {full['epochs'] * steps} steps of batch_size = {full['batch_size']} over "
-            f"{rows} training rows: it must be at most {MOST_STEPS // steps}"
+            f"{rows_seen(full, rows)} training rows: it must be at most {MOST_STEPS // steps}"
         )
 
 

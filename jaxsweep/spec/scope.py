@@ -14,6 +14,7 @@ from jaxsweep.spec.space import Choice, Constant, Distribution, Int, LogUniform,
 
 CATEGORICAL = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "categorical")
 TRACED = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "traced" and row.name != "epochs")
+NO_NUMBERS = ("class_weight", "init_seed", "order_seed", "train_rows")  # a lane has what is made of them instead
 
 
 @dataclass(frozen=True)
