@@ -26,10 +26,12 @@ from jaxsweep.engine.placement import place
 from jaxsweep.engine.tiling import SHARED, Alike
 from jaxsweep.engine.underway import Work
 from jaxsweep.network import randomness, schedules
+from jaxsweep.network.mlp import Architecture
 from jaxsweep.network.randomness import Held
 from jaxsweep.network.train import Choices, Lane, Program
 from jaxsweep.spec.hyperparameters import Config, depth_of, layer_widths, rows_seen
 from jaxsweep.spec.metrics import measure_values, merit_shares, metric_values, unit_of
+from jaxsweep.spec.parametrization import ONES, Factors, factors
 from jaxsweep.spec.scope import NO_NUMBERS, Scope
 
 _IDENTITY = ("trial", "replicate", "fold")
@@ -158,6 +160,10 @@ class Supply:
                 [schedules.warmup_steps(w, int(t)) for w, t in zip(h["warmup"].tolist(), epochs * steps, strict=True)],
                 dtype,
             )
+        layers = None
+        if "parametrization" in self.scope.traced:
+            layers = np.array([self._factors(config, group.program.net) for config in configs], dtype)
+            layers = layers.reshape(len(jobs), len(group.program.net.layers), len(ONES))
         shares = None
         if self.prepared.target_scale.ndim == 2:
             targets = self.prepared.target_scale.shape[1]
@@ -187,6 +193,7 @@ class Supply:
             "shares": shares,
             "depth": depth,
             "init_key": self._held("init_seed", Held.INIT, configs, keys),
+            "layers": layers,
             "order_key": self._held("order_seed", Held.ORDER, configs, keys),
         }
         lanes: Lane = jax.tree.map(lambda a: _padded(a, tile), Lane(**fields))
@@ -217,6 +224,11 @@ class Supply:
             return None
         seeds = np.array([config[name] for config in configs], np.int64)
         return np.where(seeds[:, None] < 0, keys, randomness.held_keys(held, seeds))
+
+    def _factors(self, config: Config, net: Architecture) -> list[Factors]:
+        """Return the factors of each layer of a program, of one config; layers that its network lacks have 1."""
+        *hidden, output = factors(config, self.sizes.features, self.sizes.outputs)
+        return [*hidden, *[ONES] * (len(net.widths) - len(hidden)), output]
 
     def _some(self, fold: int, rows: int) -> NDArray[np.int32] | slice:
         """Return the places of the training rows of a split that a network sees which sees so many."""

@@ -24,8 +24,9 @@ ORTHOGONAL_BLOCK = 32  # columns that are made orthogonal one by one
 
 
 def initialize(
-    net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None, depth: Array | None = None
-) -> Params:
+    net: Architecture, key: Array, init: Array, scale: ArrayLike, widths: Array | None, depth: Array | None = None,
+    factors: Array | None = None,
+) -> Params:  # fmt: skip
     """Return the parameters that Flax's `init` gives to the unpadded network, padded with zeros.
 
     Args:
@@ -36,6 +37,7 @@ def initialize(
         widths: int32 [depth], the true widths, or None where the program does not pad.
         depth: int32 [], the true number of hidden layers, or None where it is that of the program; what a network does
             not have is zeros.
+        factors: float [layers], by which the kernel of each layer is multiplied besides, or None.
     """
     dtype = jnp.result_type(float)
     true = true_shapes(net, widths, depth)
@@ -45,8 +47,9 @@ def initialize(
     kernels = select(init, branches, 0)
     for layer, (name, shape) in enumerate(zip(net.layers, net.shapes, strict=True)):
         mask = inside(shape, *true[layer])
+        own = scale if factors is None else scale * factors[layer]
         params[name] = {
-            "kernel": jnp.where(mask, scale * kernels[layer], 0).astype(dtype),
+            "kernel": jnp.where(mask, own * kernels[layer], 0).astype(dtype),
             "bias": jnp.zeros(shape[1], dtype),
         }
     if net.normalized:

@@ -133,12 +133,38 @@ def initial_slots(names: tuple[str, ...], index: Array, h: Hypers, params: Param
     return result
 
 
+class Layer(NamedTuple):
+    """What is special about the updates of one layer; None is nothing."""
+
+    trains: Array | None = None  # bool [], whether it changes at all
+    kernel: Array | None = None  # float [], factor of the learning rate of its kernel, and not of its weight decay ...
+    vector: Array | None = None  # ... and of its bias and the normalization behind it
+
+
 class Update(NamedTuple):
     """What one optimizer step needs beside gradients and state."""
 
     learning_rate: Array  # []
     step: Array  # int32 [], steps done before this one
     active: Array  # bool [], whether the lane trains in this step; if not, nothing changes
+    layers: dict[str, Layer] | None = None  # by the names of those that have kernels; None: nothing is special
+
+    def layer(self, path: Any) -> Layer:
+        """Return that of a parameter, by its path; a normalization belongs to the layer before it."""
+        if self.layers is None:
+            return Layer()
+        return self.layers[path[0].key.replace("norm_", "hidden_")]
+
+    def scaled(self, path: Any, direction: Array) -> Array:
+        """Return a parameter's direction times its layer's factor."""
+        layer = self.layer(path)
+        factor = layer.kernel if path[-1].key == "kernel" else layer.vector
+        return direction if factor is None else factor * direction
+
+    def kept(self, path: Any, gradient: Array) -> Array:
+        """Return a parameter's gradient, 0 where its layer does not train."""
+        trains = self.layer(path).trains
+        return gradient if trains is None else jnp.where(trains, gradient, 0)
 
 
 def apply(
@@ -155,6 +181,8 @@ def apply(
     """
     if least is not None:
         h, platform = {**h, _ROOT: jnp.asarray(least)}, ""
+    if now.layers is not None:
+        grads = jax.tree_util.tree_map_with_path(now.kept, grads)
     if "clip_norm" in h:
         bound = h["clip_norm"]
         add = sums.total if platform == "cpu" else sums.plain
@@ -226,11 +254,13 @@ def _step(
         return chosen
 
     def move(params: Params, directions: Sequence[list[Array]], where: Array) -> Params:
-        leaves, tree = jax.tree.flatten(params)
+        paths, tree = jax.tree_util.tree_flatten_with_path(params)
         decayed = [
             jax.tree.leaves(
                 jax.tree_util.tree_map_with_path(
-                    lambda path, p, d, name=name: _decayed(path, p, d, {} if OPTIMIZERS[name].decays else h),
+                    lambda path, p, d, name=name: _decayed(
+                        path, p, now.scaled(path, d), {} if OPTIMIZERS[name].decays else h
+                    ),
                     params,
                     jax.tree.unflatten(tree, direction),
                 )
@@ -238,8 +268,8 @@ def _step(
             for name, direction in zip(names, directions, strict=True)
         ]
         moved = [
-            jnp.where(where, p - now.learning_rate * pick(several), p)
-            for p, *several in zip(leaves, *decayed, strict=True)
+            jnp.where(_both(where, now.layer(path).trains), p - now.learning_rate * pick(several), p)
+            for (path, p), *several in zip(paths, *decayed, strict=True)
         ]
         result: Params = jax.tree.unflatten(tree, moved)
         return result
@@ -263,6 +293,10 @@ def _step(
         for i, (after, before, first) in enumerate(zip(staged.slots, old, staged.early, strict=True))
     ]
     return moved, (*jax.tree.unflatten(structure, kept), *slots[used:])
+
+
+def _both(where: Array, trains: Array | None) -> Array:
+    return where if trains is None else where & trains
 
 
 def _first(params: Params) -> str:

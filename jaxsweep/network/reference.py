@@ -37,6 +37,7 @@ from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
 from jaxsweep.spec.lineage import Lineage, Part
 from jaxsweep.spec.metrics import default_objective, metric_names, sign
 from jaxsweep.spec.own import OwnMetric, check_given, directed
+from jaxsweep.spec.parametrization import factors
 
 
 class MLP(nn.Module):
@@ -51,17 +52,18 @@ class MLP(nn.Module):
 
         A batch of one row has no variance: batch norm treats it as in use, and its running statistics stay.
         """
-        init = initializer(self.config["init"], self.config["init_scale"])
+        scales = [self.config["init_scale"] * each.init for each in factors(self.config, x.shape[-1], self.outputs)]
+        init = [initializer(self.config["init"], scale) for scale in scales]
         activation = activation_row(self.config["activation"]).reference(self.config)
         for layer, width in enumerate(layer_widths(self.config, self.outputs)):
             # Batch norm takes a bias away again, so that there is none before it.
             bias = self.config["norm"] != "batch"
-            x = nn.Dense(width, use_bias=bias, kernel_init=init, param_dtype=x.dtype, name=f"hidden_{layer}")(x)
+            x = nn.Dense(width, use_bias=bias, kernel_init=init[layer], param_dtype=x.dtype, name=f"hidden_{layer}")(x)
             x = self._normalize(layer, x, training=dropout is not None and len(x) > 1)
             x = activation(x)
             if dropout is not None:
                 x = dropout(layer + 1, x)
-        return nn.Dense(self.outputs, kernel_init=init, param_dtype=x.dtype, name="output")(x)
+        return nn.Dense(self.outputs, kernel_init=init[-1], param_dtype=x.dtype, name="output")(x)
 
     def _normalize(self, layer: int, x: Array, training: bool) -> Array:
         if self.config["norm"] == "batch":
@@ -107,15 +109,41 @@ def learning_rate(config: Config, epoch_steps: int) -> optax.Schedule:
     return lambda step: schedule(jnp.asarray(step, jnp.result_type(float)))
 
 
-def optimizer(config: Config, epoch_steps: int) -> optax.GradientTransformation:
-    """Return the Optax optimizer of a config."""
+def optimizer(config: Config, epoch_steps: int, features: int, outputs: int) -> optax.GradientTransformation:
+    """Return the Optax optimizer of a config, for networks with so many inputs and outputs."""
     row = OPTIMIZERS[config["optimizer"]]
+    frozen = _by_layer({f"hidden_{layer}": optax.set_to_zero() for layer in range(config["frozen"])})
     return optax.chain(
+        frozen,
         optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity(),
         row.reference(config),
+        _of_width(config, features, outputs),
         optax.identity() if row.decays else kernel_decay(config),
         optax.scale_by_learning_rate(learning_rate(config, epoch_steps)),
+        frozen,
     )
+
+
+def _of_width(config: Config, features: int, outputs: int) -> optax.GradientTransformation:
+    """Return the factors of each layer that follow from its width, as a transformation of directions."""
+    if config["parametrization"] == "standard":
+        return optax.identity()
+    *hidden, output = factors(config, features, outputs)
+    by_name = {**{f"hidden_{layer}": each for layer, each in enumerate(hidden)}, "output": output}
+    scales = {f"{name}/kernel": optax.scale(each.kernel) for name, each in by_name.items()}
+    return _by_layer({**scales, **{f"{name}/vector": optax.scale(each.vector) for name, each in by_name.items()}})
+
+
+def _by_layer(of: dict[str, optax.GradientTransformation]) -> optax.GradientTransformation:
+    """Return Optax's transformation by layer (with its normalization), or by `layer/kernel`, `layer/vector`."""
+
+    def label(path: Any, _: Any) -> str:
+        name = path[0].key.replace("norm_", "hidden_")
+        kind = "kernel" if path[-1].key == "kernel" else "vector"
+        return next((key for key in (name, f"{name}/{kind}") if key in of), "")
+
+    labels = lambda params: jax.tree_util.tree_map_with_path(label, params)  # noqa: E731
+    return optax.multi_transform({"": optax.identity(), **of}, labels)
 
 
 @dataclass(repr=False)
@@ -190,7 +218,7 @@ def train(
     metric = directed(objective_metric or default_objective(data.task), metrics)
     run = _Run(data, full, fold, rows, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
     steps = -(-len(rows) // batch_size)
-    tx = optimizer(full, steps)
+    tx = optimizer(full, steps, data.x.shape[2], data.n_outputs)
     variables = jax.jit(run.model.init)(randomness.wrap(_held(full, Held.INIT, run.key)), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
     state = tx.init(params)
@@ -206,7 +234,7 @@ def train(
             weights = data.train_weights(fold, full["class_weight"], some)
             key = randomness.lane_key(seed, part.trial, replicate, fold)
             run, best.config = _Run(data, full, fold, rows, key, weights, metrics), full
-            tx = optimizer(full, steps)
+            tx = optimizer(full, steps, data.x.shape[2], data.n_outputs)
             step_fn = jax.jit(run.step(tx))
         order = np.asarray(_shuffled(_held(full, Held.ORDER, run.key), epoch, len(rows)))
         loss_sum = 0.0

@@ -23,6 +23,7 @@ from jaxsweep.network.randomness import Stream
 from jaxsweep.network.scores import SCORES, Block, Measure, Whole
 from jaxsweep.spec.metrics import METRICS, measure_names, measure_values, sign
 from jaxsweep.spec.own import Own, OwnMetric
+from jaxsweep.spec.parametrization import Factors
 
 RUNNING, COMPLETED, STOPPED, DIVERGED, PAUSED = range(5)
 BLOCK = 512  # rows of an evaluation block: small enough to stay in cache
@@ -102,6 +103,7 @@ class Lane(NamedTuple):
     depth: Array | None = None  # int32 [], hidden layers, where they may be fewer than the program's
     init_key: Array | None = None  # uint32 [2], of the initial weights, where configs may have seeds of their own ...
     order_key: Array | None = None  # ... and of the order of the examples
+    layers: Array | None = None  # float [layers, 3], what `spec.parametrization` multiplies by, where it does
 
 
 class Few(NamedTuple):
@@ -147,7 +149,8 @@ def init(program: Program, choices: Choices, lane: Lane) -> State:
     """Return the state before the first step."""
     scale = lane.h.get("init_scale", jnp.ones(()))
     key = lane.key if lane.init_key is None else lane.init_key
-    params = initialize(program.net, key, lane.init, scale, lane.widths, lane.depth)
+    factors = None if lane.layers is None else lane.layers[:, Factors._fields.index("init")]
+    params = initialize(program.net, key, lane.init, scale, lane.widths, lane.depth, factors)
     stats = initial_stats(program.net)
     dtype = jnp.result_type(float)
     infinity = jnp.full((), jnp.inf, dtype)
@@ -191,8 +194,9 @@ def train_step(
     rate = schedules.learning_rate(
         program.schedules, lane.schedule, lane.h, state.step, lane.epoch_steps, lane.epoch_steps * lane.epochs
     )
+    now = optimizers.Update(rate, state.step, moves, _by_layer(program, lane))
     params, slots = optimizers.apply(
-        program.optimizers, choices.optimizer, lane.h, optimizers.Update(rate, state.step, moves),
+        program.optimizers, choices.optimizer, lane.h, now,
         found.gradients, state.slots, state.params, program.net.platform, _least(program),
         "optimizer" in program.by_lane, choices.deepest if program.net.shallower else None,
     )  # fmt: skip
@@ -211,6 +215,21 @@ def train_step(
 def _split(data: Data, lane: Lane) -> Any:
     """Return the split that a lane trains on; a constant keeps what there is one of shared by all lanes."""
     return 0 if data.x.shape[0] == 1 else lane.fold
+
+
+def _by_layer(program: Program, lane: Lane) -> dict[str, optimizers.Layer] | None:
+    """Return what is special about the updates of each layer, by its name; None where nothing ever is."""
+    if lane.layers is None and "frozen" not in lane.h:
+        return None
+    found = {}
+    for number, name in enumerate(program.net.layers):
+        trains = kernel = vector = None
+        if "frozen" in lane.h and name != "output":
+            trains = number >= lane.h["frozen"]
+        if lane.layers is not None:
+            kernel, vector = (lane.layers[number, Factors._fields.index(of)] for of in ("kernel", "vector"))
+        found[name] = optimizers.Layer(trains, kernel, vector)
+    return found
 
 
 class _Found(NamedTuple):

@@ -195,6 +195,11 @@ _ROWS = (
     _row("initialization", "init_seed", "traced", "int", -1,
          "seed of the initial weights, which are the same in every trial, replicate and fold that has it (and the "
          "shapes); -1 is the trial's own", low=-1, high=MOST_SEED, neutral=-1),
+    _row("initialization", "parametrization", "traced", "choice", "standard",
+         "how initial weights and learning rates follow the width: mup (maximal update) keeps the best learning rate "
+         "of networks of `base_width` for wider ones; not for lamb", choices=("standard", "mup"), neutral="standard"),
+    _row("initialization", "base_width", "traced", "int", 64,
+         "width at which mup is the same as standard", low=1, high=4096),
     _row("loss", "loss", "categorical", "choice", None,
          "the loss that training minimizes; default cross_entropy for classification, mse for regression",
          choices=CLASSIFICATION_LOSSES + REGRESSION_LOSSES),
@@ -271,6 +276,9 @@ _ROWS = (
     _row("regularization", "mixup_alpha", "traced", "float", 0.0,
          "examples and labels are mixed in pairs with weights from Beta(alpha, alpha); 0 is off",
          low=0, high=100, neutral=0.0),
+    _row("regularization", "frozen", "traced", "int", 0,
+         "hidden layers, counted from the first, that stay as they start: kernel, bias, and the scale and shift of "
+         "their normalization", low=0, high=16, neutral=0),
     _row("regularization", "patience", "traced", "int", 0,
          "early stopping after this many evaluations (one an epoch) without an improvement, which is one more than "
          "scikit-learn's n_iter_no_change; 0 is off",
@@ -365,6 +373,11 @@ def check_together(full: Config) -> Config:
                 f"norm = 'batch' does not go with {name} = 1, since one row has no variance: "
                 "use larger batches, or norm = 'layer'"
             )
+    if full["parametrization"] == "mup" and full["optimizer"] == "lamb" and full["depth"]:
+        raise RequestError(
+            "parametrization = 'mup' does not go with optimizer = 'lamb', whose steps follow the size of the weights: "
+            "use another optimizer, or parametrization = 'standard'"
+        )
     return full
 
 

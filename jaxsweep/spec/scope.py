@@ -14,7 +14,9 @@ from jaxsweep.spec.space import Choice, Constant, Distribution, Int, LogUniform,
 
 CATEGORICAL = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "categorical")
 TRACED = tuple(row.name for row in HYPERPARAMETERS.values() if row.role == "traced" and row.name != "epochs")
-NO_NUMBERS = ("class_weight", "init_seed", "order_seed", "train_rows")  # a lane has what is made of them instead
+NO_NUMBERS = (  # a lane has what is made of them instead
+    "class_weight", "init_seed", "order_seed", "train_rows", "parametrization", "base_width",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ ACTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "negative_slope": lambda c: _hidden(c) and c["activation"] == "leaky_relu",
     "norm": _hidden,
     "dropout": _hidden,
+    "parametrization": _hidden,
+    "base_width": lambda c: _hidden(c) and c["parametrization"] == "mup",
+    "frozen": _hidden,
     "label_smoothing": lambda c: c["loss"] in CLASSIFICATION_LOSSES or isinstance(c["loss"], Own),
     **{name: lambda c, loss=loss: c["loss"] == loss for loss, name in LOSS_PARAMETERS.items()},  # type: ignore[misc]
     "momentum": lambda c: c["optimizer"] == "sgd",
