@@ -11,6 +11,7 @@ from jaxsweep.data.assign import split_by
 from jaxsweep.data.parts import group_codes
 from jaxsweep.data.source import dataset_of
 from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.data.start import MEMORY
 from jaxsweep.data.weights import row_weights
 from jaxsweep.engine.planner import Plan
 from jaxsweep.errors import RequestError, shown
@@ -18,15 +19,17 @@ from jaxsweep.loop import execute
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
 from jaxsweep.planning import plan as plan_request
+from jaxsweep.records.model import Model
 from jaxsweep.records.networks import stopped_after
 from jaxsweep.records.result import Result
+from jaxsweep.records.start import start_of
 from jaxsweep.records.trials import Trial
 from jaxsweep.report.progress import Progress
 from jaxsweep.schedulers import SCHEDULERS
 from jaxsweep.schedulers import options as scheduler_options
 from jaxsweep.search import SEARCHERS
 from jaxsweep.search import options as searcher_options
-from jaxsweep.setup import resolve_for
+from jaxsweep.setup import resolve_for, with_start
 from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
@@ -52,6 +55,7 @@ def sweep(
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
     warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
+    start_from: "str | Path | Model | None" = None,
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,
@@ -89,6 +93,9 @@ def sweep(
         warm_start: directories of earlier runs with the same objective, of whose trials the searcher is told before it
             is asked, as far as they are points of this space; they are not among the trials of this one. Also studies
             of Optuna, or where one lies: "sqlite:///studies.db#name".
+        start_from: a trained network, or the folder of an exported one, with whose weights all networks start, layer by
+            layer where shapes agree; the hyperparameters `transfer` and `frozen` say how many layers take them, and how
+            many do not train. Fine-tuning wants smaller learning rates than training anew.
         search: the searcher's name, see `python -m jaxsweep searchers`.
         scheduler: who decides, while trials train, which of them go on, see `python -m jaxsweep schedulers`; by default
             all of them train to their ends.
@@ -138,7 +145,7 @@ def sweep(
 
     dataset, request = _asked("sweep", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
-        "scheduler": scheduler, "minutes": minutes,
+        "scheduler": scheduler, "minutes": minutes, **_started(start_from),
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
@@ -190,6 +197,7 @@ def plan(
     trials: int | None = None,
     initial: Sequence[Config] | None = None,
     warm_start: "str | Path | Study | Sequence[str | Path | Study] | None" = None,
+    start_from: "str | Path | Model | None" = None,
     search: str = DEFAULT_SEARCH,
     scheduler: str | None = None,
     minutes: float | None = None,
@@ -224,7 +232,7 @@ def plan(
     """
     return plan_request(*_asked("plan", data, groups, weights, space, configs, seed, options, {
         "trials": trials, "initial": initial, "warm_start": warm_start, "search": search, "objective": objective,
-        "scheduler": scheduler, "minutes": minutes,
+        "scheduler": scheduler, "minutes": minutes, **_started(start_from),
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
         "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
@@ -248,6 +256,7 @@ def solo(
     keep_weights: str = "last",
     train_metrics: bool = False,
     metrics: Mapping[str, Any] | None = None,
+    start_from: "str | Path | Model | None" = None,
 ) -> "Solo":
     """Train one config with plain Flax and Optax, exactly as trial `trial` of a sweep with this seed trains it.
 
@@ -267,6 +276,7 @@ def solo(
         keep_weights: `last` or `best`.
         train_metrics: whether the curves hold metrics of the training rows too.
         metrics: your own metrics, as `sweep` takes them.
+        start_from: the network with whose weights it starts, as `sweep` takes it.
 
     Raises:
         RequestError: an illegal config, split or objective.
@@ -286,10 +296,12 @@ def solo(
     request = Request(
         configs=(dict(arguments.config("config", config)),), objective=objective, seed=seed, split=_fractions(split),
         folds=_pairs(folds, dataset, split, seed), keep_weights=keep_weights, train_metrics=train_metrics,
-        metrics=_metrics(metrics),
+        metrics=_metrics(metrics), **_started(start_from),
     )  # fmt: skip
+    request = with_start(request)
     trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))
     prepared = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
+    prepared = replace(prepared, start=request.start)
     fold = arguments.whole("fold", fold, most=len(prepared.train) - 1)
     full = check_together(resolve_for(prepared, (request.configs or ())[0]))
     check_own(of_configs([full]), request.metrics, prepared.task, prepared.n_outputs)
@@ -321,6 +333,13 @@ def _asked(
         more["folds"] = _pairs(more["folds"], dataset, more["split"], seed)
     request = _request(function, space, configs, seed, options, more)
     return dataset or _told(data, groups, weights), request
+
+
+def _started(given: Any) -> dict[str, Any]:
+    """Return the fields of a request for the network with whose weights others start."""
+    if isinstance(given, Model):
+        return {"start_from": MEMORY, "start": start_of(given)}
+    return {"start_from": None if given is None else str(arguments.path("start_from", given))}
 
 
 def _metrics(given: Any) -> tuple[OwnMetric, ...]:

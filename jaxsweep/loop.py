@@ -16,6 +16,7 @@ from jaxsweep.confirm import settle, train_again
 from jaxsweep.data import Dataset
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import Source
+from jaxsweep.data.start import MEMORY
 from jaxsweep.engine import machine
 from jaxsweep.engine.calibrate import device_costs
 from jaxsweep.engine.changing import Changing
@@ -74,7 +75,7 @@ def execute(
             _check_told(setup, before)
             asked = replace(asked, minutes=before.request.minutes)  # another limit is one for this time
         document = to_toml(asked, record)
-        store = Store(out, document, setup.columns.curves, setup.columns.test, resumed=before is not None)
+        store = Store(out, document, setup.columns.curves, setup.columns.test, before is not None, setup.request.start)
         if before is not None:
             known = Before(read_run(out, own.given(before.functions)))  # once more: now nobody else writes into it
     loop = _Loop(setup, dataset, store, progress or Progress(), known)
@@ -99,7 +100,12 @@ def written_out(setup: Setup, dataset: Dataset) -> Request:
     if origin is not None and source == Source():
         source = Source(**origin)
     warm = tuple(map(resolved, request.warm_start))  # to be found from wherever it is read
-    return replace(request, trials=setup.trials, objective=setup.objective, source=source, warm_start=warm)
+    first = request.start_from
+    if first is not None and first != MEMORY:
+        first = str(Path(first).resolve())
+    return replace(
+        request, trials=setup.trials, objective=setup.objective, source=source, warm_start=warm, start_from=first
+    )
 
 
 def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, dict[str, Any]]:
@@ -112,6 +118,8 @@ def _record(setup: Setup, dataset: Dataset, command: str | None) -> dict[str, di
     if read := how_read(dataset, setup.data):
         run["columns"] = read[0]
     functions = [(role, value) for role in ROLES for value in setup.scope.values(role) if isinstance(value, Own)]
+    if setup.request.start is not None:
+        run["start"] = setup.request.start.fingerprint
     if setup.told:
         run["told"] = setup.told
     if functions := [*functions, *(("metric", metric) for metric in setup.request.metrics)]:

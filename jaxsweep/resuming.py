@@ -63,7 +63,7 @@ def go_on(
     Raises:
         RequestError: other data, fewer trials than there are, or as `loop.execute`.
     """
-    request = run.request
+    request = replace(run.request, start=run.start)
     if trials is not None:
         if trials != request.trials and request.scheduler is not None and SCHEDULERS[request.scheduler].changes:
             raise RequestError(
@@ -109,7 +109,13 @@ def _other_versions(run: StoredRun) -> list[str]:
 
 def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
     """Raise RequestError if a request asks for another sweep than a run is; some of it may change."""
-    asked = written_out(set_up(dataset, request), dataset)
+    setup = set_up(dataset, request)
+    asked = written_out(setup, dataset)
+    if setup.request.start is not None and setup.request.start.fingerprint != run.record.get("run", {}).get("start"):
+        raise RequestError(
+            f"{run.path} holds a run whose networks start with other weights than start_from = {request.start_from!r} "
+            "now has: name another directory, or go on with it as it is (jaxsweep resume {run.path})"
+        )
     if (differs := difference(run.request, asked, MAY_CHANGE)) is not None:
         name, before, now = differs
         raise RequestError(

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,21 @@ from jaxsweep.errors import RequestError
 from jaxsweep.network import ambient
 from jaxsweep.network.own import check_own
 from jaxsweep.records.earlier import Earlier, earlier
+from jaxsweep.records.start import exported_start
 from jaxsweep.records.trials import Columns
 from jaxsweep.spec import scope
 from jaxsweep.spec.aims import Aims, check_aims
 from jaxsweep.spec.conditions import evaluation_order, parents
 from jaxsweep.spec.distributions import hashable
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, LOSS_PARAMETERS, Config, check_together, resolve
+from jaxsweep.spec.hyperparameters import (
+    HYPERPARAMETERS,
+    LOSS_PARAMETERS,
+    Config,
+    check_together,
+    layer_names,
+    layer_widths,
+    resolve,
+)
 from jaxsweep.spec.metrics import check_objective, default_objective, metric_names
 from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
@@ -93,6 +103,13 @@ def resolve_for(data: Prepared, config: Mapping[str, Any]) -> Config:
     return resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
 
 
+def with_start(request: Request) -> Request:
+    """Return a request with the weights that its networks start with; RequestError if there are none."""
+    if request.start_from is None or request.start is not None:
+        return request
+    return replace(request, start=exported_start(request.start_from))
+
+
 def set_up(dataset: Dataset, request: Request) -> Setup:
     """Check a request against its data; nothing is compiled yet.
 
@@ -100,7 +117,9 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
         RequestError: whatever is wrong with the request.
     """
     ambient.check_fork()
+    request = with_start(request)
     data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
+    data = replace(data, start=request.start)
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     aims = Aims.of(request, objective)
@@ -148,6 +167,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     if request.space is not None:
         notes += _inert(request.space, data)
     notes += _out_of_reach(request, aims, listed, data)
+    notes += _start(request, listed, what, data)
     if searcher.learns and batch is not None and not request.warm_start and not request.initial and trials <= batch:
         notes.append(
             f"the searcher {request.search} learns of no score before its first {batch} configs have been trained, and "
@@ -287,6 +307,30 @@ def _out_of_reach(request: Request, aims: Aims, listed: Sequence[Config] | None,
     return [
         f"none of {LOOKED_AT} configs drawn from the space can meet {' and '.join(limits)}: no trial may be the best"
     ]
+
+
+def _start(request: Request, listed: Sequence[Config] | None, what: Scope, data: Prepared) -> list[str]:
+    """Return notes on who starts with a trained network's weights; RequestError if none does."""
+    if request.start is None:
+        return ["transfer has no effect without start_from"] if "transfer" in what.traced else []
+    shapes = request.start.shapes
+    if listed is None:
+        assert request.space is not None
+        listed = [full for _, full in _drawn(request.space, data)]
+    sizes = [(len(data.feature_names), *layer_widths(config, data.n_outputs), data.n_outputs) for config in listed]
+    agree = [
+        any(shapes.get(name) == shape for name, shape in zip(layer_names(len(own) - 2), pairwise(own), strict=True))
+        for own in sizes
+    ]
+    if all(agree):
+        return []
+    theirs = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in shapes.items())
+    if not any(agree):
+        raise RequestError(
+            f"start_from = {request.start_from!r} has layers {theirs}, and no network of this sweep has one of that "
+            f"name and shape: with {sizes[0][0]} features and {sizes[0][-1]} outputs, choose its depth and width"
+        )
+    return [f"{agree.count(False)} of {len(agree)} configs have no layer of start_from, which has {theirs}"]
 
 
 def _cut_batches(request: Request, data: Prepared) -> list[str]:

@@ -130,6 +130,11 @@ def _add_training(commands: "argparse._SubParsersAction[Parser]") -> None:
             "first; repeat it for more",
         )  # fmt: skip
         search.add_argument(
+            "--start-from", metavar="MODEL_DIR",
+            help="an exported network with whose weights all networks start, layer by layer where shapes agree "
+            "(see transfer and frozen among the hyperparameters)",
+        )  # fmt: skip
+        search.add_argument(
             "--replicates", metavar="R", type=_integer, help="trainings of each config under other seeds (default: 1)"
         )
         search.add_argument(

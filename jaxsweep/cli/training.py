@@ -131,6 +131,7 @@ def _asked(arguments: Namespace) -> tuple[Dataset, Request]:
     flags |= {f"data.{key}": getattr(arguments, key) for key in own}
     keys = (
         "trials", "search", "scheduler", "minutes", "objective", "seed", "replicates", "keep", "confirm", "warm_start",
+        "start_from",
     )  # fmt: skip
     if arguments.objective is not None and "," in arguments.objective:
         arguments.objective = [name.strip() for name in arguments.objective.split(",")]

@@ -15,6 +15,7 @@ from jaxsweep.data.moments import deviation
 from jaxsweep.data.options import NEW_FILES
 from jaxsweep.data.preprocess import Preprocessor
 from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.data.start import Start
 from jaxsweep.data.weights import balanced, check_parts, normalized
 from jaxsweep.errors import RequestError, shown
 
@@ -53,6 +54,7 @@ class Prepared:
             from: the dataset's own rows, or the validation or test part that it brought.
         weights: float64 [rows], with a mean of 1; None where all rows count alike.
         test_weights: the same of the test rows.
+        start: the weights with which networks start, if these are a trained one's.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Prepared:
     test_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     weights: NDArray[np.float64] | None = None
     test_weights: NDArray[np.float64] | None = None
+    start: Start | None = None
 
     def train_weights(
         self, split: int, class_weight: str = "none", some: NDArray[np.int32] | slice = EVERY

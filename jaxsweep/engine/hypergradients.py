@@ -144,7 +144,7 @@ def _tiles(engine: Engine, group: Group, names: tuple[str, ...], reverse: bool, 
     with ambient.own(engine.wide):
         lane = jax.tree.map(lambda leaf: leaf[0], engine.supply.lanes([], group, 1))
         choices = engine.supply.choices([], group, 1)
-        state = jax.eval_shape(lambda lane: train.init(group.program, choices, lane), lane)
+        state = jax.eval_shape(lambda lane: train.init(group.program, None, choices, lane), lane)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         whole = engine.supply.lanes(list(group.jobs), group, len(group.jobs))
         room: Room | None = Room(_power(int(np.max(whole.epochs))), _power(int(np.max(whole.epoch_steps))))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.data import Prepared
+from jaxsweep.data.start import Start
 from jaxsweep.engine.programs import TestData
 from jaxsweep.network.train import Data, Few
 
@@ -59,6 +60,7 @@ def _blocks(data: Prepared, orders: Sequence[NDArray[np.int32]] | None) -> tuple
         w=None if weights is None else block(weights, data.train, dtype),
         w_val=None if weights is None else block(weights, data.val, dtype),
         few=None if orders is None else _few(orders),
+        start=None if data.start is None else _start(data.start, dtype),
     )
     if data.x_test.shape[1] == 0:
         return train_data, None
@@ -66,6 +68,13 @@ def _blocks(data: Prepared, orders: Sequence[NDArray[np.int32]] | None) -> tuple
     y_test: Any = np.asarray(data.y_test, target)
     w_test: Any = None if data.test_weights is None else np.asarray(data.test_weights, dtype)
     return train_data, TestData(x_test, y_test, w_test)
+
+
+def _start(start: Start, dtype: Any) -> Any:
+    return tuple(
+        {layer: {name: np.asarray(array, dtype) for name, array in arrays.items()} for layer, arrays in tree.items()}
+        for tree in (start.params, start.stats)
+    )
 
 
 def _few(orders: Sequence[NDArray[np.int32]]) -> Few:

@@ -23,7 +23,7 @@ from jaxsweep.engine import cache, exported, fingerprint, machine
 from jaxsweep.engine.borrowed import borrowed
 from jaxsweep.engine.exported import Traced
 from jaxsweep.network import ambient, train
-from jaxsweep.network.mlp import Architecture
+from jaxsweep.network.mlp import Architecture, Params
 from jaxsweep.network.train import RUNNING, Choices, Data, Few, Lane, Program, State
 from jaxsweep.spec.own import Own
 
@@ -88,9 +88,11 @@ for _kind in (Choices, Data, Few, TestData, Lane, State, Advanced):
     exported.register(_kind)
 
 
-def start(program: Program, choices: Choices, lanes: Lane, fresh: Array, old: State) -> State:
-    """Return a tile's state with new networks in the lanes where `fresh`, bool [tile]."""
-    new = _fresh(program, choices, lanes)
+def start(
+    program: Program, first: tuple[Params, Params] | None, choices: Choices, lanes: Lane, fresh: Array, old: State
+) -> State:
+    """Return a tile's state with new networks in the lanes where `fresh`, bool [tile]; `first` is `Data.start`."""
+    new = _fresh(program, first, choices, lanes)
     return jax.tree.map(lambda a, b: jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), new, old)
 
 
@@ -149,9 +151,9 @@ def score_test(program: Program, test: TestData, choices: Choices, lanes: Lane, 
     return jax.vmap(score, in_axes=(_axes(program), 0, 0))(_with_deepest(choices, lanes, every), lanes, state)
 
 
-def _fresh(program: Program, choices: Choices, lanes: Lane) -> State:
+def _fresh(program: Program, first: tuple[Params, Params] | None, choices: Choices, lanes: Lane) -> State:
     """Return the state of a tile of new networks."""
-    one = lambda choices, lane: train.init(program, choices, lane)  # noqa: E731
+    one = lambda choices, lane: train.init(program, first, choices, lane)  # noqa: E731
     new: State = jax.vmap(one, in_axes=(_axes(program), 0))(choices, lanes)
     return new
 
@@ -164,7 +166,7 @@ def _with_deepest(choices: Choices, lanes: Lane, which: Array) -> Choices:
 def state_of(program: Program, choices: Choices, lanes: Lane) -> State:
     """Return shapes and types of the state of a tile with such lanes, without compiling anything."""
     with tracing(program):
-        shapes: State = jax.eval_shape(functools.partial(_fresh, program), choices, lanes)
+        shapes: State = jax.eval_shape(functools.partial(_fresh, program, None), choices, lanes)
     return shapes
 
 
@@ -285,7 +287,7 @@ def _compile(
         return kept[function] or exported.trace(names[function], functools.partial(function, program), *arguments)
 
     if (known := kept[start]) is None:
-        shape = jax.eval_shape(functools.partial(_fresh, program), choices, lanes)
+        shape = jax.eval_shape(functools.partial(_fresh, program, None), choices, lanes)
     else:  # what `start` returns tells it without tracing
         shape = jax.tree.unflatten(known.out_tree, known.out_avals)
     options = known_options(program.net.platform)
@@ -296,8 +298,8 @@ def _compile(
 
     # XLA compiles on the other core while the next one is traced here: first what is short to trace.
     with ThreadPoolExecutor(2) as pool:
-        starting = (choices, lanes, fresh, shape)
-        start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 3), options.brief)
+        starting = (data.start, choices, lanes, fresh, shape)
+        start_it = pool.submit(compile_, _lowered(text_of(start, *starting), starting, 4), options.brief)
         training = (data, choices, lanes, shape, number, number)
         advance_it = pool.submit(compile_, _lowered(text_of(advance, *training), training, 3), options.training)
         score_it = None

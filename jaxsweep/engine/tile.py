@@ -147,7 +147,7 @@ class Tile:
         self.group.work.enter(len(slots))
         began = time.perf_counter()
         if fresh.any():
-            self.state = self.compiled.start(self.choices, self.lanes, fresh, self.state)
+            self.state = self.compiled.start(self.place.data.start, self.choices, self.lanes, fresh, self.state)
         self._resume(slots)
         if not self.ahead:
             jax.block_until_ready(self.state.status)

@@ -97,7 +97,7 @@ class _Run:
 
     def start(self, point: Hypers) -> State:
         """Return the state before the first step."""
-        return train.init(self.program, self.choices, self.at(point))
+        return train.init(self.program, self.data.start, self.choices, self.at(point))
 
     def order(self, state: State) -> Array:
         """Return the order of the rows in the epoch that begins."""

@@ -89,6 +89,50 @@ def initial_stats(net: Architecture) -> Params:
     }
 
 
+def started(
+    net: Architecture, norm: Array, widths: Array | None, depth: Array | None, layers: Array,
+    own: tuple[Params, Params], start: tuple[Params, Params],
+) -> tuple[Params, Params]:  # fmt: skip
+    """Return parameters and statistics with those of a trained network in place of a lane's own where shapes agree.
+
+    Args:
+        net: what is static.
+        norm: int32 [], index into net.norms.
+        widths: as in `initialize`.
+        depth: as in `initialize`.
+        layers: [], how many layers may take them, counted from the first; below 0 all.
+        own: what the lane would start with, padded.
+        start: of the trained network, in its true shapes.
+    """
+    params, stats = (dict(tree) for tree in own)
+    plain = norm != net.norms.index("batch") if "batch" in net.norms else jnp.ones((), bool)
+    last = len(net.widths) if depth is None else depth
+    shapes = zip(net.layers, net.shapes, true_shapes(net, widths, depth), strict=True)
+    for number, (name, padded, (rows, columns)) in enumerate(shapes):
+        there = start[0].get(name, {}).get("kernel")
+        if there is None or any(a > b for a, b in zip(there.shape, padded, strict=True)):
+            continue
+        place = last if name == "output" else number
+        agrees = (jnp.asarray(rows) == there.shape[0]) & (columns == there.shape[1]) & ((layers < 0) | (place < layers))
+
+        def taken(mine: Array, theirs: Array, where: Array) -> Array:
+            wide = jnp.pad(theirs, [(0, a - b) for a, b in zip(mine.shape, theirs.shape, strict=True)])
+            return jnp.where(where, wide.astype(mine.dtype), mine)
+
+        # A layer before batch norm has no bias.
+        biased = agrees & plain if name != "output" else agrees
+        kernel, bias = params[name]["kernel"], params[name]["bias"]
+        params[name] = {
+            "kernel": taken(kernel, there, agrees),
+            "bias": taken(bias, start[0][name]["bias"], biased) if "bias" in start[0][name] else bias,
+        }
+        behind = name.replace("hidden_", "norm_")
+        for tree, source in ((params, start[0]), (stats, start[1])):
+            if behind != name and behind in tree and behind in source:
+                tree[behind] = {key: taken(mine, source[behind][key], agrees) for key, mine in tree[behind].items()}
+    return params, stats
+
+
 Fans = Sequence[tuple[ArrayLike, ArrayLike]]  # rows and columns of the true shape of each kernel
 
 

@@ -20,6 +20,7 @@ from jax import Array
 
 from jaxsweep.data import Prepared
 from jaxsweep.data.prepared import EVERY
+from jaxsweep.data.start import Start
 from jaxsweep.data.subset import order_of_rows
 from jaxsweep.network import ambient, randomness
 from jaxsweep.network.activations import activation as activation_row
@@ -221,6 +222,8 @@ def train(
     tx = optimizer(full, steps, data.x.shape[2], data.n_outputs)
     variables = jax.jit(run.model.init)(randomness.wrap(_held(full, Held.INIT, run.key)), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
+    if data.start is not None:
+        params, stats = _started(params, stats, data.start, full["transfer"])
     state = tx.init(params)
     step_fn = jax.jit(run.step(tx))
     best = _Best(full, metric)
@@ -266,6 +269,28 @@ def train(
 @partial(jax.jit, static_argnums=2)
 def _shuffled(key: Array, epoch: int, rows: int) -> Array:
     return randomness.permutation(randomness.stream(key, Stream.SHUFFLE, epoch), rows, rows)
+
+
+def _started(params: Any, stats: Any, start: Start, layers: int) -> tuple[Any, Any]:
+    """Return weights with those of a trained network in place of the first layers whose shapes agree, -1: of all."""
+    params, stats = dict(params), dict(stats)
+    kernels = [name for name, arrays in params.items() if "kernel" in arrays]
+    names = sorted(kernels, key=lambda name: int(name.removeprefix("hidden_")) if name != "output" else len(kernels))
+    for name in names if layers < 0 else names[:layers]:
+        if start.shapes.get(name) != params[name]["kernel"].shape:
+            continue
+        pairs = [(params, start.params, name)]
+        if name != "output":
+            behind = name.replace("hidden", "norm")
+            pairs += [(params, start.params, behind), (stats, start.stats, behind)]
+        for tree, source, layer in pairs:
+            if layer in tree and layer in source:
+                own = tree[layer]
+                tree[layer] = {
+                    key: jnp.asarray(source[layer][key], own[key].dtype) if key in source[layer] else own[key]
+                    for key in own
+                }
+    return params, stats
 
 
 def _held(config: Config, held: Held, key: Array) -> Array:

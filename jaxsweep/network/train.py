@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxsweep.network import augment, optimizers, randomness, schedules, sums
-from jaxsweep.network.initial import initial_stats, initialize
+from jaxsweep.network.initial import initial_stats, initialize, started
 from jaxsweep.network.mlp import Architecture, Mode, Params, forward, select, true_kernels
 from jaxsweep.network.objective import LossParameters
 from jaxsweep.network.objective import loss as loss_row
@@ -125,6 +125,7 @@ class Data(NamedTuple):
     w: Array | None = None  # float [splits, rows], weights of the rows, where they have any ...
     w_val: Array | None = None  # ... and [splits, val_rows]
     few: Few | None = None  # where lanes may see some of the training rows alone
+    start: tuple[Params, Params] | None = None  # parameters and statistics of a trained network, see `initial.started`
 
 
 class State(NamedTuple):
@@ -145,13 +146,16 @@ class State(NamedTuple):
     wait: Array  # int32 [], evaluations without an improvement
 
 
-def init(program: Program, choices: Choices, lane: Lane) -> State:
+def init(program: Program, start: tuple[Params, Params] | None, choices: Choices, lane: Lane) -> State:
     """Return the state before the first step."""
     scale = lane.h.get("init_scale", jnp.ones(()))
     key = lane.key if lane.init_key is None else lane.init_key
     factors = None if lane.layers is None else lane.layers[:, Factors._fields.index("init")]
     params = initialize(program.net, key, lane.init, scale, lane.widths, lane.depth, factors)
     stats = initial_stats(program.net)
+    if start is not None:
+        layers = lane.h.get("transfer", -jnp.ones(()))
+        params, stats = started(program.net, choices.norm, lane.widths, lane.depth, layers, (params, stats), start)
     dtype = jnp.result_type(float)
     infinity = jnp.full((), jnp.inf, dtype)
     zero = jnp.zeros((), jnp.int32)

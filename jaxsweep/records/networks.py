@@ -61,7 +61,7 @@ def trained_on_all(
     _check_finished(trial)
     from jaxsweep.network.reference import train
 
-    whole = prepare_whole(dataset)
+    whole = replace(prepare_whole(dataset), start=data.start)
     epochs = round(np.mean([final_epoch(lane.curves, columns, request.keep_best) + 1 for lane in lanes]))
 
     def on_all(config: Config) -> Config:

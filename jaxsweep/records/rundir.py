@@ -23,6 +23,7 @@ TRIALS = "trials.sqlite"
 MODELS = "models"
 CHECKPOINTS = "checkpoints"
 LOCK = "writer.lock"
+START = "start.safetensors"  # of a sweep whose networks start with a trained one's weights
 # Of the tables, as `PRAGMA user_version` says it. 0: before it was said, tables as in 1. 2: of a lane its status and
 # test metrics, too. 3: whether it was halted, without which nobody could go on with the run. 4: checksums of all, and
 # searchers were asked for whole batches.
@@ -57,7 +58,15 @@ def check_free(out: Path, left_behind: bool = False) -> None:
 
 def check_plain(out: Path) -> None:
     """Raise RequestError if something of a run directory is a link: what is written there would be elsewhere."""
-    names = (SWEEP, TRIALS, MODELS, CHECKPOINTS, LOCK, *(f"{TRIALS}-{kind}" for kind in ("wal", "shm", "journal")))
+    names = (
+        SWEEP,
+        TRIALS,
+        MODELS,
+        CHECKPOINTS,
+        LOCK,
+        START,
+        *(f"{TRIALS}-{kind}" for kind in ("wal", "shm", "journal")),
+    )
     inside = [each for folder in (MODELS, CHECKPOINTS) if (out / folder).is_dir() for each in (out / folder).iterdir()]
     for path in (*(out / name for name in names), *inside):
         if path.is_symlink():
@@ -146,11 +155,16 @@ def seal(rows: Iterable[Sequence[Any]]) -> int:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file at once: whoever reads it sees what it held before, or all of what it holds now."""
+    """Write a file at once, as UTF-8: whoever reads it sees what it held before, or all of what it holds now."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a file at once, as `replace_text` does."""
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)  # whatever a kill has left, or somebody has put there
-    with beside.open("x", encoding="utf-8") as file:
-        file.write(text)
+    with beside.open("xb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

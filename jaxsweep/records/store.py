@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxsweep.data.start import Start
 from jaxsweep.engine.outcome import LaneResult
 from jaxsweep.errors import RequestError
 from jaxsweep.records.lock import Lock
@@ -28,14 +29,17 @@ from jaxsweep.records.rundir import (
     LEFT_OPEN,
     MODELS,
     OF_LANES,
+    START,
     SWEEP,
     TRIALS,
     check_free,
     check_plain,
     check_writable,
+    replace_bytes,
     replace_text,
     seal,
 )
+from jaxsweep.records.start import start_bytes
 from jaxsweep.records.trials import Trial
 from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -91,11 +95,13 @@ class Store:
         curves: the metrics that have learning curves.
         test: the metrics of test rows.
         resumed: whether the directory has a run, which goes on.
+        start: the weights that its networks start with, if these are a trained one's.
     """
 
     def __init__(
-        self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = (), resumed: bool = False
-    ) -> None:
+        self, out: Path, sweep_toml: str, curves: Sequence[str], test: Sequence[str] = (), resumed: bool = False,
+        start: Start | None = None,
+    ) -> None:  # fmt: skip
         self.path, self.curves, self.test = out, tuple(curves), tuple(test)
         self._configs = _Configs()
         self._again = resumed  # a trial that goes on in a sweep that is resumed takes the place of what it was
@@ -113,19 +119,21 @@ class Store:
                 self._clean()
             else:
                 check_free(out, self._lock.left_behind)
-                self._begin(sweep_toml)
+                self._begin(sweep_toml, start)
         except BaseException as error:
             self.close()
             if isinstance(error, NotRecorded):
                 raise NotRecorded(f"{out} cannot be written: {error}") from error
             raise
 
-    def _begin(self, sweep_toml: str) -> None:
+    def _begin(self, sweep_toml: str, start: Start | None) -> None:
         """Make what a run begins with, or nothing."""
         for kind in ("", "-wal", "-shm", "-journal"):
             (self.path / f"{TRIALS}{kind}").unlink(missing_ok=True)
         try:
             with _said():
+                if start is not None:
+                    replace_bytes(self.path / START, start_bytes(start))
                 replace_text(self.path / SWEEP, sweep_toml)
                 (self.path / MODELS).mkdir(exist_ok=True)
             self._open()

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
+from jaxsweep.data.start import Start
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.records import own
 from jaxsweep.records.confirmed import Confirmed, confirmation, ranked
 from jaxsweep.records.lanes import Lane, as_recorded_before
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.records.rundir import CURVE, FORMAT, MODELS, OF_LANES, SWEEP, TRIALS, reading, seal
+from jaxsweep.records.start import kept_start
 from jaxsweep.records.trials import STATUSES, Columns, Trial
 from jaxsweep.spec import databases, documents, lineage
 from jaxsweep.spec.aims import Aims
@@ -244,7 +246,16 @@ class StoredRun:
         version would split or train them otherwise.
         """
         self.check_repeatable()
-        return prepare(self.dataset(), split=self.request.split, folds=self.request.folds, seed=self.request.seed)
+        request = self.request
+        data = prepare(self.dataset(), split=request.split, folds=request.folds, seed=request.seed)
+        return replace(data, start=self.start)
+
+    @cached_property
+    def start(self) -> Start | None:
+        """The weights that its networks started with, if these were a trained one's; RequestError if they are gone."""
+        if self.request.start_from is None:
+            return None
+        return kept_start(self.path, self.record.get("run", {}).get("start"))
 
     def dataset(self) -> Dataset:
         """Return the data that the run was trained on, read again, at the first call, from where they came.

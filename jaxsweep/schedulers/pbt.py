@@ -28,7 +28,7 @@ from jaxsweep.streams import bit_generator, uniforms
 GENERATIONS = 10  # in the longest trial, if `every` does not say it
 FIXED = (  # traced, but of no use or harm in mid-training
     "epochs", "init_scale", "patience", "min_delta", "warmup", "init_seed", "order_seed", "train_rows",
-    "parametrization", "base_width",
+    "parametrization", "base_width", "transfer",
 )  # fmt: skip
 CHANGING = ("activation", "loss", "schedule", "class_weight", "nesterov")  # choices that leave all shapes as they are
 

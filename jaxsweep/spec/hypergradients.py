@@ -30,6 +30,7 @@ WITHOUT = {
     "order_seed": "it is a seed",
     "parametrization": "it is a word",
     "base_width": "it is a whole number",
+    "transfer": "it is a whole number",
     "frozen": "it is a whole number",
     "train_rows": "it is a whole number",
     "dropout": _MASKS,

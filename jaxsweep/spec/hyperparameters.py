@@ -195,6 +195,9 @@ _ROWS = (
     _row("initialization", "init_seed", "traced", "int", -1,
          "seed of the initial weights, which are the same in every trial, replicate and fold that has it (and the "
          "shapes); -1 is the trial's own", low=-1, high=MOST_SEED, neutral=-1),
+    _row("initialization", "transfer", "traced", "int", -1,
+         "layers, counted from the first, that start with the weights of the network that `start_from` names, where "
+         "shapes agree; -1 is all of them", low=-1, high=17, neutral=-1),
     _row("initialization", "parametrization", "traced", "choice", "standard",
          "how initial weights and learning rates follow the width: mup (maximal update) keeps the best learning rate "
          "of networks of `base_width` for wider ones; not for lamb", choices=("standard", "mup"), neutral="standard"),
@@ -431,6 +434,11 @@ def layer_widths(config: Mapping[str, Any], outputs: int) -> tuple[int, ...]:
     if config["width_shape"] == "constant":
         return (width,) * depth
     return tuple(max(1, round(width + (outputs - width) * layer / depth)) for layer in range(depth))
+
+
+def layer_names(depth: int) -> list[str]:
+    """Return the names of the layers that have kernels, first to last."""
+    return [*(f"hidden_{layer}" for layer in range(depth)), "output"]
 
 
 def depth_of(config: Mapping[str, Any]) -> int:

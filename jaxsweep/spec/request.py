@@ -10,6 +10,7 @@ import numpy as np
 from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
+from jaxsweep.data.start import Start
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import SIZES, Constraint
@@ -72,6 +73,8 @@ class Request:
     further: tuple[str, ...] = ()  # objectives beside the first one
     objective_weights: tuple[float, ...] = ()  # of all objectives, for a searcher that follows a single one
     constraints: tuple[str, ...] = ()
+    start_from: str | None = None  # the folder of an exported network, with whose weights all start
+    start: Start | None = field(default=None, compare=False, repr=False)  # these weights, once they are known
 
     @property
     def keep_best(self) -> bool:
@@ -120,6 +123,10 @@ class Request:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in words:
                 raise RequestError(f"{name} = {shown(value)} is not legal: it must be one of {', '.join(words)}")
+        if not isinstance(self.start_from, str | None):
+            raise RequestError(
+                f"start_from = {shown(self.start_from)} is not legal: it must be the folder of an exported network"
+            )
         if self.scheduler_options and self.scheduler is None:
             name = next(iter(self.scheduler_options))
             raise RequestError(f"{name} is an option of a scheduler, and there is none: add scheduler, or leave it out")
@@ -211,7 +218,7 @@ def difference(one: Request, other: Request, but: Container[str]) -> tuple[str, 
     """
     for entry in fields(Request):
         values = getattr(one, entry.name), getattr(other, entry.name)
-        if entry.name not in but and values[0] != values[1]:
+        if entry.compare and entry.name not in but and values[0] != values[1]:
             return entry.name, *_apart(*values)
     return None
 

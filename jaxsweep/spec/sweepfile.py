@@ -72,6 +72,7 @@ KEYS: dict[str, dict[str, Rule]] = {
         "precision": ((str,), "highest or default"),
         "checkpoint_seconds": ((int, float), "a number of seconds"),
         "initial": ((list, tuple), "a list of configs, such as [{ depth = 2 }]"),
+        "start_from": ((str,), "the folder of an exported network"),
         "warm_start": ((list, tuple, str), "a list of run directories and studies, such as ['runs/a']"),
     },
 }
