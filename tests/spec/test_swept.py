@@ -19,6 +19,7 @@ OTHER: dict[str, Any] = {
     "dropout": 0.5, "label_smoothing": 0.5, "focal_gamma": 0.5, "huber_delta": 0.1, "momentum": 0.1, "nesterov": True,
     "rms_decay": 0.5, "b1": 0.1, "b2": 0.5, "eps": 0.1, "decay_rate": 0.1, "decay_every": 1.0,
     "final_learning_rate": 0.5, "min_delta": 10.0, "monitor": "train_loss",
+    "parametrization": "mup", "base_width": 2, "frozen": 1,
 }  # fmt: skip
 UNDER: dict[str, list[dict[str, Any]]] = {
     "optimizer": [{"optimizer": name} for name in HYPERPARAMETERS["optimizer"].choices] + [
@@ -26,12 +27,14 @@ UNDER: dict[str, list[dict[str, Any]]] = {
     "schedule": [{"schedule": name} for name in HYPERPARAMETERS["schedule"].choices],
     "depth": [{"depth": depth} for depth in (0, 1, 2)] + [{"depth": 1, "activation": "leaky_relu"}],
     "loss": [{"loss": "cross_entropy"}, {"loss": "focal"}],
+    "parametrization": [{"parametrization": kind} for kind in ("standard", "mup")],
     "patience": [{"epochs": 9, "patience": patience} for patience in (0, 1)],
 }  # fmt: skip
 READ = {  # which of them may be read under what
     "optimizer": ("momentum", "nesterov", "rms_decay", "b1", "b2", "eps"),
     "schedule": ("decay_rate", "decay_every", "final_learning_rate"),
-    "depth": ("width", "width_shape", "activation", "negative_slope", "norm", "dropout"),
+    "depth": ("width", "width_shape", "activation", "negative_slope", "norm", "dropout", "parametrization", "frozen"),
+    "parametrization": ("base_width",),
     "loss": ("label_smoothing", "focal_gamma"),
     "patience": ("min_delta", "monitor"),
 }
