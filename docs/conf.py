@@ -1,0 +1,18 @@
+"""How Sphinx builds the documentation; `make docs` runs it. Nothing is loaded from elsewhere, at build time or later."""
+
+project = "jaxsweep"
+author = "the authors of jaxsweep"
+copyright = "the authors of jaxsweep, Apache-2.0"  # noqa: A001
+extensions = ["myst_parser"]
+exclude_patterns = ["generated", "requirements.txt"]
+html_theme = "furo"
+html_title = "jaxsweep"
+html_static_path: list[str] = []
+html_copy_source = False
+html_show_sphinx = False
+smartquotes = False  # what is typed is what is meant, -- in an option too
+
+# Every link within the site is checked, its anchor too, and what is wrong is a warning, which ends the build.
+nitpicky = True
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
