@@ -1,8 +1,8 @@
-"""How Sphinx builds the documentation; `make docs` runs it. Nothing is loaded from elsewhere, at build time or later."""
+"""How Sphinx builds the documentation; `make docs` runs it. Nothing is loaded from elsewhere, then or later."""
 
 project = "jaxsweep"
 author = "the authors of jaxsweep"
-copyright = "the authors of jaxsweep, Apache-2.0"  # noqa: A001
+copyright = "the authors of jaxsweep, Apache-2.0"
 extensions = ["myst_parser"]
 exclude_patterns = ["generated", "requirements.txt"]
 html_theme = "furo"

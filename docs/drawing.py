@@ -96,13 +96,16 @@ def tiles() -> list[str]:
 
 def trials() -> list[str]:
     """Return what becomes of lanes that end."""
-    said = ("a lane that ends leaves:", "status, learning curves,", "test metrics, weights of", "the best; a waiting lane",
-            "takes its slot")  # fmt: skip
+    said = (
+        "a lane that ends leaves:", "status, learning curves,", "test metrics, weights of", "the best; a waiting lane",
+        "takes its slot",
+    )  # fmt: skip
     parts = [text(744, 56, "trials", more='font-weight="bold"'), rect(744, 76, 196, 132, "#ffffff", INK, 'rx="5"')]
     parts += [text(756, 100 + 22 * number, words) for number, words in enumerate(said)]
     parts += [
         rect(744, 254, 196, 76, "#ffffff", INK, 'rx="5"'),
-        text(842, 278, "committed to trials.sqlite,", anchor="middle"), text(842, 298, "then shown, then told", anchor="middle"),
+        text(842, 278, "committed to trials.sqlite,", anchor="middle"),
+        text(842, 298, "then shown, then told", anchor="middle"),
         text(842, 318, "to the searcher", anchor="middle"),
         '<path d="M842,210 L842,246" stroke="#222222" stroke-width="1.5" marker-end="url(#head)"/>',
         '<path d="M842,332 L842,368 L95,368 L95,346" fill="none" stroke="#222222" stroke-width="1.5" '
@@ -124,9 +127,9 @@ def drawing() -> str:
     """Return the whole drawing."""
     title = "How configs become trials"
     about = (
-        "Configs of a searcher are put into buckets of similar shapes. Each bucket has one compiled program and a queue of "
-        "lanes. Workers fill tiles from the queues and advance each tile by calls of its program. Lanes that end leave "
-        "their slots to waiting ones, and become trials, which are recorded and told to the searcher."
+        "Configs of a searcher are put into buckets of similar shapes. Each bucket has one compiled program and a "
+        "queue of lanes. Workers fill tiles from the queues and advance each tile by calls of its program. Lanes that "
+        "end leave their slots to waiting ones, and become trials, which are recorded and told to the searcher."
     )
     head = (
         '<marker id="head" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="7" markerHeight="7" orient="auto">'

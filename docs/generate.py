@@ -63,8 +63,10 @@ def metrics() -> str:
 
 
 def _units(row: Metric) -> str:
-    if row.task != "regression":
-        return "of two classes alone" if row.two_classes else "that of the trial's own loss" if row.task is None else "-"
+    if row.task is None:
+        return "that of the trial's own loss"
+    if row.task == "classification":
+        return "-, of two classes alone" if row.two_classes else "-"
     return {"mse": "squared units of the target", "r2": "-"}.get(row.name, "units of the target")
 
 

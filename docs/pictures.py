@@ -1,4 +1,4 @@
-"""The pictures of the documentation, made by sweeps: `.venv/bin/python docs/pictures.py` writes them into docs/pictures.
+"""The pictures of the documentation, made by sweeps: `python docs/pictures.py` writes them into docs/pictures.
 
 Two sweeps on the built-in digits, some two minutes on two cores: a grid of learning rates and momenta, and random
 configs of docs/first_sweep.md. The same versions give the same pictures. docs/drawing.py has what is drawn by hand.
@@ -22,6 +22,7 @@ LARGEST = 60_000  # bytes of a picture
 COLORS = 128  # of its palette: flat pictures look the same, and take a third
 SIDE = 64  # learning rates, and momenta
 TRIALS = 1000
+NAMES = ("edge", "curves", "importance", "slices", "interaction")
 
 EDGE = js.Space(
     learning_rate=js.LogUniform(1e-3, 1e1),
@@ -65,18 +66,13 @@ def edge() -> "Figure":
     return figure
 
 
-def understood() -> "dict[str, Figure]":
-    """Return the pictures that a result draws of random configs of the first sweep."""
+def understood() -> "tuple[Figure, ...]":
+    """Return the pictures that a result draws of random configs of the first sweep: NAMES but for the first."""
     result = _swept(FIRST, trials=TRIALS)
     print(result.importance().told(), result.compare("optimizer").told(), sep="\n")
     plot = result.plot
-    names = ["learning_rate", "momentum", "optimizer", "width"]
-    return {
-        "curves": plot.curves(),
-        "importance": plot.importance(most=8),
-        "slices": plot.slices(names),
-        "interaction": plot.interaction("learning_rate", "optimizer"),
-    }
+    slices = plot.slices(["learning_rate", "momentum", "optimizer", "width"])
+    return plot.curves(), plot.importance(most=8), slices, plot.interaction("learning_rate", "optimizer")
 
 
 def _swept(space: js.Space, **more: object) -> js.Result:
@@ -106,7 +102,7 @@ def main() -> None:
 
     matplotlib.use("Agg")
     FOLDER.mkdir(exist_ok=True)
-    for name, figure in {"edge": edge(), **understood()}.items():
+    for name, figure in zip(NAMES, (edge(), *understood()), strict=True):
         write(name, figure)
 
 

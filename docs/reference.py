@@ -24,8 +24,8 @@ KINDS = {  # in the order of the page
 }
 FURTHER = {  # what results give
     "What results say": (
-        "jaxsweep.insight.plots.Plots", "jaxsweep.insight.importance.Importance", "jaxsweep.insight.surface.Interaction",
-        "jaxsweep.insight.compare.Comparison", "jaxsweep.insight.compare.Luck",
+        "jaxsweep.insight.plots.Plots", "jaxsweep.insight.importance.Importance",
+        "jaxsweep.insight.surface.Interaction", "jaxsweep.insight.compare.Comparison", "jaxsweep.insight.compare.Luck",
     ),
 }  # fmt: skip
 MADE = ("Space", "Uniform", "LogUniform", "Int", "Choice", "Constant", "Metric")  # classes that users call
@@ -36,6 +36,7 @@ INNER = {  # methods that others of the package call
 }  # fmt: skip
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$", re.MULTILINE)
 WORDS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns", "Raises": "Raises"}
+STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 WIDTH = 100  # of help
 
 
@@ -93,7 +94,7 @@ def _signature(called: str, found: Callable[..., Any]) -> str:
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
             shown.append("*")
-        name = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "") + parameter.name
+        name = STARS.get(parameter.kind, "") + parameter.name
         default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
         shown.append(name + default)
     line = f"{called}({', '.join(shown)})"
