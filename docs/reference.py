@@ -37,7 +37,7 @@ INNER = {  # methods that others of the package call
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$", re.MULTILINE)
 WORDS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns", "Raises": "Raises"}
 STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-WIDTH = 100  # of help
+WIDTH = 88  # of help and signatures, which pages have room for
 
 
 def api() -> str:

@@ -186,7 +186,7 @@ def test_the_sweep_file_asks_for_what_the_python_does() -> None:
 SMALLER = {  # what is run of the pages, in place of what they show
     "trials=1000": "trials=26, progress=False", "trials=500": "trials=2, progress=False", "trials=1100": "trials=28",
     "trials=300": "trials=2, progress=False", "epochs=10,": "epochs=2,", "js.Choice([16, 32, 64])": "js.Choice([4, 8])",
-    "js.Int(1, 2)": "1", "js.Choice([32, 64]))": "8, epochs=1)", "js.Choice([32, 64]), l2": "8, epochs=1, l2",
+    "js.Int(1, 2)": "1", "js.Choice([32, 64]))": "8, epochs=1)", "js.Choice([32, 64]),\n": "8, epochs=1,\n",
     "result.best)": "result.trials[0])", "[result.best.id, -1]": "[0, -1]",
 }  # fmt: skip
 
