@@ -176,6 +176,16 @@ def test_commands_are_legal(page: str) -> None:
             sweepfile.assemble(sweepfile.Draft(), {}, asked.set).request(1000)
 
 
+def test_the_comparison_has_the_figures_of_what_was_measured() -> None:
+    page, measured = PAGES["comparison.md"], PARTS["measured/throughput.md"]
+    assert f"| searchers | {len(search.SEARCHERS)}, Optuna's samplers among them |" in page
+    for told, row in (("9.0 times as fast as by scikit-learn", "scikit-learn"), ("12.7 times", "PyTorch")):
+        times = re.search(rf"^\| {row} \|.*?\| ([\d.]+)x \|", measured, flags=re.MULTILINE)
+        assert times is not None
+        assert told in page.replace("\n", " ")
+        assert told.startswith(f"{times[1]} times")
+
+
 def test_the_sweep_file_asks_for_what_the_python_does() -> None:
     (text,) = blocks("first_sweep.md", "toml")
     request = sweepfile.from_table(tomllib.loads(text))
