@@ -75,9 +75,8 @@ class Exports(Understanding):
     def to_parquet(self, path: "Path | str", lanes: bool = False) -> None:
         """Write the table of trials as a Parquet file, with the columns of `to_pandas`.
 
-        Columns are bool, int64, double or string; one with values of several kinds (widths such as 64 and [64, 32],
-        batch sizes such as 32 and 'full') has their texts. What is no finite number is null. It takes the extra
-        `parquet`.
+        Columns are bool, int64, double or string; one with values of several kinds, or with lists (widths such as 64
+        and [64, 32]), has their texts. What is no finite number is null. It takes the extra `parquet`.
 
         Args:
             path: the file to write; one that is there is replaced.

@@ -50,19 +50,20 @@ def csv_text(rows: Sequence[Row]) -> str:
     """Return rows as the text of a CSV file, in whose cells neither a spreadsheet nor a terminal finds an order."""
     import pandas as pd
 
-    plain = [{name: _cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
-    return pd.DataFrame(plain).rename(columns=_cell).to_csv(index=False)
+    plain = [{name: cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+    return pd.DataFrame(plain).rename(columns=cell).to_csv(index=False)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text as a cell of a CSV file, which neither a spreadsheet nor a terminal obeys."""
     return spreadsheet_text(printable(text))
 
 
 def parquet_bytes(rows: Sequence[Row]) -> bytes:
     """Return rows as a file of Parquet, whose columns have the types bool, int64, double or string.
 
-    A column with values of several kinds, widths such as 64 and [64, 32], batch sizes such as 32 and 'full', has
-    their texts, as a CSV file has. What is not a finite number is null.
+    A column with values of several kinds, or with lists, widths such as 64 and [64, 32], has their texts, as a CSV file
+    has. What is not a finite number is null.
 
     Raises:
         RequestError: pyarrow is not installed.

@@ -1,6 +1,7 @@
 """A sweep in MLflow: a run for the sweep, with its settings and files, and one below it for each of the best trials."""
 
 import json
+import re
 import tempfile
 import time
 import tomllib
@@ -58,10 +59,8 @@ class Logged:
     def told(self) -> str:
         """Return in a sentence what was written."""
         which = "all" if len(self.trials) == self.among else f"the best {len(self.trials):,} of"
-        return (
-            f"the sweep is the run {self.run_id} of the experiment {self.experiment} in {self.tracking_uri}, with "
-            f"{which} {self.among:,} trials below it"
-        )
+        where = f"the run {self.run_id} of the experiment {self.experiment} in {_without_password(self.tracking_uri)}"
+        return f"the sweep is {where}, with {which} {self.among:,} trials below it"
 
     def __repr__(self) -> str:
         return self.told()
@@ -94,6 +93,10 @@ def write(result: "Exports", tracking_uri: Any, experiment: Any, name: Any, tria
     return Logged(run, below, experiment, where, len(result.trials))
 
 
+def _without_password(uri: str) -> str:
+    return re.sub(r"//[^/@]*@", "//...@", uri)
+
+
 @contextmanager
 def _refusals(mlflow: Any, where: str) -> Iterator[None]:
     """Turn what MLflow, or a database or server behind it, complains of into a RequestError."""
@@ -104,9 +107,9 @@ def _refusals(mlflow: Any, where: str) -> Iterator[None]:
     except RequestError:
         raise
     except Exception as error:  # of whatever server
-        said = cut(" ".join(str(error).split()), 300)
+        said = f"{type(error).__name__}: {cut(' '.join(str(error).split()), 300)}"
         raise RequestError(
-            f"MLflow at {cut(where)} cannot be written to ({type(error).__name__}: {said}): name a place such as "
+            f"MLflow at {cut(_without_password(where))} cannot be written to ({said}): name a place such as "
             "sqlite:///mlflow.db, or a server as http://localhost:5000"
         ) from error
 

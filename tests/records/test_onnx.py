@@ -220,7 +220,7 @@ def test_what_cannot_be_a_graph_is_refused(tmp_path: Path, monkeypatch: pytest.M
         model.to_onnx(tmp_path / "none" / "m.onnx")
     for wrong in ({"path": 3}, {"path": path, "features": "yes"}):
         with pytest.raises(js.RequestError, match=r"(path|features) = .* is not legal"):
-            model.to_onnx(**wrong)  # type: ignore[arg-type]
+            model.to_onnx(**wrong)
     huge = {"kernel": np.full((5, 3), 1e300), "bias": np.zeros(3)}
     with pytest.raises(js.RequestError, match="output has weights beyond what float32 holds"):
         Model(model.task, model.config, {**model.params, "output": huge}, {}, model.preprocessor).to_onnx(path)
