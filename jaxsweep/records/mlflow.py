@@ -119,7 +119,7 @@ class _Log:
 
     def __init__(self, mlflow: Any, client: Any, experiment: str, result: "Exports", show_test: bool) -> None:
         self.entities, self.client, self.experiment = mlflow.entities, client, experiment
-        self.result, self.show_test = result, show_test
+        self.result, self.tested = result, tracked.tested(result, show_test)
         self.now = int(time.time() * 1000)
 
     def sweep(self, name: str, chosen: Sequence[Trial]) -> str:
@@ -145,7 +145,7 @@ class _Log:
         if result.confirmed:
             numbers["confirmed_score"] = result.confirmed[0].confirmed_score
         if ranked := result.top(1):
-            numbers |= {FINAL + key: value for key, value in tracked.final(result, ranked[0], self.show_test).items()}
+            numbers |= {FINAL + key: value for key, value in tracked.final(result, ranked[0], self.tested).items()}
         values = {name: [(0, float(value))] for name, value in numbers.items() if value is not None}
         self._metrics(run, {**values, "best_score": self._best_so_far()}, 0.0)
         self._files(run, summary, chosen)
@@ -178,7 +178,7 @@ class _Log:
         tags = {"mlflow.parentRunId": parent, "jaxsweep.trial": str(trial.id), "jaxsweep.status": trial.status}
         run = self._begin(f"trial {trial.id}", trial.seconds, tags)
         self._params(run, {name: str(value) for name, value in trial.params.items()})
-        came = tracked.final(self.result, trial, self.show_test)
+        came = tracked.final(self.result, trial, self.tested)
         values = {FINAL + name: [(trial.epochs_done, value)] for name, value in came.items()}
         if trial.score is not None:
             values["score"] = [(trial.epochs_done, trial.score)]

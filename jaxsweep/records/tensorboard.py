@@ -125,6 +125,7 @@ class _Story:
 
     def __init__(self, library: _Library, result: "Exports", trials: Sequence[Trial], show_test: bool) -> None:
         self.library, self.result, self.trials, self.show_test = library, result, trials, show_test
+        self.tested = tracked.tested(result, show_test)
         self.now = time.time()
         values = tracked.hyperparameters(trials)
         names = tracked.legal(values, LONGEST)
@@ -135,7 +136,7 @@ class _Story:
     def common(self) -> Iterator[Any]:
         """Return the events that stand in no trial: the experiment, and the sweep file as a text."""
         api, result = self.library.api, self.result
-        each = (tracked.final(result, trial, self.show_test) for trial in self.trials)
+        each = (tracked.final(result, trial, self.tested) for trial in self.trials)
         shown = dict.fromkeys(name for came in each for name in came if self.show_test or not name.startswith("test_"))
         experiment = api.Experiment(
             description=f"jaxsweep: {len(self.trials)} of {len(result.trials)} trials, score is {result.objective}",
@@ -171,7 +172,7 @@ class _Story:
                 each.setdefault(epoch, []).append(library.scalar(self.tags[name], value))
         for epoch, scalars in sorted(each.items()):
             yield library.event(scalars, began + trial.seconds * epoch / max(trial.epochs_done, 1), epoch)
-        came = tracked.final(self.result, trial, self.show_test)
+        came = tracked.final(self.result, trial, self.tested)
         if came:
             scalars = [library.scalar(FINAL + self.tags[name], value) for name, value in came.items()]
             yield library.event(scalars, self.now, trial.epochs_done)

@@ -6,7 +6,7 @@ curve evenly chosen points.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,12 +72,16 @@ def sentence(result: "Exports") -> str:
         return str(error)
 
 
-def final(result: "Exports", trial: Trial, show_test: bool) -> dict[str, float]:
-    """Return the metrics that a trial came to, the objective first; of test rows the best one's alone unless asked."""
-    ranked = result.top(1)
-    shown = show_test or (bool(ranked) and ranked[0].id == trial.id)
+def tested(result: "Exports", show_test: bool) -> Collection[int]:
+    """Return the ids of the trials whose metrics of test rows are told: of all if asked, else of the best one alone."""
+    return {trial.id for trial in (result.trials if show_test else result.top(1))}
+
+
+def final(result: "Exports", trial: Trial, of_tests: Collection[int]) -> dict[str, float]:
+    """Return the metrics that a trial came to, the objective first; `of_tests` has the ids that `tested` gives."""
     names = [str(result.objective), *(name for name in trial.metrics if name != result.objective)]
     pairs = ((name, trial.metrics.get(name, math.nan)) for name in names)
+    shown = trial.id in of_tests
     return {name: v for name, v in pairs if math.isfinite(v) and (shown or not name.startswith("test_"))}
 
 
