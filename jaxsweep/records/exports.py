@@ -142,7 +142,8 @@ class Exports(Understanding):
 
         Args:
             tracking_uri: a database or a server, such as "sqlite:///mlflow.db" or "http://localhost:5000"; by default
-                what MLflow is set to.
+                what MLflow is set to. With a database in a file MLflow puts artifacts into `mlruns` of the current
+                directory.
             experiment: the name of the experiment, which is made if there is none.
             run_name: of the sweep's run; by default the run directory's.
             trials: how many, the best first; None for all, also those that diverged. A database takes some tenths of
