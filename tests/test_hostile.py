@@ -18,10 +18,10 @@ import pytest
 
 import jaxsweep as js
 from jaxsweep.cli import checks, main, models
-from jaxsweep.cli.runs import _text
 from jaxsweep.data import textfile
 from jaxsweep.doctor import Finding
 from jaxsweep.errors import nearest, shown, spreadsheet_text, suggestion
+from jaxsweep.records.files import cell
 from jaxsweep.records.rundir import TRIALS, seal
 from jaxsweep.report.words import short
 from jaxsweep.spec import databases, documents, studies
@@ -439,7 +439,7 @@ def test_labels_do_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[
     assert "\x1b" not in short(ESCAPE)
     assert main(["show", str(run), "--format", "csv"]) == 0
     assert "\x1b" not in capsys.readouterr().out
-    assert _text(f"={ESCAPE}") == "'=" + "\\x1b[2J<script>alert(1)</script>"
+    assert cell(f"={ESCAPE}") == "'=" + "\\x1b[2J<script>alert(1)</script>"
 
 
 def test_names_of_folders_do_not_move_the_cursor(

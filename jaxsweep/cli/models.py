@@ -2,9 +2,7 @@
 
 import csv
 import io
-import os
 import sys
-import tempfile
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +14,7 @@ from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError, cut, printable, spreadsheet_text
+from jaxsweep.records.files import write
 from jaxsweep.records.model import Model, load_model
 from jaxsweep.spec import sweepfile
 
@@ -121,23 +120,7 @@ def _are_names(first_row: set[str], names: frozenset[str]) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there, or through what is no plain file: a device, a link."""
-    beside: Path | None = None
     try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            with path.open("w", encoding="utf-8", newline="") as through:
-                through.write(text)
-            return
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as file:
-            beside = Path(file.name)
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(file.name).chmod(0o666 & ~umask)  # a temporary file is its owner's alone
-        Path(file.name).replace(path)
-        beside = None
+        write(path, text.encode())
     except OSError as error:
         raise RequestError(f"--out {path} cannot be written ({error.strerror}): name a file that can") from None
-    finally:  # also when it is interrupted
-        if beside is not None:
-            beside.unlink(missing_ok=True)

@@ -57,6 +57,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser, dest="command", title="commands")
     _add_training(commands)
     _add_runs(commands)
+    _add_exports(commands)
     _add_rest(commands)
     commands.required = True
     return parser
@@ -185,12 +186,17 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     _add_shown(resume)
     show = _add(
-        commands, "show", "print the table of a run", "example:\n  jaxsweep show runs/a --sort val_loss --top 5"
-    )
+        commands, "show", "print the table of a run, or write it to a file",
+        "examples:\n  jaxsweep show runs/a --sort val_loss --top 5\n  jaxsweep show runs/a --out trials.parquet",
+    )  # fmt: skip
     show.add_argument("run", metavar="DIR", help="a run directory")
     show.add_argument("--top", metavar="K", type=_integer, help="the first K rows (default: 10 of a table, else all)")
     show.add_argument("--sort", metavar="COLUMN", default="score", help="default: score; of metrics, the best first")
-    show.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    show.add_argument(
+        "--format", choices=("table", "json", "csv", "parquet"), default="table",
+        help="default: table; of a file, what its name ends in",
+    )  # fmt: skip
+    show.add_argument("--out", metavar="FILE", help="write it to a file: .csv, .json or .parquet (default: stdout)")
     show.add_argument("--show-test", action="store_true", help=_SHOW_TEST)
     report = _add(
         commands, "report", "write what a run came to as a page of HTML, and print where it is",
@@ -200,14 +206,27 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
     )  # fmt: skip
     report.add_argument("run", metavar="DIR", help="a run directory")
     report.add_argument("--out", metavar="FILE.html", help="default: report.html in the run directory")
+    solo = _add(
+        commands, "solo", "train one trial again with plain Flax and Optax, and compare the learning curves",
+        "example:\n  jaxsweep solo runs/a --trial 17",
+    )  # fmt: skip
+    solo.add_argument("run", metavar="DIR", help="a run directory")
+    solo.add_argument("--trial", metavar="ID", type=_integer, required=True, help="the trial's number")
+
+
+def _add_exports(commands: "argparse._SubParsersAction[Parser]") -> None:
     export = _add(
-        commands, "export", "write a trained network as a folder",
+        commands, "export", "write a trained network as a folder, or for ONNX",
         "Weights that were not kept are trained again, which gives the same network.\n\n"
-        "example:\n  jaxsweep export runs/a --trial 17 --out model",
+        "examples:\n  jaxsweep export runs/a --trial 17 --out model\n  jaxsweep export runs/a --onnx model.onnx",
     )  # fmt: skip
     export.add_argument("run", metavar="DIR", help="a run directory")
     export.add_argument("--trial", metavar="ID", type=_integer, help="default: the best trial")
-    export.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    export.add_argument("--out", metavar="DIR", help="the folder to write")
+    export.add_argument("--onnx", metavar="FILE", help="the file to write for ONNX, preprocessing included")
+    export.add_argument(
+        "--onnx-features", action="store_true", help="its graph takes standardized features, and no raw columns"
+    )
     optuna = _add(
         commands, "optuna", "write a run as a study of Optuna, for its dashboard and its plots",
         "example:\n  jaxsweep optuna runs/a --storage sqlite:///studies.db\n  optuna-dashboard sqlite:///studies.db",
@@ -217,12 +236,35 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--storage", metavar="URL", required=True, help="a storage of Optuna, made if need be: sqlite:///FILE"
     )
     optuna.add_argument("--study", metavar="NAME", help="a new one (default: the name of the run directory)")
-    solo = _add(
-        commands, "solo", "train one trial again with plain Flax and Optax, and compare the learning curves",
-        "example:\n  jaxsweep solo runs/a --trial 17",
+    tensorboard = _add(
+        commands, "tensorboard", "write the best trials of a run for TensorBoard and its HParams",
+        "Each is a run with its hyperparameters, learning curves, and what it came to.\n\n"
+        "example:\n  jaxsweep tensorboard runs/a --out boards/a\n  tensorboard --logdir boards",
     )  # fmt: skip
-    solo.add_argument("run", metavar="DIR", help="a run directory")
-    solo.add_argument("--trial", metavar="ID", type=_integer, required=True, help="the trial's number")
+    tensorboard.add_argument("run", metavar="DIR", help="a run directory")
+    tensorboard.add_argument("--out", metavar="LOGDIR", required=True, help="a new folder")
+    _add_chosen(tensorboard, 100)
+    mlflow = _add(
+        commands, "mlflow", "write a run to MLflow, with the best trials as runs below it",
+        "The run of the sweep has its settings, numbers and files, that of a trial hyperparameters and learning\n"
+        "curves.\n\nexample:\n  jaxsweep mlflow runs/a --tracking-uri sqlite:///mlflow.db --experiment cars",
+    )  # fmt: skip
+    mlflow.add_argument("run", metavar="DIR", help="a run directory")
+    mlflow.add_argument("--tracking-uri", metavar="URI", help="a database or a server (default: what MLflow is set to)")
+    mlflow.add_argument("--experiment", metavar="NAME", default="jaxsweep", help="made if need be (default: jaxsweep)")
+    mlflow.add_argument("--run-name", metavar="NAME", help="default: the name of the run directory")
+    _add_chosen(mlflow, 20)
+
+
+def _add_chosen(parser: Parser, default: int) -> None:
+    """Add which trials a tracker gets."""
+    parser.add_argument(
+        "--top", metavar="K", type=_integer_or_all, default=default,
+        help=f"the best K trials, or `all`, also without a score (default: {default})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--show-test", action="store_true", help="write the test scores of all trials, not of the best one alone"
+    )
 
 
 def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -269,6 +311,10 @@ def _integer(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not legal: it must be an integer") from None
+
+
+def _integer_or_all(text: str) -> int | None:
+    return None if text == "all" else _integer(text)
 
 
 def _number(text: str) -> float:

@@ -1,16 +1,16 @@
-"""`show`, `report`, `export`, `optuna` and `solo`: what there is to do with a run directory."""
+"""`show`, `report` and `solo`: what there is to look at in a run directory."""
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.cli.winner import print_front, print_winner
-from jaxsweep.errors import RequestError, printable, spreadsheet_text, suggestion
-from jaxsweep.records import stored
+from jaxsweep.errors import RequestError, printable, suggestion
+from jaxsweep.records import files, stored
 from jaxsweep.records.confirmed import told
 from jaxsweep.records.front import rows_of
 from jaxsweep.records.networks import stopped_after
@@ -21,50 +21,73 @@ from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.own import directed
 
 TOP = 10
+ENDS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}  # of files with tables
 EPOCHS_SHOWN = 25
 
 Curves = Mapping[str, NDArray[np.float64]]
 
 
 def show(arguments: Namespace) -> int:
-    """Print the table of a run."""
+    """Print the table of a run, or write it to a file."""
+    kind = _kind(arguments.format, arguments.out)
     run = stored.load(arguments.run)
-    _tell(run)
+    tell(run)
     aims = Aims.of(run.request, run.objective)
     rows: list[tables.Row] = [*rows_of(run.trials, aims)]
     if not rows:
         raise RequestError(f"{run.path} has no finished trials yet: there is nothing to show")
     if arguments.sort not in rows[0]:
         raise RequestError(f"--sort {arguments.sort}: there is no such column{suggestion(arguments.sort, rows[0])}")
-    top = arguments.top if arguments.top is not None else TOP if arguments.format == "table" else len(rows)
+    top = arguments.top if arguments.top is not None else TOP if kind == "table" else len(rows)
     if top < 1:
         raise RequestError(f"--top {top} is not legal: it must be an integer of at least 1")
     chosen = tables.sort_rows(rows, directed(arguments.sort, run.request.metrics), run.objective)[:top]
-    if arguments.format == "json":
-        print("[" + ",\n ".join(tables.json_text(row) for row in chosen) + "]")
-    elif arguments.format == "csv":
-        import pandas as pd
-
-        plain = [{name: _text(v) if isinstance(v, str) else v for name, v in row.items()} for row in chosen]
-        pd.DataFrame(plain).rename(columns=_text).to_csv(sys.stdout, index=False)
+    if kind == "table":
+        _print_table(run, chosen, rows, arguments.sort, arguments.show_test or arguments.sort.startswith("test_"))
+        return 0
+    text = "" if kind == "parquet" else files.csv_text(chosen) if kind == "csv" else _json_text(chosen)
+    if arguments.out is None:
+        sys.stdout.write(text)
     else:
-        console = tables.stdout()
-        show_test = arguments.show_test or arguments.sort.startswith("test_")
-        remark = tables.trial_table(console, chosen, rows, run.objective, arguments.sort, show_test, aims.names)
-        tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
-        if run.request.trials is not None and len(rows) < run.request.trials:
-            tables.say(
-                f"{run.request.trials:,} were asked for: if nobody trains the others, jaxsweep resume {run.path} does"
-            )
-        print_front(console, run.trials, aims)
-        if ranked := run.ranked:
-            status = run.summary.get("status", "running")
-            words = told(status, run.objective, run.request.confirm, run.trials, run.confirmed, ranked[0])
-            print_winner(console, words, run.confirmed, show_test)
-        elif not any(trial.score is not None for trial in run.trials):
-            count = sum(trial.status == "diverged" for trial in run.trials)
-            tables.say(f"no trial has a score: {count} of {len(run.trials)} diverged")
+        files.save(Path(arguments.out), text.encode() or files.parquet_bytes(chosen))
+        tables.say(f"{len(chosen)} of {len(rows)} trials are in {arguments.out}")
     return 0
+
+
+def _kind(said: str, out: str | None) -> str:
+    """Return what a table is to be: that which is said, or what the file's name ends in."""
+    if out is None and said == "parquet":
+        raise RequestError("--format parquet is no text to print: name a file, --out FILE.parquet")
+    if out is None or said != "table":
+        return said
+    if (kind := ENDS.get(Path(out).suffix.lower())) is None:
+        raise RequestError(f"--out {out}: name a file that ends in .csv, .json or .parquet, or say --format")
+    return kind
+
+
+def _json_text(rows: Sequence[tables.Row]) -> str:
+    return "[" + ",\n ".join(tables.json_text(row) for row in rows) + "]\n"
+
+
+def _print_table(
+    run: StoredRun, chosen: Sequence[tables.Row], rows: Sequence[tables.Row], order: str, show_test: bool
+) -> None:
+    """Print the chosen rows, and what is to be said of the run as a whole."""
+    console, aims = tables.stdout(), Aims.of(run.request, run.objective)
+    remark = tables.trial_table(console, chosen, rows, run.objective, order, show_test, aims.names)
+    tables.say(f"{len(chosen)} of {len(rows)} trials, score is {run.objective}{remark and '; '}{remark}")
+    if run.request.trials is not None and len(rows) < run.request.trials:
+        tables.say(
+            f"{run.request.trials:,} were asked for: if nobody trains the others, jaxsweep resume {run.path} does"
+        )
+    print_front(console, run.trials, aims)
+    if ranked := run.ranked:
+        status = run.summary.get("status", "running")
+        words = told(status, run.objective, run.request.confirm, run.trials, run.confirmed, ranked[0])
+        print_winner(console, words, run.confirmed, show_test)
+    elif not any(trial.score is not None for trial in run.trials):
+        count = sum(trial.status == "diverged" for trial in run.trials)
+        tables.say(f"no trial has a score: {count} of {len(run.trials)} diverged")
 
 
 def report(arguments: Namespace) -> int:
@@ -75,49 +98,10 @@ def report(arguments: Namespace) -> int:
     return 0
 
 
-def _text(text: str) -> str:
-    """Return a text as a cell of a CSV file, which neither a spreadsheet nor a terminal obeys."""
-    return spreadsheet_text(printable(text))
-
-
-def _tell(run: StoredRun) -> None:
+def tell(run: StoredRun) -> None:
     """Say what is to be said of a run that is not whole."""
     for remark in run.remarks():
         tables.say(remark)
-
-
-def export(arguments: Namespace) -> int:
-    """Write a trial's network as a folder: its kept weights, or those of the same training once more."""
-    run = stored.load(arguments.run)
-    _tell(run)
-    trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
-    if trial.score is None:
-        raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
-    if run.has_model(trial.id):
-        model, how = run.model(trial.id), "kept weights"
-    else:
-        from jaxsweep.records.networks import trained_again
-
-        data = run.prepared()
-        tables.say(f"the weights of trial {trial.id} were not kept: training it again")
-        epochs = len(run.curves_of(trial.id)["train_loss"])
-        model, how = trained_again(data, trial, run.request, run.objective, epochs), "trained again"
-    model.save(arguments.out)
-    tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
-    return 0
-
-
-def optuna(arguments: Namespace) -> int:
-    """Write a run as a study of Optuna."""
-    from jaxsweep.records.result import load
-
-    result = load(arguments.run)
-    if not result.trials:
-        raise RequestError(f"{arguments.run} has no finished trials yet: there is nothing to write")
-    name = arguments.study or Path(arguments.run).resolve().name
-    study = result.to_optuna(arguments.storage, name)
-    tables.say(f"{len(result.trials)} trials are in the study {study.study_name} of {arguments.storage}")
-    return 0
 
 
 def solo(arguments: Namespace) -> int:
@@ -166,15 +150,3 @@ def _compare(run: StoredRun, trial: Trial, swept: Curves, alone: Curves, status:
 def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     both = np.isfinite(a) & np.isfinite(b)
     return float(np.abs(a - b)[both].max()) if both.any() else 0.0
-
-
-def _best(run: StoredRun) -> Trial:
-    ranked = run.ranked
-    if not ranked:
-        if any(trial.score is not None for trial in run.trials):
-            limits = " and ".join(run.request.constraints)
-            raise RequestError(
-                f"{run.path} has no best network: none of its trials meets {limits}; name one by --trial"
-            )
-        raise RequestError(f"{run.path} has no trial that finished: there is no network to export")
-    return ranked[0]

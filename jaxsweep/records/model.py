@@ -216,6 +216,30 @@ class Model:
         except OSError as error:
             raise RequestError(f"{target} cannot be written ({error.strerror}): choose a folder that can") from error
 
+    def to_onnx(self, path: str | os.PathLike[str], features: bool = False) -> None:
+        """Write the network as a graph of ONNX (opset 19), which `onnxruntime` runs, also where there is no Python.
+
+        Inputs are `numbers`, float64 [rows, number columns], NaN where one is missing, and `words`, texts [rows,
+        category columns], "" where one is missing: the raw columns of each kind in their order, each absent if there is
+        none. A number whose text was read by a form of its own is the number that the text stands for; a word is one
+        of `model.json`, and any other one is unknown. Outputs are `class_index`, int64 [rows], into `classes`, and
+        `probabilities`, float32 [rows, classes]; of a regression `value`, float64 [rows] or [rows, targets], in units
+        of the target. The layers are float32. The metadata of the file have `classes`, `targets`, the names of the
+        columns (`numbers`, `words`, `features`), `task` and `config`, as JSON. It takes the extra `onnx`.
+
+        Args:
+            path: the file to write; one that is there is replaced.
+            features: whether the graph begins behind the preprocessing: its input is then `features`, float32 [rows,
+                features], as `features` of this class gives them.
+
+        Raises:
+            RequestError: onnx is not installed; the activation is a function of your own; the network reads dates, and
+                `features` is not said; it is too large for a file of ONNX; or the file cannot be written.
+        """
+        from jaxsweep.records import onnx
+
+        onnx.save(self, arguments.path("path", path), arguments.flag("features", features))
+
     def _write(self, folder: Path) -> None:
         folder.mkdir()
         tensors = {

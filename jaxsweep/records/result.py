@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from jaxsweep.data import Dataset, Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
-from jaxsweep.records import studies
 from jaxsweep.records.confirmed import Confirmed, ranked, told
-from jaxsweep.records.front import front_rows, front_told, pareto_front, rows_of
-from jaxsweep.records.lanes import Lane, lane_rows, stacked
+from jaxsweep.records.exports import Exports
+from jaxsweep.records.front import front_rows, front_told, pareto_front
+from jaxsweep.records.lanes import Lane, stacked
 from jaxsweep.records.model import Model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import FINISHED, STATUSES, Columns, Trial, mean_of
-from jaxsweep.records.understanding import Understanding
 from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import Aims
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
@@ -29,11 +28,10 @@ from jaxsweep.spec.request import Request
 
 if TYPE_CHECKING:
     import pandas as pd
-    from optuna.study import Study
 
 
 @dataclass(repr=False)
-class Result(Understanding):
+class Result(Exports):
     """The trials of a sweep, in the order of asking, and what can be done with them.
 
     `js.load` gives the same of a run directory, where curves, data and networks are read when they are asked for.
@@ -161,11 +159,7 @@ class Result(Understanding):
         """
         import pandas as pd
 
-        if not arguments.flag("lanes", lanes):
-            return pd.DataFrame(rows_of(self.trials, self.aims))
-        known, keep_best = self.lanes, self.request.keep_best
-        rows = [lane_rows(trial, known[trial.id], self.columns, keep_best) for trial in self.trials]
-        return pd.DataFrame([row for several in rows for row in several])
+        return pd.DataFrame(self.rows(lanes))
 
     def curves(self, metric: str, lanes: bool = False) -> NDArray[np.float64]:
         """Return a metric after each epoch, float [trials, epochs], NaN beyond a trial's end.
@@ -234,23 +228,6 @@ class Result(Understanding):
             SweepFailed: as `best`.
         """
         return predictions(self.dataset, self.data, self.model(trial), part)
-
-    def to_optuna(self, storage: Any = None, study_name: str | None = None) -> "Study":
-        """Return the trials as a new study of Optuna, for its dashboard, its plots and its importances.
-
-        A trial has the hyperparameters that the sweep varied, with their distributions; its objectives, and by how much
-        it breaks each constraint; the first objective after each epoch as intermediate values; and as user attributes
-        its id, status, metrics and whole config. One without a score has failed. Optuna is the extra `optuna`. To
-        write a trial into a database takes it 0.1 s.
-
-        Args:
-            storage: a storage of Optuna or its URL, such as "sqlite:///studies.db"; by default memory.
-            study_name: of the study, which must be new in its storage; by default Optuna makes one up.
-
-        Raises:
-            RequestError: Optuna is not installed, the storage cannot be used, or has a study of that name.
-        """
-        return studies.written(self.trials, self.curves(self.objective), self.request, self.aims, storage, study_name)
 
     def report(self, path: "Path | str | None" = None) -> Path:
         """Write what the sweep came to as one page of HTML, which loads nothing from anywhere, and return where it is.
