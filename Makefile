@@ -8,9 +8,10 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 endif
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS := .venv-docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sweep test bench check-devices lint format clean
+.PHONY: help setup sweep test bench check-devices docs lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,6 +42,19 @@ bench: $(READY)  ## measure throughput on this machine (about 20 minutes; with t
 check-devices: $(READY)  ## compile for a GPU and a TPU that are absent, and judge the programs (5 minutes; 700 MB more)
 	PYTHONPATH=tests $(BIN)/python tests/devices/check.py
 
+$(DOCS)/.ready: docs/requirements.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later found: install one, or give PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@echo 'installing the versions of docs/requirements.txt into $(DOCS)'
+	@$(DOCS)/bin/python -m pip install --quiet -r docs/requirements.txt
+	@touch $@
+
+# Sphinx has an environment of its own, and does not import jaxsweep: what comes from the code is written before.
+docs: $(READY) $(DOCS)/.ready  ## build the documentation into site/; a warning, such as a link to nowhere, is an error
+	PYTHONPATH=tests $(BIN)/python docs/generate.py
+	$(DOCS)/bin/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --doctree-dir build/docs docs site
+	@echo 'open site/index.html'
+
 lint: $(READY)  ## check style (ruff), format (ruff) and types (mypy --strict)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,5 +65,5 @@ format: $(READY)  ## rewrite the code in the format that `make lint` checks
 	$(BIN)/ruff format .
 
 clean:  ## remove .venv and all caches; runs/ stays
-	rm -rf .venv .venv-devices* build jaxsweep.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-devices* .venv-docs site docs/generated docs/measured build jaxsweep.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -85,7 +85,8 @@ LONG = [
     "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",
     "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py", "engine/test_hypergradients.py",
     "network/test_randomness.py", "test_scheduled.py", "network/test_oracles_draws.py", "records/test_networks.py",
-    "network/test_oracles_pieces.py", "network/test_ambient.py", "spec/test_swept.py", "engine/test_fingerprint.py",
+    "network/test_oracles_pieces.py", "network/test_ambient.py", "spec/test_swept.py", "test_docs.py",
+    "engine/test_fingerprint.py",
     "engine/test_programs.py", "engine/test_cache.py", "records/test_store.py", "engine/test_devices.py",
     "engine/test_own.py", "network/test_parity_schedulers.py", "test_confirm.py", "engine/test_borrowed.py",
 ]  # fmt: skip
