@@ -126,8 +126,9 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             rows.dataset, space, configs=self.configs, trials=self.trials, initial=self.initial, search=self.search,
             scheduler=self.scheduler, minutes=self.minutes, objective=self.objective, constraints=self.constraints,
             seed=seed, replicates=self.replicates, folds=folds, split=(1 - fraction, fraction, 0.0),
-            keep=1 if scorer is None else candidates, confirm=self.confirm, keep_weights=self.keep_weights,
-            precision=self.precision, metrics=self.metrics, out=self.out, progress=self.progress, **options,
+            keep=1 if scorer is None else candidates, keep_lanes=scorer is not None, confirm=self.confirm,
+            keep_weights=self.keep_weights, precision=self.precision, metrics=self.metrics, out=self.out,
+            progress=self.progress, **options,
         )  # fmt: skip
         interrupted = result.status == "interrupted"
         try:
@@ -174,24 +175,30 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             self.model_ = trained_on_all(result, winner)
 
     def _judged(self, rows: Rows, result: Result, trials: Sequence[Trial], scorer: Any) -> dict[int, float]:
-        """Return what the scorer gives of the networks of some trials on their validation rows, by trial."""
-        data, judge = result.data, copy.copy(self)
+        """Return what the scorer gives of some trials by id: the mean over their networks, each on its validation rows.
+
+        What is not finite is the worst that there is.
+        """
+        judge, data = copy.copy(self), result.data
         judge._classes(rows)
-        X, y = rows.of(data.numbers[data.val[0]])
+        parts = [rows.of(data.numbers[val]) for val in data.val]
         judged = {}
         for trial in trials:
-            judge.model_ = result.model(trial.id)
-            value = scorer(judge, X, y)
-            try:
-                judged[trial.id] = float(value)
-            except (TypeError, ValueError):
-                raise RequestError(
-                    f"scoring = {shown(self.scoring)} gives {shown(value)}: it must give a number, more being better"
-                ) from None
+            values = []
+            for lane in result.lanes[trial.id]:
+                judge.model_ = result.model(trial.id, lane.replicate, lane.fold)
+                value = scorer(judge, *parts[lane.fold])
+                try:
+                    values.append(float(value))
+                except (TypeError, ValueError):
+                    raise RequestError(
+                        f"scoring = {shown(self.scoring)} gives {shown(value)}: it must give a number"
+                    ) from None
+            judged[trial.id] = float(np.mean(values))
         if not any(np.isfinite(list(judged.values()))):
             raise RequestError(
                 f"scoring = {shown(self.scoring)} gives no finite number of any of the best {len(judged)} trials on "
-                f"their {len(y)} validation rows: it may not be defined on so few"
+                f"their {len(data.val[0])} validation rows: it may not be defined on so few"
             )
         return {trial: value if np.isfinite(value) else -np.inf for trial, value in judged.items()}
 

@@ -29,8 +29,8 @@ class SweepClassifier(ClassifierMixin, SweepEstimator):  # type: ignore[misc]  #
         constraints: what a trial must meet to be the best, such as "parameters <= 10000".
         metrics: your own metrics by name, functions of JAX.
         scoring: who chooses the winner among the best trials: the name of a scorer of scikit-learn, or a callable
-            scorer(estimator, X, y). It is asked on the host, of each candidate's network on its validation rows (with
-            folds on those of the first), without weights. None: the objective decides.
+            scorer(estimator, X, y). It is asked on the host, of each network of a candidate on its validation rows,
+            without their weights; with folds or replicates the mean counts. None: the objective decides.
         candidates: how many of the best trials by the objective `scoring` chooses from.
         refit: whether the winner's config is trained again on all rows, for as many epochs as counted in the search,
             as scikit-learn's searches do; else the network of the search predicts, which has not seen the validation

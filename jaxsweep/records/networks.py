@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 
 
-def trained_again(data: Prepared, trial: Trial, request: Request, objective: str, epochs: int) -> Model:
-    """Return the network of a trial, trained again as `solo` does: the same one that the sweep trained.
+def trained_again(
+    data: Prepared, trial: Trial, request: Request, objective: str, epochs: int, replicate: int = 0, fold: int = 0
+) -> Model:
+    """Return a network of a trial, trained again as `solo` does: the same one that the sweep trained.
 
-    `epochs` is how many its first lane has trained.
+    `epochs` is how many that lane has trained.
 
     Raises:
         RequestError: the trial did not finish.
@@ -34,11 +36,11 @@ def trained_again(data: Prepared, trial: Trial, request: Request, objective: str
     from jaxsweep.network.reference import train  # with Flax and Optax, which few sweeps need
 
     again = train(
-        data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
+        data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold, objective_metric=objective,
         keep_best=request.keep_best, stop_after=stopped_after(trial, epochs), lineage=trial.lineage,
         metrics=[own for own in request.metrics if objective == f"val_{own}"],
     )  # fmt: skip
-    return Model.of(data, trial.config, again.params, again.stats)
+    return Model.of(data, trial.config, again.params, again.stats, fold)
 
 
 def trained_on_all(

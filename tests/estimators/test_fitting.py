@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 import jaxsweep as js
 from jaxsweep import api
 from jaxsweep.data.unknown import UnknownWords
+from jaxsweep.records import result as result_module
 from jaxsweep.spec.default import adapted_space
 
 pytestmark = pytest.mark.usefixtures("one_tile")
@@ -44,6 +45,7 @@ def rows(seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
 
 
 X, Y = rows()
+SWEEP = js.sweep
 
 
 def classifier(**changes: Any) -> js.SweepClassifier:
@@ -97,10 +99,18 @@ def test_every_parameter_reaches_the_sweep(kind: Any, monkeypatch: pytest.Monkey
     with pytest.raises(InterruptedError):
         kind(**given, **others).fit(X, Y)
     ((data, found),) = calls
-    expected = {**given, "keep": 6, "split": (0.75, 0.25, 0.0), "seed": 11, "resolution": 4, "eta": 5}
+    expected = {
+        **given,
+        "keep": 6,
+        "keep_lanes": True,
+        "split": (0.75, 0.25, 0.0),
+        "seed": 11,
+        "resolution": 4,
+        "eta": 5,
+    }
     assert found == expected
     assert data.image_shape == (1, 3)
-    assert set(found) <= {*inspect.signature(js.sweep).parameters, "resolution", "eta"}
+    assert set(found) <= {*inspect.signature(SWEEP).parameters, "resolution", "eta"}
 
 
 @pytest.mark.parametrize(("folds", "training"), [(0, 48), (3, 40), (KFold(3), 48), ([([0, 1, 2], [3, 4])] * 2, 30)])
@@ -296,16 +306,20 @@ def worst(estimator: Any, X: Any, y: Any) -> float:
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "roc_auc_ovr", worst, make_scorer(accuracy_score)])
 @pytest.mark.parametrize("folds", [0, 2])
-def test_a_scorer_chooses_among_the_best(scoring: Any, folds: int) -> None:
+def test_a_scorer_chooses_among_the_best(scoring: Any, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     names = np.array(["x", "y", "z"])[Y]
-    model = classifier(scoring=scoring, candidates=5, folds=folds).fit(X, names)
-    result = model.result_
-    judge, held_out = copy.copy(model), result.data.val[0]
-    scorer = get_scorer(scoring)
-    values = {}
+    monkeypatch.setattr(result_module, "trained_again", None)  # all that is judged was kept
+    model = classifier(scoring=scoring, candidates=5, folds=folds, replicates=max(folds, 1)).fit(X, names)
+    result, judge = model.result_, copy.copy(model)
+    scorer, values = get_scorer(scoring), {}
     for trial in result.top(5):
-        judge.model_ = result.models[trial.id]
-        values[trial.id] = scorer(judge, X[held_out], names[held_out])
+        of_lanes = []
+        for replicate in range(max(folds, 1)):
+            for fold, val in enumerate(result.data.val):
+                judge.model_ = result.model(trial.id, replicate, fold)
+                of_lanes.append(scorer(judge, X[val], names[val]))
+        assert len(of_lanes) == max(folds**2, 1)
+        values[trial.id] = np.mean(of_lanes)
     found = dict(zip(model.cv_results_["trial"].tolist(), model.cv_results_["candidate_score"].tolist(), strict=True))
     assert {trial: value for trial, value in found.items() if not np.isnan(value)} == pytest.approx(values)
     winner = max(values, key=lambda trial: values[trial])  # of equals the better by the objective, which comes first
@@ -367,19 +381,22 @@ def test_the_winner_is_trained_again_on_all_rows(changes: dict[str, Any]) -> Non
 
 def test_a_schedule_that_was_not_trained_to_its_end_is_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(js.Result, "retrain", lambda result, trial: calls.append(trial) or result.model(trial))
+
+    def retrain(result: js.Result, trial: int) -> js.Model:
+        calls.append(trial)
+        return result.model(trial)
+
+    monkeypatch.setattr(js.Result, "retrain", retrain)
     stopping = {**SPACE, "schedule": "cosine", "patience": 3, "min_delta": 1e3}
     model = classifier(space=stopping, refit=True).fit(X, Y)
     assert calls == [model.result_.best.id]
 
 
 def test_a_winner_that_diverges_on_all_rows_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = js.sweep
-
     def sweep(data: Any, *given: Any, **keywords: Any) -> js.Result:
         if data.validation is not None:  # the second training
             keywords["configs"] = [{**keywords["configs"][0], "learning_rate": 1e30}]
-        return first(data, *given, **keywords)
+        return SWEEP(data, *given, **keywords)
 
     monkeypatch.setattr(api, "sweep", sweep)
     with pytest.raises(js.RequestError, match="the best one, diverges on all rows: give refit=False"):
@@ -388,10 +405,8 @@ def test_a_winner_that_diverges_on_all_rows_is_said(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("trials", [0, 5])
 def test_an_interrupt_leaves_a_fitted_estimator_and_goes_on(trials: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = js.sweep
-
     def sweep(*given: Any, **keywords: Any) -> js.Result:
-        result = first(*given, **keywords)
+        result = SWEEP(*given, **keywords)
         result.status, result.trials = "interrupted", result.trials[:trials]
         return result
 
