@@ -1,7 +1,6 @@
 """What `fit` and `predict` are given, checked as scikit-learn's own estimators check it, and handed over as columns."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from numbers import Number
@@ -48,17 +47,17 @@ class Rows:
         """Return the folds of the estimator for these rows: pairs name rows that `fit` was given, some of which may
         have been left out.
         """
-        if hasattr(folds, "split") or len(self.kept) == self.given:
+        if hasattr(folds, "split"):
             return folds
         pairs = check_folds(folds)
-        if isinstance(pairs, int):
+        if isinstance(pairs, int) or len(self.kept) == self.given:
             return pairs
         place = np.full(self.given, -1)
         place[self.kept] = np.arange(len(self.kept))
         last = max(row for pair in pairs for part in pair for row in part)
         if last >= self.given:
             raise RequestError(f"folds has row {last}, but X has the rows 0 to {self.given - 1}")
-        return [[row[row >= 0].tolist() for row in (place[list(part)] for part in pair)] for pair in pairs]
+        return tuple(tuple(tuple(row for row in place[list(part)].tolist() if row >= 0) for part in p) for p in pairs)
 
     def of(self, numbers: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Return inputs and targets of rows given by their numbers in `fit`'s."""
@@ -98,6 +97,7 @@ def rows_of(estimator: Any, X: Any, y: Any, weights: Any, groups: Any, image_sha
         classes, target = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise RequestError(f"y has only one class, {shown(classes.tolist()[0])}: at least two are needed")
+        _check_counts(classes, np.bincount(target))
     dataset = Dataset.from_arrays(
         X, target, task="regression" if classes is None else "classification", groups=groups, weights=weights, name="X",
         image_shape=image_shape,
@@ -169,6 +169,16 @@ def _labels(y: Any) -> NDArray[Any]:
     return labels
 
 
+def _check_counts(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
+    """Raise RequestError for a class of a single row, in words of an estimator; a sweep's are for tables."""
+    if (rare := np.flatnonzero(counts < 2)).size:
+        label, others = shown(classes.tolist()[rare[0]]), f", and so have {rare.size - 1} more" * (rare.size > 1)
+        raise RequestError(
+            f"class {label} of y has 1 row{others}: each class needs at least 2, one to train and one to validate on; "
+            "leave such rows out, or join classes"
+        )
+
+
 def _numbers(estimator: Any, y: Any) -> NDArray[np.float64]:
     """Return the targets of rows as numbers, [rows] or [rows, targets]."""
     numbers: NDArray[Any] = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
@@ -178,9 +188,14 @@ def _numbers(estimator: Any, y: Any) -> NDArray[np.float64]:
 
 
 def training_rows(rows: Rows, folds: Any, fraction: float) -> int:
-    """Return about how many rows each network trains on, by which the default space chooses its batches."""
+    """Return about how many rows each network trains on, by which the default space chooses its batches.
+
+    Args:
+        rows: all of them.
+        folds: as `Rows.folds` gives them.
+        fraction: of the rows that validate, where there are no folds.
+    """
+    if isinstance(folds, tuple):
+        return min(len(train) for train, _ in folds)
     number = folds if isinstance(folds, int) else 0
-    if isinstance(folds, Sequence) and not isinstance(folds, str) and len(folds):
-        number = len(folds)
-    share = 1 - 1 / number if number > 1 else 1 - fraction
-    return int(rows.dataset.rows * share)
+    return int(rows.dataset.rows * (1 - 1 / number if number > 1 else 1 - fraction))

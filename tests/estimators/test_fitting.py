@@ -113,7 +113,7 @@ def test_every_parameter_reaches_the_sweep(kind: Any, monkeypatch: pytest.Monkey
     assert set(found) <= {*inspect.signature(SWEEP).parameters, "resolution", "eta"}
 
 
-@pytest.mark.parametrize(("folds", "training"), [(0, 48), (3, 40), (KFold(3), 48), ([([0, 1, 2], [3, 4])] * 2, 30)])
+@pytest.mark.parametrize(("folds", "training"), [(0, 48), (3, 40), (KFold(3), 48), ([([0, 1, 2], [3, 4])] * 2, 3)])
 def test_without_a_space_it_is_the_default_one(folds: Any, training: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def sweep(data: Any, space: Any, **keywords: Any) -> None:
         assert space == js.Space.from_toml(adapted_space({}, training))
@@ -491,7 +491,13 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"y": np.where(Y == 0, np.nan, Y)}, "y has "),
     ({}, {"y": X[:, 0]}, "Unknown label type: continuous"),
     ({}, {"y": Y[:-1]}, "X has 60 rows but y has 59: they must be equal"),
-    ({}, {"y": [*Y[:-1], 9]}, "class 9 of X has 1 row"),
+    (
+        {},
+        {"y": [*Y[:-1], 9]},
+        "class 9 of y has 1 row: each class needs at least 2, one to train and one to validate on",
+    ),
+    ({}, {"y": np.array([*Y[:-2], 8, 9]) / 2}, "Unknown label type: continuous"),
+    ({}, {"y": [*Y[:-2], 8, 9]}, "class 8 of y has 1 row, and so have 1 more: each class"),
 ]
 
 
