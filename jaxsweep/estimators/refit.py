@@ -8,9 +8,9 @@ from jaxsweep.data import Dataset
 from jaxsweep.data.parts import Part
 from jaxsweep.errors import RequestError, SweepFailed
 from jaxsweep.records.model import Model
+from jaxsweep.records.networks import epochs_that_counted, on_all
 from jaxsweep.records.result import Result
-from jaxsweep.records.trials import Trial, final_epoch
-from jaxsweep.spec.hyperparameters import Config
+from jaxsweep.records.trials import Trial
 
 
 def trained_on_all(result: Result, trial: Trial) -> Model:
@@ -23,21 +23,17 @@ def trained_on_all(result: Result, trial: Trial) -> Model:
     Raises:
         RequestError: this training diverges.
     """
-    config = trial.config
-    lanes, columns, keep_best = result.lanes[trial.id], result.columns, result.request.keep_best
-    epochs = round(np.mean([final_epoch(lane.curves, columns, keep_best) + 1 for lane in lanes]))
+    config, request = trial.config, result.request
+    epochs = epochs_that_counted(result.lanes[trial.id], result.columns, request.keep_best)
     laid_out = config["schedule"] != "constant" or config["warmup"] > 0
     if trial.lineage or (epochs < config["epochs"] and laid_out):
         return result.retrain(trial.id)
     from jaxsweep.api import sweep
 
-    changed: Config = {"epochs": epochs, "patience": 0}  # there are no rows to watch
-    if config["batch_size"] >= min(len(rows) for rows in result.data.train):
-        changed["batch_size"] = "full"  # as it was
-    request = result.request
+    whole = {**on_all(config, result.data), "epochs": epochs}
     again = sweep(
-        _all_training(result.dataset), configs=[{**config, **changed}], objective="val_loss", seed=request.seed,
-        split=(1.0, 0.0, 0.0), keep=1, precision=request.precision, progress=False,
+        _all_training(result.dataset), configs=[whole], objective="val_loss", seed=request.seed, split=(1.0, 0.0, 0.0),
+        keep=1, precision=request.precision, progress=False,
     )  # fmt: skip
     if again.status == "interrupted":
         raise KeyboardInterrupt
