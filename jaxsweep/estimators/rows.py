@@ -123,7 +123,7 @@ def inputs_of(estimator: Any, X: Any, fit: bool = False) -> Any:
     if hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
         validate_data(estimator, X, reset=fit, skip_check_array=True)
         named = hasattr(estimator, "feature_names_in_")
-        return X if named else X.set_axis([str(number) for number in range(X.shape[1])], axis=1)
+        return X if named else X.set_axis(range(X.shape[1]), axis=1)
     is_sparse = bool(sparse.issparse(X))
     if is_sparse and (size := 8 * math.prod(X.shape)) > LARGEST_BYTES:
         raise RequestError(

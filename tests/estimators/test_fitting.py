@@ -211,7 +211,7 @@ def test_frames_need_no_encoding(table: tuple[pd.DataFrame, Any]) -> None:
 
 
 def test_frames_without_names_are_read_by_place() -> None:
-    numbered = classifier(trials=1).fit(pd.DataFrame(X, columns=[5, 6, 7]), Y)
+    numbered = classifier(trials=1, scoring="accuracy").fit(pd.DataFrame(X, columns=[5, 6, 7]), Y)
     assert np.array_equal(numbered.predict_proba(X), classifier(trials=1).fit(X, Y).predict_proba(X))
     assert not hasattr(numbered, "feature_names_in_")
 
