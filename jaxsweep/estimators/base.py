@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -47,6 +48,7 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         scheduler: str | None = None,
         options: Mapping[str, Any] | None = None,
         initial: Sequence[Config] | None = None,
+        start_from: str | Path | Model | None = None,
         minutes: float | None = None,
         objective: str | Sequence[str] | None = None,
         constraints: str | Sequence[str] = (),
@@ -72,6 +74,7 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.scheduler = scheduler
         self.options = options
         self.initial = initial
+        self.start_from = start_from
         self.minutes = minutes
         self.objective = objective
         self.constraints = constraints
@@ -125,10 +128,10 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         result = sweep(
             rows.dataset, space, configs=self.configs, trials=self.trials, initial=self.initial, search=self.search,
             scheduler=self.scheduler, minutes=self.minutes, objective=self.objective, constraints=self.constraints,
-            seed=seed, replicates=self.replicates, folds=folds, split=(1 - fraction, fraction, 0.0),
-            keep=1 if scorer is None else candidates, keep_lanes=scorer is not None, confirm=self.confirm,
-            keep_weights=self.keep_weights, precision=self.precision, metrics=self.metrics, out=self.out,
-            progress=self.progress, **options,
+            start_from=self.start_from, seed=seed, replicates=self.replicates, folds=folds,
+            split=(1 - fraction, fraction, 0.0), keep=1 if scorer is None else candidates,
+            keep_lanes=scorer is not None, confirm=self.confirm, keep_weights=self.keep_weights,
+            precision=self.precision, metrics=self.metrics, out=self.out, progress=self.progress, **options,
         )  # fmt: skip
         interrupted = result.status == "interrupted"
         try:
@@ -172,7 +175,7 @@ class SweepEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self._classes(rows)
         self.model_ = result.model(winner.id)  # also if the other one is interrupted
         if refit:
-            self.model_ = trained_on_all(result, winner)
+            self.model_ = trained_on_all(result, winner, self.start_from)
 
     def _judged(self, rows: Rows, result: Result, trials: Sequence[Trial], scorer: Any) -> dict[int, float]:
         """Return what the scorer gives of some trials by id: the mean over their networks, each on its validation rows.

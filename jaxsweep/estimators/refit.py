@@ -1,6 +1,7 @@
 """The winner trained again on all rows: by the engine where that is the same, since its programs are kept."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from jaxsweep.records.result import Result
 from jaxsweep.records.trials import Trial
 
 
-def trained_on_all(result: Result, trial: Trial) -> Model:
+def trained_on_all(result: Result, trial: Trial, start_from: str | Path | Model | None) -> Model:
     """Return the network of a trial's config trained on all rows, as `Result.retrain` describes it.
 
     It trains for as many epochs as counted in the sweep. Where these are fewer than the config says, on a schedule that
@@ -33,7 +34,7 @@ def trained_on_all(result: Result, trial: Trial) -> Model:
     whole = {**on_all(config, result.data), "epochs": epochs}
     again = sweep(
         _all_training(result.dataset), configs=[whole], objective="val_loss", seed=request.seed, split=(1.0, 0.0, 0.0),
-        keep=1, precision=request.precision, progress=False,
+        start_from=start_from, keep=1, precision=request.precision, progress=False,
     )  # fmt: skip
     if again.status == "interrupted":
         raise KeyboardInterrupt

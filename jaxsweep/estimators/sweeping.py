@@ -24,6 +24,7 @@ class SweepClassifier(ClassifierMixin, SweepEstimator):  # type: ignore[misc]  #
         search, scheduler: the names of the searcher and the scheduler, as `js.sweep` takes them.
         options: options of these two, such as {"population": 100, "eta": 4}.
         initial: configs of the space that come first.
+        start_from: a trained network, or its folder, with whose weights all networks start.
         minutes: the time after which no training begins. The clock then decides how many trials there are.
         objective: the validation metric to search on, by default val_accuracy (of a regressor val_mse); or several.
         constraints: what a trial must meet to be the best, such as "parameters <= 10000".

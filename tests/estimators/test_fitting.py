@@ -80,7 +80,8 @@ def test_every_parameter_reaches_the_sweep(kind: Any, monkeypatch: pytest.Monkey
     own = {"first": lambda outputs, targets: outputs.mean()}
     given: dict[str, Any] = {
         "space": {"depth": js.Choice([0, 1])}, "configs": None, "trials": 77, "search": "grid", "scheduler": "asha",
-        "initial": [{"depth": 1}], "minutes": 3.5, "objective": "val_loss", "constraints": ["parameters <= 9"],
+        "initial": [{"depth": 1}], "start_from": "model", "minutes": 3.5, "objective": "val_loss",
+        "constraints": ["parameters <= 9"],
         "metrics": own, "folds": 3, "replicates": 2, "confirm": 4, "keep_weights": "best", "precision": "default",
         "out": "somewhere", "progress": True,
     }  # fmt: skip
@@ -363,12 +364,14 @@ def test_confirmed_trials_come_first() -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"schedule": "cosine"}, {"patience": 3, "min_delta": 1e3, "batch_size": "full"}],
-    ids=["on a schedule", "stopped early"],
+    ids=["on a schedule, from another network", "stopped early"],
 )
 def test_the_winner_is_trained_again_on_all_rows(changes: dict[str, Any]) -> None:
     weights = np.linspace(1, 3, ROWS)
     config = {"depth": 1, "width": 8, "epochs": 8, "batch_size": 16, "learning_rate": 0.02, "dropout": 0.1, **changes}
-    model = js.SweepClassifier(configs=[config]).fit(X, Y, sample_weight=weights)
+    start = js.sweep((X, Y), configs=[{**config, "learning_rate": 0.2}], seed=1, progress=False).model()
+    given: dict[str, Any] = {} if "patience" in config else {"start_from": start}
+    model = js.SweepClassifier(configs=[config], **given).fit(X, Y, sample_weight=weights)
     result, again = model.result_, model.result_.retrain()  # by plain Flax and Optax
     epochs = result.best.epochs_done
     assert (epochs < 8) == ("patience" in config)
