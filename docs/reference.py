@@ -20,6 +20,7 @@ KINDS = {  # in the order of the page
     "Sweeps": ("sweep", "resume", "load", "plan", "Plan", "solo", "Metric", "search"),
     "Results": ("Result", "Trial", "Confirmed"),
     "Networks": ("Model", "load_model"),
+    "Estimators of scikit-learn": ("SweepClassifier", "SweepRegressor"),
     "Errors": ("RequestError", "SweepFailed"),
 }
 FURTHER = {  # what results give
@@ -28,7 +29,9 @@ FURTHER = {  # what results give
         "jaxsweep.insight.surface.Interaction", "jaxsweep.insight.compare.Comparison", "jaxsweep.insight.compare.Luck",
     ),
 }  # fmt: skip
-MADE = ("Space", "Uniform", "LogUniform", "Int", "Choice", "Constant", "Metric")  # classes that users call
+MADE = (  # classes that users call
+    "Space", "Uniform", "LogUniform", "Int", "Choice", "Constant", "Metric", "SweepClassifier", "SweepRegressor",
+)  # fmt: skip
 INNER = {  # methods that others of the package call
     "codes_from_unit", "codes_from_values", "levels", "unit_from_codes", "values_from_codes", "words", "columns",
     "dimensions", "snap", "from_unit", "to_unit", "to_json", "row", "told", "of", "predicted", "sheet", "aims",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jaxsweep.engine.planner import Plan as Plan
     from jaxsweep.errors import RequestError as RequestError
     from jaxsweep.errors import SweepFailed as SweepFailed
+    from jaxsweep.estimators.sweeping import SweepClassifier as SweepClassifier
+    from jaxsweep.estimators.sweeping import SweepRegressor as SweepRegressor
     from jaxsweep.records.confirmed import Confirmed as Confirmed
     from jaxsweep.records.model import Model as Model
     from jaxsweep.records.model import load_model as load_model
@@ -38,8 +40,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Choice", "Confirmed", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError",
-    "Result", "Space", "SweepFailed", "Trial", "Uniform", "datasets", "load", "load_dataset", "load_model", "plan",
-    "read_table", "resume", "search", "solo", "sweep",
+    "Result", "Space", "SweepClassifier", "SweepFailed", "SweepRegressor", "Trial", "Uniform", "datasets", "load",
+    "load_dataset", "load_model", "plan", "read_table", "resume", "search", "solo", "sweep",
 ]  # fmt: skip
 
 # Names are loaded when they are first used, so that `--help` does not import JAX.
@@ -48,6 +50,7 @@ _HOMES = {
     "jaxsweep.data": ("Dataset", "datasets", "load_dataset", "read_table"),
     "jaxsweep.engine.planner": ("Plan",),
     "jaxsweep.errors": ("RequestError", "SweepFailed"),
+    "jaxsweep.estimators.sweeping": ("SweepClassifier", "SweepRegressor"),
     "jaxsweep.records.confirmed": ("Confirmed",),
     "jaxsweep.records.model": ("Model", "load_model"),
     "jaxsweep.records.result": ("Result", "load"),

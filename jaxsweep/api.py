@@ -69,6 +69,7 @@ def sweep(
     weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
+    keep_lanes: bool = False,
     confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
@@ -117,6 +118,8 @@ def sweep(
         weights: [rows] numbers >= 0, by which rows count in losses and metrics, as scikit-learn's `sample_weight`.
         split: fractions of training, validation and test rows.
         keep: how many of the best trials keep their weights; with `confirm` at least those that are confirmed.
+        keep_lanes: whether these trials keep the networks of all their replicates and folds, in memory alone, for
+            `Result.model`; without, it trains again all but those of the first replicate on the first fold.
         confirm: how many of the best trials are trained again after the search, `replicates` times under fresh seeds
             and at least 5 times, on each fold. `Result.best` is then the one with the best mean of these, and
             `Result.confirmed` tells how far the scores of the search were luck.
@@ -148,7 +151,7 @@ def sweep(
         "scheduler": scheduler, "minutes": minutes, **_started(start_from),
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
-        "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
+        "keep_lanes": keep_lanes, "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
         "checkpoint_seconds": checkpoint_seconds, "metrics": _metrics(metrics),
     })  # fmt: skip
     folder = None if out is None else arguments.path("out", out)
@@ -211,6 +214,7 @@ def plan(
     weights: Any = None,
     split: Sequence[float] = DEFAULT_SPLIT,
     keep: int = 10,
+    keep_lanes: bool = False,
     confirm: int = 0,
     keep_weights: str = "last",
     train_metrics: bool = False,
@@ -235,7 +239,7 @@ def plan(
         "scheduler": scheduler, "minutes": minutes, **_started(start_from),
         "objective_weights": objective_weights, "constraints": constraints,
         "replicates": replicates, "folds": folds, "split": split, "keep": keep, "confirm": confirm,
-        "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
+        "keep_lanes": keep_lanes, "keep_weights": keep_weights, "train_metrics": train_metrics, "precision": precision,
         "metrics": _metrics(metrics),
     }))  # fmt: skip
 

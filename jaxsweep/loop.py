@@ -213,7 +213,7 @@ class _Loop:
         result = Result(
             status, self.setup.objective, trials, self.recording.lanes, self.setup.columns,
             (self.dataset, self.setup.data), self.setup.request, self.store.path if self.store else None,
-            numbers, self.recording.keeper.models, self.confirmed,
+            numbers, self.recording.keeper.models, self.confirmed, self.recording.keeper.others,
         )  # fmt: skip
         if self.store is not None:
             if not self.recording.waits:  # or else it has not come to an end, for who reads it

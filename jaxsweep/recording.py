@@ -73,8 +73,9 @@ class Recording:
         request = setup.request
         kept = max(request.keep, request.confirm) if request.keep else 0  # the winner's is among them
         self.keeper = Keeper(
-            kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store, bool(setup.aims.constraints)
-        )
+            kept, setup.data, setup.columns, request.keep_best, setup.lanes_each, store, bool(setup.aims.constraints),
+            request.keep_lanes,
+        )  # fmt: skip
         self.checkpoints = (
             None
             if store is None

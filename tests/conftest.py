@@ -81,7 +81,8 @@ def one_tile() -> Iterator[None]:
 # The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
     "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
-    "network/test_parity_choices.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
+    "network/test_parity_choices.py", "estimators/test_fitting.py", "estimators/test_classifier.py",
+    "estimators/test_regressor.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
     "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",
     "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py", "engine/test_hypergradients.py",
     "network/test_randomness.py", "test_scheduled.py", "network/test_oracles_draws.py", "records/test_networks.py",

@@ -36,7 +36,7 @@ IS_HYPERPARAMETER = "it belongs in the space, or in each config"
         ({"search": "evolution", "populaton": 5}, "'populaton'; did you mean 'population'?"),
         (
             {"callbacks": []},
-            "'callbacks'; it has data, space, configs, trials, initial, warm_start, search, scheduler, minutes, ",
+            "'callbacks'; it has data, space, configs, trials, initial, warm_start, start_from, search, ",
         ),
         ({"search": "nonsense"}, "unknown searcher 'nonsense'"),
         ({"search": 3}, "search = 3 is not legal: it must be a name, such as 'random'"),

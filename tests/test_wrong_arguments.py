@@ -73,8 +73,8 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Callable[..., Any], d
     request = {
         "data": data, "space": space, "configs": None, "trials": 2, "initial": None, "warm_start": None,
         "search": "random", "objective": None, "seed": 0, "replicates": 1, "folds": 0, "split": (0.6, 0.2, 0.2),
-        "keep": 1, "confirm": 0, "keep_weights": "last", "train_metrics": False, "precision": "highest",
-        "checkpoint_seconds": 60.0,
+        "keep": 1, "keep_lanes": False, "confirm": 0, "keep_weights": "last", "train_metrics": False,
+        "precision": "highest", "checkpoint_seconds": 60.0,
         "metrics": None, "out": None, "progress": False,
     }  # fmt: skip
     again = {

@@ -49,6 +49,11 @@ if TYPE_CHECKING:
 assert_type(js.plan(data, space).programs, int)
 own = js.Metric(lambda outputs, targets: (outputs - targets).mean(), direction="minimize")
 assert_type(js.sweep(data, space, metrics={"error": own}, objective="val_error"), js.Result)
+classifier = js.SweepClassifier(space, trials=200, scoring="f1_macro").fit(X, y, sample_weight=np.ones(30))
+assert_type(classifier, js.SweepClassifier)
+assert_type(classifier.predict_proba(X), NDArray[np.float64])
+assert_type(classifier.result_, js.Result)
+assert_type(js.SweepRegressor(space).fit(X, y).predict(X), NDArray[Any])
 print(js.search.SEARCHERS, js.datasets(), js.Constant(3), js.RequestError, js.SweepFailed, js.Plan)
 
 print(js.swep)  # type: ignore[attr-defined]  # a name that there is not is an error, no Any

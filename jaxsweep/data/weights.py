@@ -43,7 +43,7 @@ def row_weights(weights: Any, rows: int, name: str, what: str) -> Floats:
             "1e150; 0 leaves a row out of losses and metrics"
         )
     if not found.any():
-        raise RequestError(f"{name} has no weight > 0: at least one row must count")
+        raise RequestError(f"{name} has no weight > 0, all are zero: at least one row must count")
     return found
 
 

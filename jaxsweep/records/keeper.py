@@ -17,8 +17,8 @@ from jaxsweep.records.trials import Columns, Trial, lane_score
 class Keeper:
     """Keeps the networks of the best K trials, in memory and, if the sweep is recorded, in its run directory.
 
-    Of a trial with several lanes it keeps the first replicate on the first fold. `wanted` is called from the
-    engine's threads, `settle` from the sweep's.
+    Of a trial with several lanes it keeps the first replicate on the first fold, and the others if it is told to, in
+    memory alone. `wanted` is called from the engine's threads, `settle` from the sweep's.
 
     Args:
         keep: how many trials.
@@ -28,16 +28,18 @@ class Keeper:
         lanes_each: the lanes of a trial, whose scores together tell whether it is among the best.
         store: the run directory, if there is one.
         constrained: whether a trial may break a constraint, which is known when it is settled; it is then not kept.
+        every: whether the networks of all lanes are kept, in `others` by trial, replicate and fold.
     """
 
     def __init__(
         self, keep: int, data: Prepared, columns: Columns, keep_best: bool, lanes_each: int, store: Store | None,
-        constrained: bool = False,
+        constrained: bool = False, every: bool = False,
     ) -> None:  # fmt: skip
         self.keep, self.data, self.columns, self.keep_best = keep, data, columns, keep_best
         self.lanes_each, self.store = lanes_each, store
-        self.constrained = constrained
+        self.constrained, self.every = constrained, every
         self.models: dict[int, Model] = {}
+        self.others: dict[int, dict[tuple[int, int], Model]] = {}
         self._unsaved: set[int] = set()  # trials whose networks are yet to be written
         self._dropped: set[int] = set()  # those whose networks are yet to be removed
         self._ranking: list[tuple[float, int]] = []  # a heap, the worst kept trial first
@@ -47,8 +49,9 @@ class Keeper:
     def wanted(self, lanes: Sequence[LaneResult]) -> list[bool]:
         """Return of lanes that have ended together whose weights may be needed, and should be fetched from the device.
 
-        They are of the first lane of a trial, if all its lanes have ended before that one and the trial is among the
-        best, also of those that end together with it, or if others are yet to end, so that nobody knows.
+        They are of the first lane of a trial (or of every one), if all its lanes have ended before that one and the
+        trial is among the best, also of those that end together with it, or if others are yet to end, so that nobody
+        knows.
         """
         if self.keep == 0:
             return [False] * len(lanes)
@@ -57,7 +60,7 @@ class Keeper:
             for lane in lanes:
                 scores = self._seen.setdefault(lane.job.trial, [])
                 scores.append(lane_score(lane.status, lane.curves, self.columns, self.keep_best))
-                if lane.job.replicate or lane.job.fold or None in scores:
+                if (not self.every and _later(lane)) or None in scores:
                     entries.append(False)
                 elif len(scores) < self.lanes_each:
                     entries.append(True)
@@ -75,7 +78,8 @@ class Keeper:
     def settle(self, trial: Trial, lanes: Sequence[LaneResult]) -> None:
         """Decide on a trial whose lanes have all ended, and take their weights from them."""
         self._seen.pop(trial.id, None)
-        weights = next((lane.weights for lane in lanes if lane.weights is not None), None)
+        weights = next((lane.weights for lane in lanes if not _later(lane)), None)
+        others = {(lane.job.replicate, lane.job.fold): lane.weights for lane in lanes if _later(lane) and lane.weights}
         for lane in lanes:
             lane.weights = None
         if weights is None or trial.score is None or not trial.counts:
@@ -85,6 +89,10 @@ class Keeper:
                 return
         self._unsaved.add(trial.id)
         self.take(trial, Model.of(self.data, trial.config, *weights))
+        if others and trial.id in self.models:
+            self.others[trial.id] = {
+                lane: Model.of(self.data, trial.config, *each, split=lane[1]) for lane, each in others.items()
+            }
 
     @property
     def waits(self) -> bool:
@@ -134,6 +142,7 @@ class Keeper:
             dropped = -heapq.heappop(self._ranking)[1] if len(self._ranking) > self.keep else None
         if dropped is not None:
             del self.models[dropped]
+            self.others.pop(dropped, None)
             if dropped in self._unsaved:
                 self._unsaved.discard(dropped)
             elif self.store is not None:
@@ -142,3 +151,8 @@ class Keeper:
     def drop(self, numbers: Iterable[int]) -> None:
         """Let networks that the run directory has be removed, but for those that are among the best."""
         self._dropped |= set(numbers) - self.models.keys()
+
+
+def _later(lane: LaneResult) -> bool:
+    """Return whether a lane is not the first replicate on the first fold."""
+    return bool(lane.job.replicate or lane.job.fold)

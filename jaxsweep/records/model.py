@@ -65,13 +65,13 @@ class Model:
     _retrain: "Callable[[], Model] | None" = field(default=None, repr=False)  # what a result knows: data and trial
 
     @classmethod
-    def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers) -> "Model":
-        """Return the network that was trained on the first split of `data`.
+    def of(cls, data: Prepared, config: Config, params: Layers, stats: Layers, split: int = 0) -> "Model":
+        """Return the network that was trained on a split of `data`, by default the first.
 
         Features that were 0 in all of its training rows have no weights: what training left of their initial ones
         would be noise, and whoever reads the folder need not know which features these are.
         """
-        preprocessor = data.preprocessors[0]
+        preprocessor = data.preprocessors[split]
         return cls(
             data.task, config, _without(params, preprocessor.unseen), stats, preprocessor, data.named, data.table
         )

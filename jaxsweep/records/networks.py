@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 
 
-def trained_again(data: Prepared, trial: Trial, request: Request, objective: str, epochs: int) -> Model:
-    """Return the network of a trial, trained again as `solo` does: the same one that the sweep trained.
+def trained_again(
+    data: Prepared, trial: Trial, request: Request, objective: str, epochs: int, replicate: int = 0, fold: int = 0
+) -> Model:
+    """Return a network of a trial, trained again as `solo` does: the same one that the sweep trained.
 
-    `epochs` is how many its first lane has trained.
+    `epochs` is how many that lane has trained.
 
     Raises:
         RequestError: the trial did not finish.
@@ -34,11 +36,11 @@ def trained_again(data: Prepared, trial: Trial, request: Request, objective: str
     from jaxsweep.network.reference import train  # with Flax and Optax, which few sweeps need
 
     again = train(
-        data, trial.config, request.seed, trial=trial.id, objective_metric=objective,
+        data, trial.config, request.seed, trial=trial.id, replicate=replicate, fold=fold, objective_metric=objective,
         keep_best=request.keep_best, stop_after=stopped_after(trial, epochs), lineage=trial.lineage,
         metrics=[own for own in request.metrics if objective == f"val_{own}"],
     )  # fmt: skip
-    return Model.of(data, trial.config, again.params, again.stats)
+    return Model.of(data, trial.config, again.params, again.stats, fold)
 
 
 def trained_on_all(
@@ -62,21 +64,26 @@ def trained_on_all(
     from jaxsweep.network.reference import train
 
     whole = replace(prepare_whole(dataset), start=data.start)
-    epochs = round(np.mean([final_epoch(lane.curves, columns, request.keep_best) + 1 for lane in lanes]))
-
-    def on_all(config: Config) -> Config:
-        full = config["batch_size"] >= min(len(rows) for rows in data.train)
-        changed = {"patience": 0, **({"batch_size": "full"} if full else {})}  # no rows to watch; a batch as it was
-        return {**config, **changed}
-
-    parts = tuple(replace(part, config=on_all(part.config)) for part in trial.lineage)
-    solo = train(whole, on_all(trial.config), request.seed, trial=trial.id, stop_after=epochs, lineage=parts)
+    epochs = epochs_that_counted(lanes, columns, request.keep_best)
+    parts = tuple(replace(part, config=on_all(part.config, data)) for part in trial.lineage)
+    solo = train(whole, on_all(trial.config, data), request.seed, trial=trial.id, stop_after=epochs, lineage=parts)
     if solo.status == "diverged":
         raise RequestError(
             f"trial {trial.id} diverges on all rows, in epoch {solo.epochs + 1}: another trial may not, or the same "
             "config with a smaller learning_rate or with clip_norm"
         )
     return Model.of(whole, solo.config, solo.params, solo.stats)
+
+
+def epochs_that_counted(lanes: Sequence[Lane], columns: Columns, keep_best: bool) -> int:
+    """Return the mean of the epochs whose weights counted in the lanes of a trial."""
+    return round(np.mean([final_epoch(lane.curves, columns, keep_best) + 1 for lane in lanes]))
+
+
+def on_all(config: Config, data: Prepared) -> Config:
+    """Return a config as it trains on all rows: there are none to watch, and a batch of all rows still has all."""
+    full = config["batch_size"] >= min(len(rows) for rows in data.train)
+    return {**config, "patience": 0, **({"batch_size": "full"} if full else {})}
 
 
 def stopped_after(trial: Trial, epochs: int) -> int | None:

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ class Result(Exports):
         request: what was asked for.
         models: the kept networks by trial.
         confirmed: the trials that were trained again after the search, if it was asked for, the best first.
+        others: of the kept trials the other networks by (replicate, fold), if these were to be kept.
     """
 
     status: str
@@ -57,6 +58,7 @@ class Result(Exports):
     numbers: Mapping[str, Any]
     models: Mapping[int, Model]
     confirmed: tuple[Confirmed, ...] = ()
+    others: Mapping[int, Mapping[tuple[int, int], Model]] = field(default_factory=dict)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -180,20 +182,30 @@ class Result(Exports):
         each = [[lane.curves[:, column] for lane in known[trial.id]] for trial in self.trials]
         return stacked(each) if lanes else stacked([mean_of(several)] for several in each)[:, 0]
 
-    def model(self, trial: int | None = None) -> Model:
+    def model(self, trial: int | None = None, replicate: int = 0, fold: int = 0) -> Model:
         """Return a trial's network (by default the best one's): its kept weights, or trained again by `solo`.
 
         It is the one of the search, also of a trial that was confirmed.
 
+        Args:
+            trial: the trial's id.
+            replicate: the number of the replicate, if there are several.
+            fold: the number of the fold, whose rows have fitted the preprocessing, too.
+
         Raises:
-            RequestError: there is no such trial, or it did not finish.
+            RequestError: there is no such trial, or no such network of it, or it did not finish.
             SweepFailed: as `best`.
         """
         chosen = self._chosen(trial)
-        kept = self.models.get(chosen.id)
+        replicate = arguments.whole("replicate", replicate, most=self.request.replicates - 1)
+        fold = arguments.whole("fold", fold, most=len(self.data.train) - 1) if fold != 0 else 0
+        first = not (replicate or fold)
+        kept = self.models.get(chosen.id) if first else self.others.get(chosen.id, {}).get((replicate, fold))
         if kept is None:
-            epochs = len(self.lanes[chosen.id][0].curves)
-            kept = trained_again(self.data, chosen, self.request, self.objective, epochs)
+            lane = next(each for each in self.lanes[chosen.id] if (each.replicate, each.fold) == (replicate, fold))
+            kept = trained_again(
+                self.data, chosen, self.request, self.objective, len(lane.curves), replicate, fold
+            )  # fmt: skip
         return replace(kept, _retrain=partial(self.retrain, chosen.id))
 
     def retrain(self, trial: int | None = None) -> Model:

@@ -75,6 +75,7 @@ class Request:
     constraints: tuple[str, ...] = ()
     start_from: str | None = None  # the folder of an exported network, with whose weights all start
     start: Start | None = field(default=None, compare=False, repr=False)  # these weights, once they are known
+    keep_lanes: bool = False  # whether kept trials keep the networks of all their lanes, in memory
 
     @property
     def keep_best(self) -> bool:
@@ -133,7 +134,8 @@ class Request:
         for name in ("minutes", "checkpoint_seconds"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
         object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
-        object.__setattr__(self, "train_metrics", arguments.flag("train_metrics", self.train_metrics))
+        for name in ("train_metrics", "keep_lanes"):
+            object.__setattr__(self, name, arguments.flag(name, getattr(self, name)))
 
     def _take_aims(self) -> None:
         """Take objectives apart into the first and the others, and check constraints and weights."""

@@ -29,9 +29,9 @@ class NoModel:
     """Takes the place of a network: the depth of its config, which is the trial's number here."""
 
     @staticmethod
-    def of(data: None, config: dict[str, int], params: Any, stats: Any) -> int:
+    def of(data: None, config: dict[str, int], params: Any, stats: Any, split: int = 0) -> int:
         assert (params, stats) == WEIGHTS
-        return config["depth"]
+        return config["depth"] + 1000 * split
 
 
 @pytest.fixture
@@ -226,3 +226,19 @@ def test_of_replicates_the_weights_of_the_first_are_fetched(fetched: list[Job]) 
     assert sorted((job.trial, job.replicate) for job in fetched) == [(0, 0), (1, 0), (2, 0)]
     ranked = sorted(result.trials, key=lambda trial: trial.score or 0.0)
     assert set(result.models) == {trial.id for trial in ranked[:2]}
+
+
+@pytest.mark.usefixtures("no_model")
+def test_all_lanes_of_the_best_are_kept_if_that_is_asked_for() -> None:
+    keeper = Keeper(1, NO_DATA, columns("val_accuracy"), False, lanes_each=4, store=None, every=True)
+    places = [(1, 1), (0, 0), (0, 1), (1, 0)]  # in which they end
+    for number, score, last in ((0, 0.8, True), (1, 0.6, False), (2, 0.9, True)):
+        lanes = [ended(number, score, replicate=replicate, fold=fold) for replicate, fold in places]
+        wanted = keeper.wanted(lanes[:3]) + keeper.wanted(lanes[3:])
+        assert wanted == [True, True, True, last]  # before the last one anything may be
+        for lane, fetched in zip(lanes, wanted, strict=True):
+            lane.weights = WEIGHTS if fetched else None
+        keeper.settle(Trial(number, "completed", score, 0.0, 2, 0.0, {}, values(number)), lanes)
+        assert all(lane.weights is None for lane in lanes)
+    models: tuple[Any, Any] = keeper.models, keeper.others
+    assert models == ({2: 2}, {2: {(1, 1): 1002, (0, 1): 1002, (1, 0): 2}})

@@ -163,3 +163,27 @@ def test_predictions_know_their_rows_where_others_were_left_out_and_their_target
         else:
             assert list(frame) == ["row", "truth_price", "truth_half", "prediction_price", "prediction_half"]
             assert frame["truth_half"].tolist() == (price[frame["row"]] / 2).tolist()
+
+
+# --- networks of other lanes -----------------------------------------------------------------------------------------
+
+
+def test_each_replicate_on_each_fold_has_its_network() -> None:
+    asked: dict[str, Any] = {"configs": [CONFIG, {**CONFIG, "dropout": 0.2}], "folds": 2, "replicates": 2, "keep": 1}
+    data = js.Dataset.from_arrays(FRAME, KIND)
+    kept, lost = (js.sweep(data, **asked, keep_lanes=keep, **QUIET) for keep in (True, False))
+    best = kept.best.id
+    assert set(kept.others) == {best}
+    assert set(kept.others[best]) == {(0, 1), (1, 0), (1, 1)}
+    assert lost.others == {}
+    frame = kept.to_pandas(lanes=True)
+    for replicate, fold, score in frame.loc[frame["trial"] == best, ["replicate", "fold", "score"]].to_numpy().tolist():
+        model, numbers = kept.model(best, int(replicate), int(fold)), kept.data.numbers[kept.data.val[int(fold)]]
+        assert model.preprocessor == kept.data.preprocessors[int(fold)]
+        assert np.mean(model.predict(FRAME.iloc[numbers]) == KIND[numbers]) == pytest.approx(score, rel=1e-6)
+    again = lost.model(best, 1, 1)
+    assert again.preprocessor == kept.data.preprocessors[1]
+    assert np.abs(again.predict_proba(FRAME) - kept.model(best, 1, 1).predict_proba(FRAME)).max() < 1e-4
+    for wrong, what in (((best, 2), "replicate = 2"), ((best, 0, 2), "fold = 2"), ((7, 0, 1), "trial 7")):
+        with pytest.raises(js.RequestError, match=what):
+            kept.model(*wrong)
