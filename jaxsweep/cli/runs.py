@@ -87,9 +87,11 @@ def _tell(run: StoredRun) -> None:
 
 
 def export(arguments: Namespace) -> int:
-    """Write a trial's network as a folder: its kept weights, or those of the same training once more."""
+    """Write a trial's network as a folder, kept or trained once more as it was, or an ensemble of kept ones."""
     run = stored.load(arguments.run)
     _tell(run)
+    if arguments.ensemble is not None:
+        return _export_ensemble(arguments)
     trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
     if trial.score is None:
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
@@ -104,6 +106,20 @@ def export(arguments: Namespace) -> int:
         model, how = trained_again(data, trial, run.request, run.objective, epochs), "trained again"
     model.save(arguments.out)
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {arguments.out}")
+    return 0
+
+
+def _export_ensemble(arguments: Namespace) -> int:
+    from jaxsweep.records.result import load
+
+    result = load(arguments.run)
+    ensemble = result.ensemble(arguments.ensemble)
+    ensemble.save(arguments.out)
+    scores = [f"{ensemble.objective} {ensemble.score:.4g} on the rows that it was chosen by"]
+    tested = ensemble.metrics.get(ensemble.objective.replace("val_", "test_", 1))
+    scores += [] if tested is None else [f"{tested:.4g} on the test rows"]
+    count, kept = len(ensemble.members), len(result.models)
+    tables.say(f"an ensemble of {count} of {kept} kept networks ({', '.join(scores)}) is in {arguments.out}")
     return 0
 
 

@@ -14,12 +14,14 @@ from jaxsweep.insight import charts
 from jaxsweep.insight.page import Section, Table, page
 from jaxsweep.records.front import front_told
 from jaxsweep.records.rundir import replace_text
+from jaxsweep.records.selection import metrics_of
 from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.sweepfile import to_toml
 
 if TYPE_CHECKING:
     from jaxsweep.insight.importance import Importance
+    from jaxsweep.records.ensemble import Ensemble
     from jaxsweep.records.result import Result
 
 PAGE = "report.html"  # of a run directory
@@ -246,6 +248,7 @@ def _winner(result: "Result") -> Section | None:
     except RequestError as error:
         section.words.append(f"What trial {best.id} predicts is not shown: {error}.")
         return section
+    _with_ensemble(result, section)
     rows = f"{len(frame):,} {'test' if part == 'test' else 'validation'} rows"
     section.words.append(f"What the network of trial {best.id} says of the {rows}.")
     if "truth" not in frame:
@@ -260,6 +263,38 @@ def _winner(result: "Result") -> Section | None:
         truth, said = (frame[name].to_numpy(float) for name in ("truth", "prediction"))
         section.charts.append(charts.residuals(truth, said, "value"))
     return section
+
+
+def _with_ensemble(result: "Result", section: Section) -> None:
+    """Put into the section what the winner's network scores by itself, and an ensemble of the kept ones beside it."""
+    try:
+        found = result.ensemble()
+        alone = metrics_of(result.model(), result.data, result.request.metrics)
+    except RequestError as error:
+        section.words.append(f"No ensemble stands beside it: {error}.")
+        return
+    names = [name for name in (found.objective, found.objective.replace("val_", "test_", 1)) if name in found.metrics]
+    rows = [
+        [who, *(_cell(metrics[name]) for name in names)]
+        for who, metrics in (
+            (f"trial {result.best.id} alone", alone),
+            (f"ensemble of {len(found.members)} of {len(result.models)} kept networks", found.metrics),
+        )
+    ]
+    section.tables.append(Table(["", *names], rows))
+    first = " of the first fold" if len(result.data.val) > 1 else ""
+    section.words.append(
+        f"Chosen by the validation rows{first}, {'; '.join(_members(found))} predict together as below: "
+        "result.ensemble() makes it."
+    )
+
+
+def _members(found: "Ensemble") -> list[str]:
+    """Return the networks of an ensemble in words: trial 5 (3 times)."""
+    return [
+        f"trial {trial}" + f" ({weight} times)" * (weight > 1)
+        for trial, weight in zip(found.trials, found.weights, strict=True)
+    ]
 
 
 def _curse(result: "Result") -> Section | None:
