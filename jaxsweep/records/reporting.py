@@ -104,12 +104,15 @@ def _curves(result: "Result") -> Section | None:
     place = {trial.id: row for row, trial in enumerate(result.trials)}
     best = [(trial.id, table[place[trial.id]]) for trial in result.top(charts.LINES)]
     lines = [(number, curve[np.isfinite(curve)]) for number, curve in best]
-    return Section(
-        "Learning curves",
-        charts=[charts.curves(table, result.objective, lines)],
-        note="grey: how many trials are where, after each epoch; blue: the median and the tenths at both ends; red and "
-        f"orange: the best {len(lines)}",
+    note = (
+        "grey: how many trials are where, after each epoch; blue: the median and the tenths at both ends; red and "
+        f"orange: the best {len(lines)}"
     )
+    if result.stops is not None:
+        note += (
+            "; green: where the scheduler looked, how many trials came and went on, and the ends of those it stopped"
+        )
+    return Section("Learning curves", charts=[charts.curves(table, result.objective, lines, result.stops)], note=note)
 
 
 def _importance(result: "Result") -> "Importance | str":
@@ -230,6 +233,20 @@ def _epochs(result: "Result") -> Section | None:
     section = Section("Scheduler", words)
     labels, counts = [str(epochs) for epochs in ends], [float(done[epochs]) for epochs in ends]
     section.charts.append(charts.bars(labels, counts, "epochs", "trials"))
+    table = result.curves(result.objective)
+    if result.stops is not None and (rungs := result.stops.rungs(table, result.columns.sign)):
+        head = ["after epochs", "trials came", "went on", "stopped", *(["copied"] if copied else [])]
+        head += [f"best {result.objective}", "median of those that went on", "median of those stopped"]
+        rows = []
+        for rung in charts.most_stopped(rungs):
+            counts_here = [rung.epoch, rung.came, rung.went_on, rung.stopped, *([rung.copied] if copied else [])]
+            values = [rung.best, rung.of_kept, rung.of_stopped]
+            rows.append([*(f"{count:,}" for count in counts_here), *map(_cell, values)])
+        section.tables.append(Table(head, rows))
+        left_out = len(rungs) - len(rows)
+        section.note = "who neither went on nor was stopped ended by itself" + (
+            f"; of {len(rungs)} such epochs those are shown at which most was decided" if left_out else ""
+        )
     if copied:
         rows = [[str(trial.id), lineage.told(trial.lineage)] for trial in result.top(TOP) if trial.lineage]
         section.tables.append(Table(["trial", "after so many epochs it went on as that trial"], rows))

@@ -296,7 +296,7 @@ def broken(model: js.Model) -> js.Model:
     wrong = copy.deepcopy(model)
     wrong.params["output"]["kernel"][:] = 1e38
     object.__setattr__(wrong, "params", {**wrong.params, "output": {**wrong.params["output"]}})
-    wrong.params["output"]["bias"][:] = np.inf  # type: ignore[index]
+    wrong.params["output"]["bias"][:] = np.inf
     return wrong
 
 
