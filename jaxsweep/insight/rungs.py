@@ -63,8 +63,8 @@ class Stops:
         came = self.done >= epoch
         known = scores[came & np.isfinite(scores)]
         best = float(sign * (sign * known).max()) if len(known) else np.nan
-        counts = (int(each.sum()) for each in (came, on, here))
-        return Rung(epoch, *counts, self.copied.get(epoch, 0), best, _median(scores[on]), _median(scores[here]))
+        counts = int(came.sum()), int(on.sum()), int(here.sum()), self.copied.get(epoch, 0)
+        return Rung(epoch, *counts, best, _median(scores[on]), _median(scores[here]))
 
     def ends(self, table: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
         """Return after which epoch each stopped trial ended, [stopped], and what a metric [trials, epochs] was then."""
