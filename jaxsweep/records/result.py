@@ -205,13 +205,15 @@ class Result(Understanding):
         return replace(kept, _retrain=partial(self.retrain, chosen.id))
 
     def ensemble(self, size: int = SIZE) -> Ensemble:
-        """Return kept networks that predict together better than the best one alone: a model like any other.
+        """Return kept networks that predict together, no worse on the validation rows than the best: a model, too.
 
         They are chosen greedily by the objective on the validation rows, the same network perhaps several times
         (`records/selection.py`), and their probabilities, or values, are averaged. Sweep with `keep=50` or so, that
         there is something to choose from. With replicates and folds the kept networks are those of the first replicate
         on the first fold, and the rows that they are chosen by are the validation rows of that fold, which none of them
         was trained on. Of several objectives the first is followed; constraints are met by each network alone.
+        What is gained there is more than what is gained on the test rows, where nothing may be left of it if validation
+        rows are few (`experiments/ensembles.py`): `metrics` has both.
 
         Args:
             size: the most choices; fewer are made where more predict no better.
