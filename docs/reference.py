@@ -19,7 +19,7 @@ KINDS = {  # in the order of the page
     "Spaces": ("Space", "Uniform", "LogUniform", "Int", "Choice", "Constant"),
     "Sweeps": ("sweep", "resume", "load", "plan", "Plan", "solo", "Metric", "search"),
     "Results": ("Result", "Trial", "Confirmed"),
-    "Networks": ("Model", "load_model"),
+    "Networks": ("Model", "Ensemble", "load_model"),
     "Estimators of scikit-learn": ("SweepClassifier", "SweepRegressor"),
     "Errors": ("RequestError", "SweepFailed"),
 }

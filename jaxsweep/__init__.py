@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from jaxsweep.estimators.sweeping import SweepClassifier as SweepClassifier
     from jaxsweep.estimators.sweeping import SweepRegressor as SweepRegressor
     from jaxsweep.records.confirmed import Confirmed as Confirmed
+    from jaxsweep.records.ensemble import Ensemble as Ensemble
+    from jaxsweep.records.exported import load_model as load_model
     from jaxsweep.records.model import Model as Model
-    from jaxsweep.records.model import load_model as load_model
     from jaxsweep.records.result import Result as Result
     from jaxsweep.records.result import load as load
     from jaxsweep.records.trials import Trial as Trial
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Choice", "Confirmed", "Constant", "Dataset", "Int", "LogUniform", "Metric", "Model", "Plan", "RequestError",
-    "Result", "Space", "SweepClassifier", "SweepFailed", "SweepRegressor", "Trial", "Uniform", "datasets", "load",
-    "load_dataset", "load_model", "plan", "read_table", "resume", "search", "solo", "sweep",
+    "Choice", "Confirmed", "Constant", "Dataset", "Ensemble", "Int", "LogUniform", "Metric", "Model", "Plan",
+    "RequestError", "Result", "Space", "SweepClassifier", "SweepFailed", "SweepRegressor", "Trial", "Uniform",
+    "datasets", "load", "load_dataset", "load_model", "plan", "read_table", "resume", "search", "solo", "sweep",
 ]  # fmt: skip
 
 # Names are loaded when they are first used, so that `--help` does not import JAX.
@@ -52,7 +53,9 @@ _HOMES = {
     "jaxsweep.errors": ("RequestError", "SweepFailed"),
     "jaxsweep.estimators.sweeping": ("SweepClassifier", "SweepRegressor"),
     "jaxsweep.records.confirmed": ("Confirmed",),
-    "jaxsweep.records.model": ("Model", "load_model"),
+    "jaxsweep.records.ensemble": ("Ensemble",),
+    "jaxsweep.records.exported": ("load_model",),
+    "jaxsweep.records.model": ("Model",),
     "jaxsweep.records.result": ("Result", "load"),
     "jaxsweep.records.trials": ("Trial",),
     "jaxsweep.spec.own": ("Metric",),

@@ -22,7 +22,7 @@ from jaxsweep.records.lanes import Lane
 from jaxsweep.records.model import Model
 from jaxsweep.records.result import Networks
 from jaxsweep.records.store import NotRecorded, Store
-from jaxsweep.records.trials import Trial, make_trial
+from jaxsweep.records.trials import Trial, make_trial, mean_of
 from jaxsweep.report.progress import Progress, Snapshot
 from jaxsweep.setup import Setup
 from jaxsweep.spec.hyperparameters import Config
@@ -165,9 +165,13 @@ class Recording:
         self.snapshot.diverged += trial.status == "diverged"
         best, sign = self.snapshot.best_score, self.setup.columns.sign
         rank = None if trial.score is None or not trial.counts else (sign * trial.score, -trial.id)
+        if rank is not None:
+            self.snapshot.scored.append(trial)
         if rank is not None and (best is None or rank > (sign * best, -(self.snapshot.best_trial or 0))):
             self.snapshot.best_score, self.snapshot.best_trial = trial.score, trial.id
             self.snapshot.best_params = trial.params
+            curves = mean_of([lane.curves for lane in self.lanes[trial.id]])
+            self.snapshot.best_curve, self.snapshot.best_curve_of = curves[:, self.setup.columns.place], trial.id
 
     def agree(self) -> None:
         """See to it that what has finished is counted and recorded once: an interrupt comes between any two lines."""
@@ -181,6 +185,7 @@ class Recording:
         unsaved = {trial.id for trial, _ in self._unsaved}
         self.snapshot.finished = self.snapshot.diverged = 0
         self.snapshot.best_score = self.snapshot.best_trial = None
+        self.snapshot.scored = []
         for trial in self.trials:
             if trial.id not in unsaved:
                 self._note(trial)

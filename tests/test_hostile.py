@@ -513,6 +513,7 @@ def test_what_is_said_of_a_network_is_short(run: Path, key: str) -> None:
 
 def test_predictions_that_are_no_numbers_are_said(run: Path) -> None:
     model = js.load_model(next((run / "models").iterdir()))
+    assert isinstance(model, js.Model)
     rows = np.array([[5.0, 3, 4, 1], [6.0, 3, 4, 2], [7.0, 3, 5, 2]])
     assert len(model.predict(rows)) == 3
     huge = {

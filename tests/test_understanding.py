@@ -138,3 +138,11 @@ def test_every_kind_of_sweep_has_a_page(way: str, tmp_path: Path) -> None:
     assert "<h2>Best configs</h2>" in text
     assert ("<h2>The winner</h2>" in text) == (way != "all diverge")
     assert ("<h2>Scheduler</h2>" in text) == (way == "pbt")
+    if way != "all diverge":
+        ensemble = found.ensemble()
+        metric = ensemble.objective.removeprefix("val_")
+        row = [f"ensemble of {len(ensemble.members)} of {len(found.models)} kept networks"]
+        row += [f"{ensemble.metrics[f'{part}_{metric}']:.4g}" for part in ("val", "test")]
+        assert "".join(f"<td>{cell}</td>" for cell in row) in text
+        assert f"<td>trial {found.best.id} alone</td><td>{found.best.metrics[f'val_{metric}']:.4g}</td>" in text
+        assert f"trial {ensemble.trials[0]}" in text

@@ -25,6 +25,8 @@ def export(arguments: Namespace) -> int:
         raise RequestError("--onnx-features says what a graph takes, and there is none: add --onnx FILE")
     run = stored.load(arguments.run)
     tell(run)
+    if arguments.ensemble is not None:
+        return _export_ensemble(arguments)
     trial = _best(run) if arguments.trial is None else run.trial(arguments.trial)
     if trial.score is None:
         raise RequestError(f"trial {trial.id} has no network: it is {trial.status}")
@@ -43,6 +45,23 @@ def export(arguments: Namespace) -> int:
         model.save(arguments.out)
     where = " and ".join(filter(None, (arguments.out, arguments.onnx)))
     tables.say(f"trial {trial.id} ({run.objective} {trial.score:.4g}, {how}) is in {where}")
+    return 0
+
+
+def _export_ensemble(arguments: Namespace) -> int:
+    """Write an ensemble of kept networks as a folder."""
+    from jaxsweep.records.result import load
+
+    if arguments.onnx is not None:
+        raise RequestError("--onnx takes one network, and --ensemble are several: give --out DIR, or --trial ID")
+    result = load(arguments.run)
+    ensemble = result.ensemble(arguments.ensemble)
+    ensemble.save(arguments.out)
+    scores = [f"{ensemble.objective} {ensemble.score:.4g} on the rows that it was chosen by"]
+    tested = ensemble.metrics.get(ensemble.objective.replace("val_", "test_", 1))
+    scores += [] if tested is None else [f"{tested:.4g} on the test rows"]
+    count, kept = len(ensemble.members), len(result.models)
+    tables.say(f"an ensemble of {count} of {kept} kept networks ({', '.join(scores)}) is in {arguments.out}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`predict`: an exported network and a table. Imports no JAX."""
+"""`predict`: an exported network, or ensemble of several, and a table. Imports no JAX."""
 
 import csv
 import io
@@ -14,8 +14,10 @@ from jaxsweep.data.options import NEW_FILES, TableOptions, table_options
 from jaxsweep.data.rawtable import Table
 from jaxsweep.data.unknown import UnknownWords
 from jaxsweep.errors import RequestError, cut, printable, spreadsheet_text
+from jaxsweep.records.ensemble import Ensemble
+from jaxsweep.records.exported import load_model
 from jaxsweep.records.files import write
-from jaxsweep.records.model import Model, load_model
+from jaxsweep.records.model import Model
 from jaxsweep.spec import sweepfile
 
 LONGEST_NOTE = 4000  # characters of what is said of the table
@@ -72,7 +74,7 @@ def _said(sets: Sequence[str]) -> dict[str, Any]:
     return dict(said.get("data", {}))
 
 
-def _read(model: Model, path: str, said: Mapping[str, Any]) -> Table:
+def _read(model: Model | Ensemble, path: str, said: Mapping[str, Any]) -> Table:
     """Return the table, laid out like the one that was trained on, or otherwise in a way that can be found out.
 
     What is said of it by `--set` goes before both.
@@ -96,7 +98,7 @@ def _read(model: Model, path: str, said: Mapping[str, Any]) -> Table:
     return table
 
 
-def _read_so(model: Model, path: str, options: TableOptions) -> Table:
+def _read_so(model: Model | Ensemble, path: str, options: TableOptions) -> Table:
     """Return the table; whether its first row holds names is told from the network and its inputs."""
     text = model.preprocessor.text_columns
     names = model.preprocessor.raw_names

@@ -216,12 +216,18 @@ def _add_runs(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_exports(commands: "argparse._SubParsersAction[Parser]") -> None:
     export = _add(
-        commands, "export", "write a trained network as a folder, or for ONNX",
-        "Weights that were not kept are trained again, which gives the same network.\n\n"
-        "examples:\n  jaxsweep export runs/a --trial 17 --out model\n  jaxsweep export runs/a --onnx model.onnx",
+        commands, "export", "write a trained network, or an ensemble of several, as a folder, or a network for ONNX",
+        "Weights that were not kept are trained again, which gives the same network. An ensemble is chosen among the\n"
+        "kept ones by the objective on the validation rows, and averages their predictions: run with --keep 50.\n\n"
+        "examples:\n  jaxsweep export runs/a --trial 17 --out model\n  jaxsweep export runs/a --onnx model.onnx\n"
+        "  jaxsweep export runs/a --ensemble 20 --out model",
     )  # fmt: skip
     export.add_argument("run", metavar="DIR", help="a run directory")
-    export.add_argument("--trial", metavar="ID", type=_integer, help="default: the best trial")
+    which = export.add_mutually_exclusive_group()
+    which.add_argument("--trial", metavar="ID", type=_integer, help="default: the best trial")
+    which.add_argument(
+        "--ensemble", metavar="N", type=_integer, help="at most N networks that predict together, some of them twice"
+    )
     export.add_argument("--out", metavar="DIR", help="the folder to write")
     export.add_argument("--onnx", metavar="FILE", help="the file to write for ONNX, preprocessing included")
     export.add_argument(
@@ -269,7 +275,7 @@ def _add_chosen(parser: Parser, default: int) -> None:
 
 def _add_rest(commands: "argparse._SubParsersAction[Parser]") -> None:
     predict = _add(
-        commands, "predict", "print predictions of an exported network for a table",
+        commands, "predict", "print predictions of an exported network, or ensemble, for a table",
         "Columns: prediction and, for classes, proba_CLASS for each. The table is raw, as for training; other\n"
         "columns than the network needs, such as the target, are ignored.\n\n"
         "example:\n  jaxsweep predict model new.csv --out predictions.csv",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.insight.importance import Importance
+from jaxsweep.insight.rungs import Rung, Stops
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.surface import grid_of, slice_of
 from jaxsweep.insight.variance import BINS, FAR
@@ -95,8 +96,11 @@ def bounds(values: FloatArray, room: float = 0.04) -> list[float]:
     return [float(ends[0] - margin), float(ends[1] + margin)]
 
 
-def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]]) -> Chart:
-    """Return learning curves [trials, epochs] as a density with quantiles, and the best ones on top, by their ids."""
+def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]], stops: Stops | None = None) -> Chart:
+    """Return learning curves [trials, epochs] as a density with quantiles, and the best ones on top, by their ids.
+
+    Where a scheduler stopped trials there are a line, how many came and went on, and a cross at the end of each.
+    """
     epochs = table.shape[1]
     at = np.unique(np.linspace(1, epochs, min(epochs, 120)).astype(np.int64))
     columns = table[:, at - 1]
@@ -127,12 +131,56 @@ def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]
             "line": {"color": ORANGE if place else RED, "width": 2 if place else 3},
         })  # fmt: skip
     vertical = axis(metric, range=[low, high])
+    lines, words = [], []
+    if stops is not None:
+        marked = most_stopped(stops.rungs(table, 1))
+        lines = [
+            {"type": "line", "x0": rung.epoch, "x1": rung.epoch, "yref": "paper", "y0": 0, "y1": 1,
+             "line": {"color": GREEN, "width": 1, "dash": "dash"}}
+            for rung in marked
+        ]  # fmt: skip
+        words = [
+            {"x": rung.epoch, "yref": "paper", "y": place, "text": text(told(rung)), "showarrow": False,
+             "xanchor": "left", "yanchor": "top", "font": {"color": GREEN, "size": 11}}
+            for rung, place in zip(marked, steps(marked, epochs), strict=True)
+        ]  # fmt: skip
+        ends, values = stops.ends(table)
+        some = sampled(np.arange(len(ends)))
+        data += [] if not len(some) else [{
+            "type": "scatter", "mode": "markers", "x": ends[some].tolist(), "y": numbers(values[some]),
+            "name": "stopped", "marker": {"symbol": "x-thin-open", "color": GREEN, "size": 6},
+            "hovertemplate": "stopped after %{x} epochs at %{y}<extra></extra>",
+        }]  # fmt: skip
     return {
         "data": data,
         "layout": layout(
-            xaxis=axis("epoch"), yaxis=vertical, showlegend=True, height=420, legend={"orientation": "h", "y": 1.12}
+            xaxis=axis("epoch"), yaxis=vertical, showlegend=True, height=420, legend={"orientation": "h", "y": 1.12},
+            shapes=lines, annotations=words,
         ),
-    }
+    }  # fmt: skip
+
+
+def most_stopped(rungs: Sequence[Rung]) -> list[Rung]:
+    """Return the rungs that a picture has room for, in their order: those at which most was decided."""
+    chosen = sorted(rungs, key=lambda rung: -(rung.stopped + rung.copied))[:SHOWN]
+    return sorted(chosen, key=lambda rung: rung.epoch)
+
+
+def told(rung: Rung) -> str:
+    """Return in a few characters how many came to a rung and how many went on, or were copied."""
+    return f"{rung.came}→{rung.went_on}" if rung.stopped else f"{rung.copied} copied"
+
+
+def steps(rungs: Sequence[Rung], epochs: int) -> list[float]:
+    """Return the heights, as shares of the picture's, at which what is told of rungs finds room beside each other."""
+    heights: list[float] = []
+    taken: dict[int, float] = {}  # of each step, up to where it is written on
+    for rung in rungs:
+        room = 0.016 * epochs * (len(told(rung)) + 1)
+        step = next((step for step in range(len(rungs)) if taken.get(step, -1.0) <= rung.epoch), 0)
+        taken[step] = rung.epoch + room
+        heights.append(1.0 - 0.055 * step)
+    return heights
 
 
 def importances(found: Importance, most: int = SHOWN) -> Chart:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxsweep.errors import RequestError
 from jaxsweep.insight import charts
 from jaxsweep.insight.importance import importance
+from jaxsweep.insight.rungs import Stops
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.surface import grid_of, slice_of
 from jaxsweep.spec.extras import extra
@@ -33,18 +34,22 @@ class Plots:
         sheet: the trials.
         table: returns a metric after each epoch, [trials, epochs].
         seconds: float [trials], what each took.
+        stops: returns how far each trial came under a scheduler, None without one.
     """
 
     sheet: Sheet
     table: Callable[[str], FloatArray]
     seconds: FloatArray
+    stops: Callable[[], Stops | None] = lambda: None
 
     def __repr__(self) -> str:
         names = [name for name in vars(type(self)) if not name.startswith("_") and callable(getattr(self, name))]
-        return f"Plots({', '.join(name for name in names if name != 'table')})"
+        return f"Plots({', '.join(name for name in names if name not in ('table', 'stops'))})"
 
     def curves(self, metric: str | None = None, best: int = charts.LINES, ax: "Axes | None" = None) -> "Figure":
         """Draw a metric after each epoch (by default the objective): how many trials are where, and the best trials.
+
+        Where a scheduler stopped trials there are a line, how many came and went on, and a cross at the end of each.
 
         Raises:
             RequestError: a metric that has no learning curve; or matplotlib is not installed.
@@ -71,6 +76,19 @@ class Plots:
         for place, row in enumerate(self.sheet.best_first[:best].tolist()):
             color = charts.ORANGE if place else charts.RED
             axes.plot(epochs, table[row], color=color, label=f"trial {self.sheet.ids[row]}" if not place else None)
+        if (stops := self.stops()) is not None:
+            marked = charts.most_stopped(stops.rungs(table, 1))
+            across, up = axes.transData, axes.transAxes
+            for rung, height in zip(marked, charts.steps(marked, len(epochs)), strict=True):
+                axes.axvline(rung.epoch, color=charts.GREEN, linestyle="--", linewidth=0.8)
+                axes.annotate(
+                    charts.told(rung), (rung.epoch, height), xycoords=(across, up), xytext=(2, -2),
+                    textcoords="offset points", va="top", fontsize="x-small", color=charts.GREEN,
+                )  # fmt: skip
+            ends, values = stops.ends(table)
+            some = charts.sampled(np.arange(len(ends)))
+            if len(some):
+                axes.plot(ends[some], values[some], "x", color=charts.GREEN, markersize=3, label="stopped")
         axes.set(xlabel="epoch", ylabel=name, ylim=(low, high))
         axes.legend(loc="best", fontsize="small")
         return _figure(axes)

@@ -170,23 +170,28 @@ class Model:
         Of rows for which they are not finite there is a RuntimeWarning.
         """
         outputs = self._layers(features)[-1]
+        if self.task == "regression":
+            values, shares = self._votes(outputs), np.empty((len(features), 0))
+            warn_of(values, "the network's")
+            return values, shares
+        warn_of(outputs, "the network's")
+        return self.preprocessor.labels(outputs.argmax(axis=1)), self._votes(outputs)
+
+    def votes(self, features: Floats) -> Floats:
+        """Return what an ensemble averages over its networks, without a warning of what is not finite.
+
+        These are probabilities [rows, classes], for regression numbers in units of the target, [rows] or, of several
+        targets, [rows, targets]; `features` are [rows, features].
+        """
+        return self._votes(self._layers(features)[-1])
+
+    def _votes(self, outputs: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             if self.task == "regression":
-                own = outputs if self.preprocessor.targets else outputs[:, 0]
-                values, shares = self.preprocessor.restore_target(own), np.empty((len(features), 0))
-                finite = np.isfinite(values).reshape(len(features), -1).all(axis=1)
-            else:
-                powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-                values, shares = self.preprocessor.labels(outputs.argmax(axis=1)), powers / powers.sum(axis=1)[:, None]
-                finite = np.isfinite(outputs).all(axis=1)
-        if not finite.all():
-            warnings.warn(
-                f"the network's outputs are no finite numbers for {np.count_nonzero(~finite):,} of {len(features):,} "
-                f"rows, the first of them row {np.argmin(finite)} (from 0): what is predicted for them says nothing",
-                RuntimeWarning,
-                stacklevel=frames_to_user(),
-            )
-        return values, shares
+                return self.preprocessor.restore_target(outputs if self.preprocessor.targets else outputs[:, 0])
+            powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            shares: Floats = powers / powers.sum(axis=1)[:, None]
+            return shares
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
@@ -309,6 +314,19 @@ def load_model(directory: str | os.PathLike[str], *, activation: Callable[..., A
     except (OSError, ValueError, SafetensorError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(f"{folder} is a broken exported network: {error}") from error
     return Model(task, config, params, stats, preprocessor, document.get("header"), document.get("table", {}))
+
+
+def warn_of(outputs: Floats, whose: str) -> None:
+    """Give a RuntimeWarning if outputs [rows, ...] are not finite for some rows."""
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
+    if finite.all():
+        return
+    warnings.warn(
+        f"{whose} outputs are no finite numbers for {np.count_nonzero(~finite):,} of {len(finite):,} rows, the first "
+        f"of them row {np.argmin(finite)} (from 0): what is predicted for them says nothing",
+        RuntimeWarning,
+        stacklevel=frames_to_user(),
+    )
 
 
 def _seal(tensors: Mapping[str, NDArray[Any]], text: str) -> str:

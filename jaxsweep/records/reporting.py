@@ -14,12 +14,14 @@ from jaxsweep.insight import charts
 from jaxsweep.insight.page import Section, Table, page
 from jaxsweep.records.front import front_told
 from jaxsweep.records.rundir import replace_text
+from jaxsweep.records.selection import metrics_of
 from jaxsweep.spec import lineage
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
 from jaxsweep.spec.sweepfile import to_toml
 
 if TYPE_CHECKING:
     from jaxsweep.insight.importance import Importance
+    from jaxsweep.records.ensemble import Ensemble
     from jaxsweep.records.result import Result
 
 PAGE = "report.html"  # of a run directory
@@ -102,12 +104,15 @@ def _curves(result: "Result") -> Section | None:
     place = {trial.id: row for row, trial in enumerate(result.trials)}
     best = [(trial.id, table[place[trial.id]]) for trial in result.top(charts.LINES)]
     lines = [(number, curve[np.isfinite(curve)]) for number, curve in best]
-    return Section(
-        "Learning curves",
-        charts=[charts.curves(table, result.objective, lines)],
-        note="grey: how many trials are where, after each epoch; blue: the median and the tenths at both ends; red and "
-        f"orange: the best {len(lines)}",
+    note = (
+        "grey: how many trials are where, after each epoch; blue: the median and the tenths at both ends; red and "
+        f"orange: the best {len(lines)}"
     )
+    if result.stops is not None:
+        note += (
+            "; green: where the scheduler looked, how many trials came and went on, and the ends of those it stopped"
+        )
+    return Section("Learning curves", charts=[charts.curves(table, result.objective, lines, result.stops)], note=note)
 
 
 def _importance(result: "Result") -> "Importance | str":
@@ -228,6 +233,20 @@ def _epochs(result: "Result") -> Section | None:
     section = Section("Scheduler", words)
     labels, counts = [str(epochs) for epochs in ends], [float(done[epochs]) for epochs in ends]
     section.charts.append(charts.bars(labels, counts, "epochs", "trials"))
+    table = result.curves(result.objective)
+    if result.stops is not None and (rungs := result.stops.rungs(table, result.columns.sign)):
+        head = ["after epochs", "trials came", "went on", "stopped", *(["copied"] if copied else [])]
+        head += [f"best {result.objective}", "median of those that went on", "median of those stopped"]
+        rows = []
+        for rung in charts.most_stopped(rungs):
+            counts_here = [rung.epoch, rung.came, rung.went_on, rung.stopped, *([rung.copied] if copied else [])]
+            values = [rung.best, rung.of_kept, rung.of_stopped]
+            rows.append([*(f"{count:,}" for count in counts_here), *map(_cell, values)])
+        section.tables.append(Table(head, rows))
+        left_out = len(rungs) - len(rows)
+        section.note = "who neither went on nor was stopped ended by itself" + (
+            f"; of {len(rungs)} such epochs those are shown at which most was decided" if left_out else ""
+        )
     if copied:
         rows = [[str(trial.id), lineage.told(trial.lineage)] for trial in result.top(TOP) if trial.lineage]
         section.tables.append(Table(["trial", "after so many epochs it went on as that trial"], rows))
@@ -246,6 +265,7 @@ def _winner(result: "Result") -> Section | None:
     except RequestError as error:
         section.words.append(f"What trial {best.id} predicts is not shown: {error}.")
         return section
+    _with_ensemble(result, section)
     rows = f"{len(frame):,} {'test' if part == 'test' else 'validation'} rows"
     section.words.append(f"What the network of trial {best.id} says of the {rows}.")
     if "truth" not in frame:
@@ -260,6 +280,38 @@ def _winner(result: "Result") -> Section | None:
         truth, said = (frame[name].to_numpy(float) for name in ("truth", "prediction"))
         section.charts.append(charts.residuals(truth, said, "value"))
     return section
+
+
+def _with_ensemble(result: "Result", section: Section) -> None:
+    """Put into the section what the winner's network scores by itself, and an ensemble of the kept ones beside it."""
+    try:
+        found = result.ensemble()
+        alone = metrics_of(result.model(), result.data, result.request.metrics)
+    except RequestError as error:
+        section.words.append(f"No ensemble stands beside it: {error}.")
+        return
+    names = [name for name in (found.objective, found.objective.replace("val_", "test_", 1)) if name in found.metrics]
+    rows = [
+        [who, *(_cell(metrics[name]) for name in names)]
+        for who, metrics in (
+            (f"trial {result.best.id} alone", alone),
+            (f"ensemble of {len(found.members)} of {len(result.models)} kept networks", found.metrics),
+        )
+    ]
+    section.tables.append(Table(["", *names], rows))
+    first = " of the first fold" if len(result.data.val) > 1 else ""
+    section.words.append(
+        f"Chosen by the validation rows{first}, {'; '.join(_members(found))} predict together as below: "
+        "result.ensemble() makes it."
+    )
+
+
+def _members(found: "Ensemble") -> list[str]:
+    """Return the networks of an ensemble in words: trial 5 (3 times)."""
+    return [
+        f"trial {trial}" + f" ({weight} times)" * (weight > 1)
+        for trial, weight in zip(found.trials, found.weights, strict=True)
+    ]
 
 
 def _curse(result: "Result") -> Section | None:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from jaxsweep.data import Dataset, Prepared
 from jaxsweep.errors import RequestError, SweepFailed, suggestion
 from jaxsweep.records.confirmed import Confirmed, ranked, told
+from jaxsweep.records.ensemble import MOST, Ensemble
 from jaxsweep.records.exports import Exports
 from jaxsweep.records.front import front_rows, front_told, pareto_front
 from jaxsweep.records.lanes import Lane, stacked
 from jaxsweep.records.model import Model
 from jaxsweep.records.networks import predictions, trained_again, trained_on_all
+from jaxsweep.records.selection import SIZE, ensemble_of
 from jaxsweep.records.stored import StoredRun
 from jaxsweep.records.stored import load as read_run
 from jaxsweep.records.trials import FINISHED, STATUSES, Columns, Trial, mean_of
@@ -207,6 +209,29 @@ class Result(Exports):
                 self.data, chosen, self.request, self.objective, len(lane.curves), replicate, fold
             )  # fmt: skip
         return replace(kept, _retrain=partial(self.retrain, chosen.id))
+
+    def ensemble(self, size: int = SIZE) -> Ensemble:
+        """Return kept networks that predict together, no worse on the validation rows than the best: a model, too.
+
+        They are chosen greedily by the objective on the validation rows, the same network perhaps several times
+        (`records/selection.py`), and their probabilities, or values, are averaged. Sweep with `keep=50` or so, that
+        there is something to choose from. With replicates and folds the kept networks are those of the first replicate
+        on the first fold, and the rows that they are chosen by are the validation rows of that fold, which none of them
+        was trained on. Of several objectives the first is followed; constraints are met by each network alone.
+        What is gained there is more than what is gained on the test rows, where nothing may be left of it if validation
+        rows are few (`experiments/ensembles.py`): `metrics` has both.
+
+        Args:
+            size: the most choices; fewer are made where more predict no better.
+
+        Raises:
+            RequestError: fewer than two networks were kept, the data cannot be read again, or the objective is a
+                function of your own that has to be given again.
+        """
+        size = arguments.whole("size", size, least=1, most=MOST)
+        order = [trial.id for trial in self._ranked if trial.id in self.models]
+        models = {number: replace(self.models[number], _retrain=partial(self.retrain, number)) for number in order}
+        return ensemble_of(models, order, self.data, self.objective, self.request.metrics, size)
 
     def retrain(self, trial: int | None = None) -> Model:
         """Return the network of a trial's config (by default the best one's) trained on all rows, to be used.

@@ -1,5 +1,6 @@
 """What a result says of the hyperparameters: importance, interactions, comparisons, luck."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from jaxsweep.insight.compare import Comparison, Luck
     from jaxsweep.insight.importance import Importance
     from jaxsweep.insight.plots import Plots
+    from jaxsweep.insight.rungs import Stops
     from jaxsweep.insight.sheet import Sheet
     from jaxsweep.insight.surface import Interaction
 
@@ -44,7 +46,25 @@ class Understanding:
         """Pictures by matplotlib, such as `plot.slices()` and `plot.importance(ax=...)`; each returns a figure."""
         from jaxsweep.insight.plots import Plots
 
-        return Plots(self.sheet, self.curves, self.seconds)
+        return Plots(self.sheet, self.curves, self.seconds, lambda: self.stops)
+
+    @cached_property
+    def stops(self) -> "Stops | None":
+        """How far each trial came under a scheduler, and where that, or the time limit, stopped it; None without one.
+
+        `stops.rungs(result.curves(result.objective), sign)` has how many came to each rung and went on.
+        """
+        if self.request.scheduler is None:
+            return None
+        from jaxsweep.insight.rungs import Stops
+
+        known = self.lanes
+        parts = ((trial.id, part) for trial in self.trials for part in trial.lineage)
+        return Stops(
+            np.array([trial.epochs_done for trial in self.trials], np.int64),
+            np.array([any(lane.halted for lane in known[trial.id]) for trial in self.trials], np.bool_),
+            Counter(part.epoch for number, part in parts if part.epoch and part.trial == number),
+        )
 
     @property
     def seconds(self) -> NDArray[np.float64]:

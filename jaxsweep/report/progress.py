@@ -3,6 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxsweep.records.trials import Trial
+
 
 class Preparing(NamedTuple):
     """A program that is being made ready to run, by its number in the plan. Times in seconds."""
@@ -38,6 +43,9 @@ class Snapshot:
     depths: tuple[int, ...] = ()  # ... and their numbers of hidden layers, if those follow from their programs
     confirming: int = 0  # trials that are being trained again, after the search
     confirmed: int = 0  # fresh trainings of the best trial, whose mean its score then is
+    scored: list[Trial] = field(default_factory=list)  # those that can be the best, which a view looks at now and then
+    best_curve: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # the objective after each epoch ...
+    best_curve_of: int = -1  # ... of the best trial of the search
     interrupted: bool = False  # somebody wants it to end, and it waits for what cannot be stopped, or has ended so
 
 

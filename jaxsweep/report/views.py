@@ -16,12 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxsweep.errors import printable
+from jaxsweep.report import drawing
 from jaxsweep.report.progress import Progress, Snapshot
+from jaxsweep.report.scene import Scene, Scenes
 from jaxsweep.report.words import activity, best_text, clock_text, rate_text, taken, telling
 
 LINE_SECONDS = 5.0  # between plain lines
 DISPLAY_SECONDS = 0.5  # between two states of a notebook's display
 FRAMES = 5  # a second, of the live view
+ROOMY = 18  # lines of a terminal that has room for pictures
 
 
 def make_progress(enabled: bool | None = None) -> Progress:
@@ -55,6 +58,8 @@ class LiveView(Progress):
         self._live: Live | None = None
         self._done = False
         self._now, self._seen = Snapshot(), time.monotonic()
+        self._scenes = Scenes()
+        self._drawn: tuple[tuple[Scene, int, bool], list[Text]] | None = None
 
     def start(self, snapshot: Snapshot) -> None:
         """Begin to show."""
@@ -83,10 +88,22 @@ class LiveView(Progress):
         now.left = None if now.left is None else max(now.left - late, 0.0)
         now.seconds += late
         lines: list[Table | Text] = [self._bar(now), self._state(now), self._best(now)]
+        if not self._done and console.height >= ROOMY:
+            lines += self._picture(now, options)
         if not self._done:
             style = "yellow" if now.interrupted else "dim"
             lines.insert(1, Text(activity(now), style=style, no_wrap=True, overflow="ellipsis"))
         yield Group(*lines)
+
+    def _picture(self, now: Snapshot, options: ConsoleOptions) -> list[Text]:
+        """Return what is seen of the trials so far; drawn again only if it, or the room for it, is another."""
+        scene = self._scenes.look(now)
+        if scene is None:
+            return []
+        key = scene, options.max_width, options.ascii_only
+        if self._drawn is None or self._drawn[0] != key:
+            self._drawn = key, drawing.lines(*key)
+        return self._drawn[1]
 
     def _bar(self, now: Snapshot) -> Table:
         done = self._done or now.finished >= now.requested
@@ -182,6 +199,8 @@ class NotebookView(Progress):
         self._last = 0.0
         self._handle: Any = None
         self._seen = (False, False, False)  # an interrupt, a program, a confirmation: what is shown at once
+        self._scenes = Scenes()
+        self._drawn: tuple[Scene | None, str] = None, ""
 
     def start(self, snapshot: Snapshot) -> None:
         """Show the first state."""
@@ -226,4 +245,7 @@ class NotebookView(Progress):
         value = f'value="{now.finished}" ' if now.finished or done else ""
         bar = f'<progress {value}max="{max(now.requested, 1)}" style="width: 20em"></progress>'
         doing = "" if done else f"<br>{html.escape(activity(now))}"
-        return f"<div>{bar} {' · '.join(numbers)}{doing}<br>{best}</div>"
+        scene = self._scenes.look(now, last=done)
+        if scene is not None and scene is not self._drawn[0]:
+            self._drawn = scene, drawing.svg(scene)
+        return f"<div>{bar} {' · '.join(numbers)}{doing}<br>{best}{self._drawn[1]}</div>"

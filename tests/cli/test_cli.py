@@ -141,7 +141,9 @@ def test_export_and_predict(finished: tuple[Path, str], tmp_path: Path, capsys: 
     out, _ = finished
     best = json.loads(finished[1])["best"]["trial"]
     ok("export", out, "--out", tmp_path / "best")
-    assert js.load_model(tmp_path / "best").config == stored.load(out).trial(best).config
+    exported = js.load_model(tmp_path / "best")
+    assert isinstance(exported, js.Model)
+    assert exported.config == stored.load(out).trial(best).config
     worst = min(stored.load(out).trials, key=lambda trial: trial.score or 0.0).id
     assert not stored.load(out).has_model(worst)
     ok("export", out, "--trial", worst, "--out", tmp_path / "worst")

@@ -172,6 +172,7 @@ def test_regression_predicts_in_units_of_the_target(tmp_path: Path) -> None:
     network = js.sweep(js.Dataset.from_arrays(frame, y), configs=[config], progress=False).model()
     network.save(tmp_path / "m")
     loaded = js.load_model(tmp_path / "m")
+    assert isinstance(loaded, js.Model)
     predicted = loaded.predict(frame)
     assert predicted.dtype == np.float64
     assert np.abs(predicted - y).mean() < 0.2 * y.std()
@@ -196,7 +197,7 @@ def test_many_rows_are_predicted_in_blocks(result: js.Result, monkeypatch: pytes
 def test_an_export_is_replaced_but_nothing_else_is(result: js.Result, tmp_path: Path) -> None:
     result.model(0).save(tmp_path / "m")
     result.model(5).save(tmp_path / "m")
-    assert js.load_model(tmp_path / "m").config == result.model(5).config
+    assert model.load_model(tmp_path / "m").config == result.model(5).config
     assert [entry.name for entry in tmp_path.iterdir()] == ["m"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me")

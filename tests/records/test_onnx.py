@@ -180,6 +180,7 @@ def test_what_a_trained_network_says_is_what_its_graph_says(tmp_path: Path, iris
     model.save(tmp_path / "model")
     X = np.random.default_rng(0).normal(3, 2, (50, 4))
     for each in (model, js.load_model(tmp_path / "model")):
+        assert isinstance(each, js.Model)
         each.to_onnx(tmp_path / "m.onnx")
         came = run(tmp_path / "m.onnx", {"numbers": X})
         np.testing.assert_array_equal(np.array(model.classes)[came["class_index"]], model.predict(X))

@@ -120,6 +120,7 @@ def test_an_exported_network_predicts_once_it_has_its_activation(swept: js.Resul
     document = json.loads((tmp_path / "model" / "model.json").read_text())
     assert [row["name"] for row in document["functions"]] == ["bell", "exponential"]
     bare = js.load_model(tmp_path / "model")
+    assert isinstance(bare, js.Model)
     assert bare.config["activation"] == "bell"
     with pytest.raises(js.RequestError, match=r"'bell' is a function of your own.*load_model.*activation="):
         bare.predict(X)
