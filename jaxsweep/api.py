@@ -34,7 +34,7 @@ from jaxsweep.spec import arguments
 from jaxsweep.spec.hyperparameters import Config, check_together
 from jaxsweep.spec.keywords import refused
 from jaxsweep.spec.lineage import Lineage
-from jaxsweep.spec.metrics import METRICS, check_objective
+from jaxsweep.spec.metrics import TAKEN, check_objective
 from jaxsweep.spec.own import OwnMetric, metrics_of
 from jaxsweep.spec.request import DEFAULT_SEARCH, Request
 from jaxsweep.spec.scope import of_configs
@@ -348,7 +348,7 @@ def _started(given: Any) -> dict[str, Any]:
 
 def _metrics(given: Any) -> tuple[OwnMetric, ...]:
     """Return the metrics of the user's own that a function was given, checked."""
-    return metrics_of({} if given is None else given, METRICS)
+    return metrics_of({} if given is None else given, TAKEN)
 
 
 def _is_splitter(folds: Any) -> bool:

@@ -1,9 +1,10 @@
-"""The notebooks run from top to bottom, and are stored without outputs."""
+"""The notebooks run from top to bottom, in a smaller form where they are large; what is stored of them is small."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -26,28 +27,63 @@ def outputs(notebook: Any, kind: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_stored_without_outputs(path: Path) -> None:
+def test_what_is_stored_is_small_and_whole(path: Path) -> None:
+    """Either no cell has outputs, or all were run once, in their order, without a warning or an error."""
     notebook = read(path)
     nbformat.validate(notebook)
+    assert path.stat().st_size < 400_000
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert code
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    counts = [cell.execution_count for cell in code]
+    assert counts in ([None] * len(code), [*range(1, len(code) + 1)])
+    given = [output for cell in code for output in cell.outputs]
+    assert all(output.output_type != "error" and output.get("name") != "stderr" for output in given)
+    assert bool(given) == (counts[0] is not None)
 
 
-def test_the_first_sweep(tmp_path: Path) -> None:
-    (path,) = (path for path in NOTEBOOKS if path.name == "01_first_sweep.ipynb")
+def executed(name: str, folder: Path, smaller: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return a notebook after all of its cells have run, some words of them in a smaller form."""
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith(name))
     notebook = read(path)
+    for large, small in smaller.items():
+        assert sum(large in cell.source for cell in notebook.cells) == 1, large
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(large, small)
     # Its programs run for longer than those of other tests, so that a little optimization saves more than it takes.
     flags = os.environ["XLA_FLAGS"].replace("optimization_level=0", "optimization_level=1")
     NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute(env={**os.environ, "XLA_FLAGS": flags})
+    return notebook
+
+
+def printed(notebook: Any) -> str:
+    """Return all that its cells have printed."""
+    given = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in given if output.output_type == "stream")
+
+
+def test_the_first_sweep(tmp_path: Path) -> None:
+    notebook = executed("01", tmp_path)
     assert len(outputs(notebook, "image/png")) == 3
     tables = [html for html in outputs(notebook, "text/html") if "<table" in html]
     assert len(tables) == 1
     assert "completed, 180 trials, best val_accuracy first" in tables[0]
-    printed = "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
-    assert "predictions for the first five images: [0 1 2 3 4]" in printed
+    assert "predictions for the first five images: [0 1 2 3 4]" in printed(notebook)
+
+
+def test_seeds_or_hyperparameters(tmp_path: Path) -> None:
+    notebook = executed("02", tmp_path, {"CONFIGS, INITS, ORDERS = 40, 8, 5": "CONFIGS, INITS, ORDERS = 6, 3, 2"})
+    assert len(outputs(notebook, "image/png")) == 2
+    text = printed(notebook)
+    assert text.startswith("36 networks in")
+    shares = [float(share) for share in re.findall(r"([\d.]+)% of the variance", text)]
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+
+
+def test_the_edge_of_trainability(tmp_path: Path) -> None:
+    notebook = executed("03", tmp_path, {"SIDE = 100": "SIDE = 10", '"epochs": 100': '"epochs": 20'})
+    assert len(outputs(notebook, "image/png")) == 2
+    assert printed(notebook).startswith("100 networks in")
 
 
 class Kernel:

@@ -130,11 +130,12 @@ def sort_rows(rows: Sequence[Row], column: str, objective: str) -> list[Row]:
     By a metric those that break a constraint stand behind all that do not.
     """
     metric = objective if column == "score" else column
-    best_first = metric.startswith(("train_", "val_", "test_")) and direction(metric) == "maximize"
+    measured = metric.startswith(("train_", "val_", "test_")) and metric not in HYPERPARAMETERS  # train_rows
+    best_first = measured and direction(metric) == "maximize"
     values = [row[column] for row in rows]
     mixed = len({isinstance(value, (int, float)) for value in values}) > 1 or any(isinstance(v, list) for v in values)
 
-    ranking = metric.startswith(("train_", "val_", "test_")) or metric in SIZES
+    ranking = measured or metric in SIZES
 
     def key(row: Row) -> tuple[int, Any, int]:
         value = row[column]

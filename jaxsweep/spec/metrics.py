@@ -52,6 +52,7 @@ _ROWS = (
            unit=lambda scale, _: 1 / scale),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+TAKEN = (*METRICS, "rows")  # names that no metric of the user's own can have: train_rows is a hyperparameter
 
 
 def metric_names(task: str, outputs: int, own: Sequence[str] = ()) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from jaxsweep.spec import arguments
 from jaxsweep.spec.aims import SIZES, Constraint
 from jaxsweep.spec.conditions import named_values
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, Config
-from jaxsweep.spec.metrics import METRICS
+from jaxsweep.spec.metrics import TAKEN
 from jaxsweep.spec.own import ROLES, OwnMetric, found, metrics_of, named_configs
 from jaxsweep.spec.space import Space
 from jaxsweep.spec.studies import sources
@@ -133,7 +133,7 @@ class Request:
             raise RequestError(f"{name} is an option of a scheduler, and there is none: add scheduler, or leave it out")
         for name in ("minutes", "checkpoint_seconds"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
-        object.__setattr__(self, "metrics", metrics_of(self.metrics, METRICS))
+        object.__setattr__(self, "metrics", metrics_of(self.metrics, TAKEN))
         for name in ("train_metrics", "keep_lanes"):
             object.__setattr__(self, name, arguments.flag(name, getattr(self, name)))
 

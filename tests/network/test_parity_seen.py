@@ -15,7 +15,8 @@ from jaxsweep.data.subset import order_of_rows
 from jaxsweep.network import randomness
 from jaxsweep.network.randomness import FEW, Held
 from jaxsweep.network.reference import train
-from jaxsweep.spec.hyperparameters import epoch_steps, resolve
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, epoch_steps, resolve
+from jaxsweep.spec.metrics import TAKEN
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -140,6 +141,14 @@ def test_refused(config: dict[str, Any], words: str) -> None:
 def _few_rows() -> Dataset:
     rng = np.random.default_rng(0)
     return Dataset.from_arrays(rng.normal(size=(60, 2)), rng.integers(0, 2, 60))
+
+
+def test_no_metric_of_the_users_own_has_a_column_that_a_hyperparameter_has() -> None:
+    prefixed = {f"{part}_{name}" for part in ("train", "val", "test") for name in TAKEN}
+    columns = [name for name in HYPERPARAMETERS if name.startswith(("train_", "val_", "test_"))]
+    assert prefixed.issuperset(columns) and columns
+    with pytest.raises(js.RequestError, match="metrics has the name 'rows', which there is already"):
+        js.plan(_few_rows(), configs=[{}], metrics={"rows": len})
 
 
 def test_own_metrics_of_training_rows_are_refused() -> None:
