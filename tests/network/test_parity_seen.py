@@ -146,7 +146,8 @@ def _few_rows() -> Dataset:
 def test_no_metric_of_the_users_own_has_a_column_that_a_hyperparameter_has() -> None:
     prefixed = {f"{part}_{name}" for part in ("train", "val", "test") for name in TAKEN}
     columns = [name for name in HYPERPARAMETERS if name.startswith(("train_", "val_", "test_"))]
-    assert prefixed.issuperset(columns) and columns
+    assert columns
+    assert prefixed.issuperset(columns)
     with pytest.raises(js.RequestError, match="metrics has the name 'rows', which there is already"):
         js.plan(_few_rows(), configs=[{}], metrics={"rows": len})
 
