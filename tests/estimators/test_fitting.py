@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
@@ -509,3 +511,17 @@ def test_what_is_wrong_is_said(parameters: dict[str, Any], given: dict[str, Any]
     fit: Callable[..., Any] = classifier(**parameters).fit
     with pytest.raises(ValueError, match=re.escape(message)):
         fit(X, **{"y": Y, **given})
+
+
+def test_the_readmes_estimator_runs() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```py\n(.*?)```", text, flags=re.DOTALL) if "SweepClassifier" in block)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    names: dict[str, Any] = {
+        "js": js, "space": SPACE, "frame": frame, "labels": Y, "new": frame, "weights": np.ones(ROWS), "X": X, "y": Y,
+        "patients": np.arange(ROWS) // 2, "make_pipeline": make_pipeline, "cross_val_score": cross_val_score,
+        "SelectKBest": SelectKBest,
+    }  # fmt: skip
+    smaller = code.replace("trials=200", "trials=2, refit=False").replace("k=20", "k=2").replace("cv=5", "cv=2")
+    exec(smaller, names)
+    assert set(names["classifier"].best_params_) <= set(SPACE)
