@@ -80,12 +80,6 @@ def test_seeds_or_hyperparameters(tmp_path: Path) -> None:
     assert sum(shares) == pytest.approx(100, abs=0.3)
 
 
-def test_the_edge_of_trainability(tmp_path: Path) -> None:
-    notebook = executed("03", tmp_path, {"SIDE = 100": "SIDE = 10", '"epochs": 100': '"epochs": 20'})
-    assert len(outputs(notebook, "image/png")) == 2
-    assert printed(notebook).startswith("100 networks in")
-
-
 class Kernel:
     """A notebook's kernel, and what arrives at the front end while it carries out a cell."""
 
