@@ -69,6 +69,6 @@ def training(
     group = engine._groups(plan, full, range(len(full)), 1)[0]
     choices, lanes = supply.choices([], group, tile), supply.lanes([], group, tile)
     with ambient.own():
-        state = jax.eval_shape(functools.partial(programs._fresh, group.program), choices, lanes)
+        state = jax.eval_shape(functools.partial(programs._fresh, group.program, None), choices, lanes)
     number = np.int32(1)
     return Training(supply.sizes, group, (supply.places[0].data, choices, lanes, state, number, number))

@@ -70,7 +70,7 @@ def _anything(rng: np.random.Generator) -> dict[str, Any]:
         elif row.kind == "bool":
             config[row.name] = bool(rng.integers(2))
         elif row.kind == "int":
-            config[row.name] = int(rng.integers(0, 3))
+            config[row.name] = int(rng.integers(max(0, int(row.low or 0)), 3))
         else:
             high = min(row.high or 1.0, 0.9)
             config[row.name] = float(rng.uniform(max(row.low or 0.0, 1e-6), high))

@@ -40,9 +40,9 @@ class Watch:
         patch.setattr("jaxsweep.engine.tile.time", SimpleNamespace(perf_counter=lambda: self.now))
 
     def _start(self, start: Any) -> Any:
-        def watched(choices: Any, lanes: Any, fresh: Any, state: Any) -> Any:
+        def watched(first: Any, choices: Any, lanes: Any, fresh: Any, state: Any) -> Any:
             self.fills.append(int(fresh.sum()))
-            return start(choices, lanes, fresh, state)
+            return start(first, choices, lanes, fresh, state)
 
         return watched
 
