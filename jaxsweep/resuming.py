@@ -114,7 +114,7 @@ def check_same(run: StoredRun, dataset: Dataset, request: Request) -> None:
     if setup.request.start is not None and setup.request.start.fingerprint != run.record.get("run", {}).get("start"):
         raise RequestError(
             f"{run.path} holds a run whose networks start with other weights than start_from = {request.start_from!r} "
-            "now has: name another directory, or go on with it as it is (jaxsweep resume {run.path})"
+            f"now has: name another directory, or go on with it as it is (jaxsweep resume {run.path})"
         )
     if (differs := difference(run.request, asked, MAY_CHANGE)) is not None:
         name, before, now = differs

@@ -48,6 +48,10 @@ def tuned(trained: js.Model, tmp_path_factory: pytest.TempPathFactory) -> js.Res
     return js.sweep(SECOND, configs=configs, keep=len(configs), start_from=trained, out=out, progress=False)
 
 
+def _scaled(params: Any) -> Any:
+    return {layer: {name: 2 * array for name, array in arrays.items()} for layer, arrays in params.items()}
+
+
 def _taken(model: js.Model, from_: js.Model) -> set[str]:
     """Return the layers whose kernel (or scale) is another network's."""
     found = set()
@@ -131,6 +135,12 @@ def test_from_the_command_line(trained: js.Model, tmp_path: Path, capsys: pytest
     assert main([*run, *where]) == 0
     assert main(["solo", str(tmp_path / "run"), "--trial", "0"]) == 0
     capsys.readouterr()
+    other = js.Model(trained.task, trained.config, _scaled(trained.params), trained.stats, trained.preprocessor)
+    other.save(tmp_path / "model")
+    assert main([*run, *where, "--resume"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "run holds a run whose networks start with other weights than start_from =" in said
+    assert f"(jaxsweep resume {tmp_path / 'run'})" in said
     assert main([*run, "--start-from", str(tmp_path / "nothing"), "--out", str(tmp_path / "other")]) == 2
     assert "start_from = " in capsys.readouterr().err
 
