@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxsweep.data import Dataset, prepare
+from jaxsweep.data import Dataset
 from jaxsweep.data.assign import split_by
 from jaxsweep.data.parts import group_codes
 from jaxsweep.data.source import dataset_of
@@ -304,8 +304,7 @@ def solo(
     )  # fmt: skip
     request = with_start(request)
     trial, replicate = (arguments.whole(n, v, most=2**32 - 1) for n, v in (("trial", trial), ("replicate", replicate)))
-    prepared = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
-    prepared = replace(prepared, start=request.start)
+    prepared = request.prepared(dataset)
     fold = arguments.whole("fold", fold, most=len(prepared.train) - 1)
     full = check_together(resolve_for(prepared, (request.configs or ())[0]))
     check_own(of_configs([full]), request.metrics, prepared.task, prepared.n_outputs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxsweep import schedulers, search
-from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data import Dataset, Prepared
 from jaxsweep.data.dataset import count_kinds
 from jaxsweep.data.inputs import CategoryInput
 from jaxsweep.data.noticed import listed
@@ -118,8 +118,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
     """
     ambient.check_fork()
     request = with_start(request)
-    data = prepare(dataset, split=request.split, folds=request.folds, seed=request.seed)
-    data = replace(data, start=request.start)
+    data = request.prepared(dataset)
     objective = request.objective or default_objective(data.task)
     objective = check_objective(objective, data.task, data.n_outputs, request.metrics)
     aims = Aims.of(request, objective)

@@ -77,7 +77,7 @@ class Group:
             return [seen[i] for i in nearest[:count]]
 
     def _kind(self, job: Job) -> tuple[int, int]:
-        """Return the number of layers of a lane, and its batch size among all rows that a network may see."""
+        """Return the number of layers of a lane, and its batch size."""
         config = self.configs[job.position]
         return 1 + depth_of(config), config["batch_size"]
 

@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxsweep.network import randomness
 from jaxsweep.network.activations import Activation, activation
 from jaxsweep.network.late import nn
+from jaxsweep.spec.hyperparameters import layer_names
 from jaxsweep.spec.own import Own
 
 Params = dict[str, dict[str, Array]]
@@ -46,7 +47,7 @@ class Architecture(NamedTuple):
     @property
     def layers(self) -> tuple[str, ...]:
         """Return the names of the layers that have kernels, first to last."""
-        return (*(f"hidden_{layer}" for layer in range(len(self.widths))), "output")
+        return tuple(layer_names(len(self.widths)))
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:

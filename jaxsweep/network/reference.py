@@ -34,7 +34,7 @@ from jaxsweep.network.optimizers import OPTIMIZERS, kernel_decay
 from jaxsweep.network.randomness import Held, Stream
 from jaxsweep.network.schedules import ONECYCLE_RISE, SCHEDULES, Span
 from jaxsweep.network.scores import SCORES, Judged
-from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
+from jaxsweep.spec.hyperparameters import Config, layer_names, layer_widths, resolve
 from jaxsweep.spec.lineage import Lineage, Part
 from jaxsweep.spec.metrics import default_objective, metric_names, sign
 from jaxsweep.spec.own import OwnMetric, check_given, directed
@@ -129,8 +129,8 @@ def _of_width(config: Config, features: int, outputs: int) -> optax.GradientTran
     """Return the factors of each layer that follow from its width, as a transformation of directions."""
     if config["parametrization"] == "standard":
         return optax.identity()
-    *hidden, output = factors(config, features, outputs)
-    by_name = {**{f"hidden_{layer}": each for layer, each in enumerate(hidden)}, "output": output}
+    several = factors(config, features, outputs)
+    by_name = dict(zip(layer_names(len(several) - 1), several, strict=True))
     scales = {f"{name}/kernel": optax.scale(each.kernel) for name, each in by_name.items()}
     return _by_layer({**scales, **{f"{name}/vector": optax.scale(each.vector) for name, each in by_name.items()}})
 
@@ -209,16 +209,15 @@ def train(
     config, trial = first.config, first.trial
     full = resolve(config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
     check_given(full, metrics)
-    every = data.train[fold]
     some: np.ndarray | slice = EVERY
-    if 0 < full["train_rows"] < len(every):
+    if 0 < full["train_rows"] < len(data.train[fold]):
         some = order_of_rows(data, fold, seed)[: full["train_rows"]]
-    rows = every[some]
-    batch_size = min(full["batch_size"], len(rows))
     weights = data.train_weights(fold, full["class_weight"], some)
     metric = directed(objective_metric or default_objective(data.task), metrics)
-    run = _Run(data, full, fold, rows, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
-    steps = -(-len(rows) // batch_size)
+    run = _Run(data, full, fold, some, randomness.lane_key(seed, trial, replicate, fold), weights, metrics)
+    rows = len(run.rows)
+    batch_size = min(full["batch_size"], rows)
+    steps = -(-rows // batch_size)
     tx = optimizer(full, steps, data.x.shape[2], data.n_outputs)
     variables = jax.jit(run.model.init)(randomness.wrap(_held(full, Held.INIT, run.key)), run.x_train[:1])
     params, stats = variables["params"], variables.get("batch_stats", {})
@@ -236,12 +235,12 @@ def train(
             full = resolve(part.config, data.task, min(len(part) for part in data.train), data.image_shape is not None)
             weights = data.train_weights(fold, full["class_weight"], some)
             key = randomness.lane_key(seed, part.trial, replicate, fold)
-            run, best.config = _Run(data, full, fold, rows, key, weights, metrics), full
+            run, best.config = _Run(data, full, fold, some, key, weights, metrics), full
             tx = optimizer(full, steps, data.x.shape[2], data.n_outputs)
             step_fn = jax.jit(run.step(tx))
-        order = np.asarray(_shuffled(_held(full, Held.ORDER, run.key), epoch, len(rows)))
+        order = np.asarray(_shuffled(_held(full, Held.ORDER, run.key), epoch, rows))
         loss_sum = 0.0
-        for start in range(0, len(rows), batch_size):
+        for start in range(0, rows, batch_size):
             batch = order[start : start + batch_size]
             new_params, new_stats, new_state, loss, mass = step_fn(params, stats, state, batch, number)
             loss_sum += float(loss) * float(mass)
@@ -250,7 +249,7 @@ def train(
                     full, "diverged", _columns(curves), _numpy(kept[0]), _numpy(kept[1]), best.epoch, number, initial
                 )
             params, stats, state, number = new_params, new_stats, new_state, number + 1
-        whole = len(rows) if weights is None else weights.sum()
+        whole = rows if weights is None else weights.sum()
         curves.append({"train_loss": loss_sum / whole, **run.evaluate(params, stats)})
         if train_metrics:
             curves[-1].update(run.evaluate_training(params, stats))
@@ -274,8 +273,7 @@ def _shuffled(key: Array, epoch: int, rows: int) -> Array:
 def _started(params: Any, stats: Any, start: Start, layers: int) -> tuple[Any, Any]:
     """Return weights with those of a trained network in place of the first layers whose shapes agree, -1: of all."""
     params, stats = dict(params), dict(stats)
-    kernels = [name for name, arrays in params.items() if "kernel" in arrays]
-    names = sorted(kernels, key=lambda name: int(name.removeprefix("hidden_")) if name != "output" else len(kernels))
+    names = layer_names(sum("kernel" in arrays for arrays in params.values()) - 1)
     for name in names if layers < 0 else names[:layers]:
         if start.shapes.get(name) != params[name]["kernel"].shape:
             continue
@@ -327,10 +325,11 @@ class _Run:
     """The data of one split on the device, and the functions of one training."""
 
     def __init__(
-        self, data: Prepared, config: Config, fold: int, rows: np.ndarray, key: Array, weights: np.ndarray | None,
-        metrics: Sequence[OwnMetric],
+        self, data: Prepared, config: Config, fold: int, some: np.ndarray | slice, key: Array,
+        weights: np.ndarray | None, metrics: Sequence[OwnMetric],
     ):  # fmt: skip
-        self.data, self.config, self.fold, self.rows, self.key, self.metrics = data, config, fold, rows, key, metrics
+        self.data, self.config, self.fold, self.some, self.key, self.metrics = data, config, fold, some, key, metrics
+        self.rows = rows = data.train[fold][some]
         dtype = jnp.result_type(float)
         self.weights = None if weights is None else jnp.asarray(weights, dtype)
         self.classes = data.task == "classification"
@@ -408,9 +407,7 @@ class _Run:
     def evaluate_training(self, params: Any, stats: Any) -> dict[str, float]:
         """Return the same of the training rows but for their loss, whose curve is that of the training itself."""
         data, fold, rows = self.data, self.fold, self.rows
-        variance = data.train_variance[fold]
-        if len(rows) < len(data.train[fold]):
-            variance = np.square(np.std(data.y[fold][rows], axis=0))
+        variance = data.train_variance[fold] if self.some is EVERY else data.variance_of(fold, self.some)
         metrics = self._metrics("train_", params, stats, self.x_train, data.y[fold][rows], variance, rows)
         return {name: value for name, value in metrics.items() if name != "train_loss"}
 

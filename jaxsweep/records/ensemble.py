@@ -6,7 +6,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from jaxsweep.data import Preprocessor
 from jaxsweep.data.labels import Task
 from jaxsweep.errors import RequestError, shown
+from jaxsweep.records.files import replace_folder
 from jaxsweep.records.forward import Floats, Layers
 from jaxsweep.records.model import DESCRIPTION, WEIGHTS, Model, warn_of
 from jaxsweep.spec import arguments
@@ -158,24 +158,15 @@ class Ensemble:
         Raises:
             RequestError: the folder cannot be written, or holds something else.
         """
-        target = arguments.path("directory", directory)
-        try:
-            _check_target(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
-                folder = Path(beside) / "new"
-                folder.mkdir()
-                for number, model in enumerate(self.members):
-                    model.save(folder / str(number))
-                with (folder / ENSEMBLE).open("w", encoding="utf-8") as file:
-                    file.write(json.dumps({"weights": list(self.weights)}) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                if target.exists():
-                    target.rename(Path(beside) / "old")
-                folder.rename(target)
-        except OSError as error:
-            raise RequestError(f"{target} cannot be written ({error.strerror}): choose a folder that can") from error
+        replace_folder(arguments.path("directory", directory), _check_target, self._write)
+
+    def _write(self, folder: Path) -> None:
+        for number, model in enumerate(self.members):
+            model.save(folder / str(number))
+        with (folder / ENSEMBLE).open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"weights": list(self.weights)}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _check_target(target: Path) -> None:

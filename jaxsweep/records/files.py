@@ -1,8 +1,8 @@
-"""Tables of trials as files, CSV and Parquet, and files that are either whole or not there."""
+"""Tables of trials as files, CSV and Parquet, and files and folders that are either whole or not there."""
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,31 @@ def save(path: Path, content: bytes) -> None:
         write(path, content)
     except OSError as error:
         raise RequestError(f"{path} cannot be written ({error.strerror or error}): name a file that can") from None
+
+
+def replace_folder(target: Path, check: Callable[[Path], None], write: Callable[[Path], None]) -> None:
+    """Write a folder to the side, and put it in the place of an earlier one.
+
+    Args:
+        target: the folder.
+        check: raises RequestError if what is there must not be replaced.
+        write: writes all of it into an empty folder.
+
+    Raises:
+        RequestError: as `check`; or the folder cannot be written.
+    """
+    try:
+        check(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
+            new = Path(beside) / "new"
+            new.mkdir()
+            write(new)
+            if target.exists():
+                target.rename(Path(beside) / "old")
+            new.rename(target)
+    except OSError as error:
+        raise RequestError(f"{target} cannot be written ({error.strerror}): choose a folder that can") from error
 
 
 def csv_text(rows: Sequence[Row]) -> str:

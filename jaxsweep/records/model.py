@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from jaxsweep.data.unknown import frames_to_user
 from jaxsweep.errors import RequestError, shown
 from jaxsweep.network.late import jax
 from jaxsweep.records import own
+from jaxsweep.records.files import replace_folder
 from jaxsweep.records.forward import Floats, Layers, layers, traced
 from jaxsweep.spec import arguments, documents
 from jaxsweep.spec.hyperparameters import Config, layer_widths, resolve
@@ -209,17 +209,7 @@ class Model:
         Raises:
             RequestError: the folder cannot be written, or holds something else.
         """
-        target = arguments.path("directory", directory)
-        try:
-            _check_target(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
-                self._write(Path(beside) / "new")
-                if target.exists():
-                    target.rename(Path(beside) / "old")
-                (Path(beside) / "new").rename(target)
-        except OSError as error:
-            raise RequestError(f"{target} cannot be written ({error.strerror}): choose a folder that can") from error
+        replace_folder(arguments.path("directory", directory), _check_target, self._write)
 
     def to_onnx(self, path: str | os.PathLike[str], features: bool = False) -> None:
         """Write the network as a graph of ONNX (opset 19), which `onnxruntime` runs, also where there is no Python.
@@ -246,7 +236,6 @@ class Model:
         onnx.save(self, arguments.path("path", path), arguments.flag("features", features))
 
     def _write(self, folder: Path) -> None:
-        folder.mkdir()
         tensors = {
             f"{layer}/{name}": np.ascontiguousarray(value)
             for layers in (self.params, self.stats)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxsweep.data import Dataset, Prepared, prepare
+from jaxsweep.data import Dataset, Prepared
 from jaxsweep.data.reading import TABLES
 from jaxsweep.data.source import open_source
 from jaxsweep.data.start import Start
@@ -246,9 +246,7 @@ class StoredRun:
         version would split or train them otherwise.
         """
         self.check_repeatable()
-        request = self.request
-        data = prepare(self.dataset(), split=request.split, folds=request.folds, seed=request.seed)
-        return replace(data, start=self.start)
+        return replace(self.request, start=self.start).prepared(self.dataset())
 
     @cached_property
     def start(self) -> Start | None:

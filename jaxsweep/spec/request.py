@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from jaxsweep.data import Dataset, Prepared, prepare
 from jaxsweep.data.assign import Folds, check_folds
 from jaxsweep.data.source import Source
 from jaxsweep.data.splits import DEFAULT_SPLIT
@@ -86,6 +87,11 @@ class Request:
     def fresh(self) -> int:
         """Return the replicates of a trial that is confirmed: as many as in the search, and at least 5."""
         return max(self.replicates, LEAST_FRESH)
+
+    def prepared(self, dataset: Dataset) -> Prepared:
+        """Return data, split and standardized as the request says, with the weights that networks start with."""
+        data = prepare(dataset, split=self.split, folds=self.folds, seed=self.seed)
+        return replace(data, start=self.start)
 
     def __post_init__(self) -> None:
         if (self.space is None) == (self.configs is None):
