@@ -32,6 +32,29 @@ _ROWS = (
     BuiltIn("iris", "classification", 150, 4, 3, None, "three species of iris"),
     BuiltIn("diabetes", "regression", 442, 10, None, None, "progression of diabetes after one year"),
 )
+FILES = {
+    "digits": "digits.csv.gz",
+    "breast_cancer": "breast_cancer.csv",
+    "wine": "wine_data.csv",
+    "iris": "iris.csv",
+}
+_OF_A_CELL = (
+    "radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry",
+    "fractal dimension",
+)  # fmt: skip
+FEATURES: dict[str, tuple[str, ...]] = {
+    "digits": tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8)),
+    "breast_cancer": (
+        *(f"mean {name}" for name in _OF_A_CELL),
+        *(f"{name} error" for name in _OF_A_CELL),
+        *(f"worst {name}" for name in _OF_A_CELL),
+    ),
+    "wine": (
+        "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",
+        "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines", "proline",
+    ),
+    "iris": tuple(f"{part} {size} (cm)" for part in ("sepal", "petal") for size in ("length", "width")),
+}  # fmt: skip
 
 
 def datasets() -> list[BuiltIn]:
@@ -49,7 +72,7 @@ def load_dataset(name: str) -> Dataset:
     if row is None:
         names = [row.name for row in _ROWS]
         raise RequestError(f"there is no built-in data set {shown(name)}{suggestion(shown(name), names)}")
-    x, target, features = _read_digits() if name == "digits" else _load(row)
+    x, target, features = _read(row) or _load(row)
     data = Dataset.from_arrays(
         x, target, task=row.task, image_shape=row.image_shape, name=name, feature_names=features
     )  # fmt: skip
@@ -68,14 +91,21 @@ def _load(row: BuiltIn) -> tuple[Any, Any, list[str]]:
     return loaded.data, target, [str(feature) for feature in loaded.feature_names]
 
 
-def _read_digits() -> tuple[Any, Any, list[str]]:
-    """Return the same for digits, the default data, from the file itself: importing scikit-learn takes a second."""
+def _read(row: BuiltIn) -> tuple[Any, Any, list[str]] | None:
+    """Return the same from the file itself: importing scikit-learn takes longer than all else that a sweep imports.
+
+    None where the file is not where it was, and of data that scikit-learn changes after it has read them.
+    """
     package = find_spec("sklearn")
     folders = package.submodule_search_locations if package else None
-    path = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
+    name = FILES.get(row.name)
+    path = Path(folders[0]) / "datasets" / "data" / name if folders and name else None
     if path is None or not path.exists():
-        return _load(_ROWS[0])
-    with gzip.open(path, "rt") as file:
-        table = np.loadtxt(file, delimiter=",")
-    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
-    return table[:, :-1], table[:, -1].astype(int).tolist(), names
+        return None
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        # The others begin with a line of sizes and labels.
+        labels = range(10) if row.name == "digits" else file.readline().strip().split(",")[2:]
+        table = np.loadtxt(file, delimiter=",", ndmin=2)
+    if table.shape != (row.rows, row.features + 1) or len(labels) != row.classes:
+        return None
+    return table[:, :-1], [labels[code] for code in table[:, -1].astype(int).tolist()], list(FEATURES[row.name])

@@ -27,8 +27,12 @@ def test_the_list_of_built_in_data_sets_is_true(row: BuiltIn) -> None:
     assert len({column.name for column in data.inputs}) == row.features
 
 
-def test_digits_read_from_their_file_are_those_that_scikit_learn_loads() -> None:
-    (x, target, names), (expected, labels, features) = builtin._read_digits(), builtin._load(datasets()[0])
+@pytest.mark.parametrize("name", builtin.FILES)
+def test_data_read_from_their_file_are_those_that_scikit_learn_loads(name: str) -> None:
+    row = next(row for row in datasets() if row.name == name)
+    read = builtin._read(row)
+    assert read is not None
+    (x, target, names), (expected, labels, features) = read, builtin._load(row)
     np.testing.assert_array_equal(x, expected)
     assert target == labels
     assert names == features
