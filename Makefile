@@ -9,9 +9,10 @@ endif
 BIN := .venv/bin
 READY := .venv/.ready
 DOCS := .venv-docs
+TABLES := ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sweep test bench check-devices docs lint format clean
+.PHONY: help setup sweep test bench experiments check-devices docs lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -38,6 +39,9 @@ test: $(READY)  ## run the whole test suite
 
 bench: $(READY)  ## measure throughput on this machine (about 20 minutes; with the extra `torch`, PyTorch too)
 	$(BIN)/python -m jaxsweep bench
+
+experiments: $(READY)  ## train everything in experiments/README.md again, and write it (an hour; TABLES=folder of the tables)
+	$(BIN)/python experiments/answers.py --tables $(TABLES)
 
 check-devices: $(READY)  ## compile for a GPU and a TPU that are absent, and judge the programs (5 minutes; 700 MB more)
 	PYTHONPATH=tests $(BIN)/python tests/devices/check.py

@@ -19,7 +19,10 @@ from jaxsweep.spec.metrics import METRICS, Metric, sign
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-MEASURED = ("throughput", "search_quality", "real_training", "accelerators", "torture", "soak")  # of experiments/
+MEASURED = {  # pages, and the documents of experiments/ that they are
+    "claims": "README",
+    **{name: name for name in ("throughput", "search_quality", "real_training", "accelerators", "torture", "soak")},
+}
 SECTIONS = {  # of README.md, each with what it is called here
     "How fast": "how_fast", "Install": "install", "Data": "data", "Metrics": "metrics_told",
     "Your own metric, loss, activation": "own", "Searchers": "searchers_told", "Schedulers": "schedulers_told",
@@ -28,7 +31,7 @@ SECTIONS = {  # of README.md, each with what it is called here
 }  # fmt: skip
 PAGES = {  # what a link of README.md is here
     "SECURITY.md": "/security.md", "#honest-winners": "/understanding.md#honest-winners",
-    **{f"experiments/{name}.md": f"/measured/{name}.md" for name in MEASURED},
+    **{f"experiments/{file}.md": f"/measured/{name}.md" for name, file in MEASURED.items()},
 }  # fmt: skip
 
 
@@ -46,7 +49,7 @@ def parts() -> dict[str, str]:
         "command_line": reference.command_line(),
         **{part: _told(sections[title]) for title, part in SECTIONS.items()},
     }
-    measured = {name: (ROOT / f"experiments/{name}.md").read_text(encoding="utf-8") for name in MEASURED}
+    measured = {name: (ROOT / f"experiments/{file}.md").read_text(encoding="utf-8") for name, file in MEASURED.items()}
     return {
         **{f"generated/{name}.md": text for name, text in found.items()},
         **{f"measured/{name}.md": _leveled(_told(text)) for name, text in measured.items()},
@@ -97,7 +100,15 @@ def _body(text: str) -> str:
 def _told(text: str) -> str:
     """Return prose of the repository for the site: without generated tables, and links as they are here."""
     text = re.sub(r"<!-- table: (\w+) -->.*?<!-- end: \1 -->\n*", "", text, flags=re.DOTALL)
-    return re.sub(r"\[([^\]]+)\]\((?!http)([^)]+)\)", _link, text).strip()
+    text = text.replace("](pictures/", "](/../experiments/pictures/")
+    own = {f"#{_anchor(title)}" for title in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)}
+    link = r"(?<!!)\[([^\]]+)\]\((?!http)([^)]+)\)"
+    return re.sub(link, lambda found: found[0] if found[2] in own else _link(found), text).strip()
+
+
+def _anchor(title: str) -> str:
+    """Return what links to a heading within its page call it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def _leveled(text: str) -> str:

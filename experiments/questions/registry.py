@@ -90,7 +90,9 @@ QUESTIONS = (
             Claim("batches of 32 are better than batches of 256", "32", "256", "test_score"),
             Claim("large batches take less time for as many epochs", "256", "32", "milliseconds"),
         ),
-        tuned=RATE, remark=TUNED,
+        tuned=RATE,
+        remark=f"{TUNED} Times are shares of a sweep in which all networks of a size train together, measured once, "
+        "without an interval.",
     ),
     Question(
         "depth", "How many hidden layers?", ("depth",), ("test_score", "train_loss", "gap"),
