@@ -71,6 +71,14 @@ def iris() -> js.Dataset:
 
 
 @pytest.fixture(scope="module")
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The processes of the module share what they compile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
 def one_tile() -> Iterator[None]:
     """Every plan of the module has tiles of eight: sweeps that differ in their trials alone share their programs."""
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +88,7 @@ def one_tile() -> Iterator[None]:
 
 # The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
-    "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
+    "cli/test_killed.py", "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
     "network/test_parity_choices.py", "estimators/test_fitting.py", "estimators/test_classifier.py",
     "estimators/test_regressor.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
     "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",

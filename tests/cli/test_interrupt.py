@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +21,8 @@ import jaxsweep as js
 from jaxsweep import cli, interruption
 from jaxsweep.cli import interrupt
 from jaxsweep.cli.interrupt import Interrupts
+
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(autouse=True)
@@ -251,14 +253,6 @@ def test_other_things_that_cannot_be_raised_are_told(monkeypatch: pytest.MonkeyP
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The processes here share what they compile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
 def terminal() -> Iterator[None]:
     """Processes hear that their terminal is closed, also where the suite runs under nohup."""
@@ -267,19 +261,32 @@ def terminal() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+def hear(process: "subprocess.Popen[str]", numbers: Sequence[int]) -> None:
+    """Wait until a process has handlers for signals: before that it is Python that starts, for long if all is busy."""
+    status = Path(f"/proc/{process.pid}/status")
+    end = time.monotonic() + 60
+    while status.exists() and time.monotonic() < end and process.poll() is None:
+        caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+        if all(int(caught.split()[1], 16) >> (number - 1) & 1 for number in numbers):
+            return
+        time.sleep(0.001)
+    time.sleep(0.15)  # where there is no such file
+
+
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize(
     "numbers", [*((number,) for number in CODES), (signal.SIGTERM, signal.SIGHUP) * 2],
     ids=["SIGINT", "SIGTERM", "SIGHUP", "all that a closed session sends"],
 )  # fmt: skip
 def test_signals_at_any_instant(numbers: tuple[signal.Signals, ...], tmp_path: Path) -> None:
-    """From Python's start to the end of a sweep, all at work at once; `experiments/torture.py` has hundreds."""
-    instants = np.linspace(0.15, 3.0, 4)
+    """From the first imports to the end of a sweep, all at work at once; `experiments/torture.py` has hundreds."""
+    instants = np.linspace(0.0, 3.0, 4)
     line = [sys.executable, "-m", "jaxsweep", "run", "--data", "iris", "--trials", "20000", "--set", "width=8"]
     line += ["--set", "epochs=5", "--format", "json", "--out"]
     for instant in instants:
         out = tmp_path / f"{instant:.2f}"
         with subprocess.Popen([*line, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            hear(process, tuple(CODES))
             time.sleep(instant)
             for number in numbers:
                 process.send_signal(number)

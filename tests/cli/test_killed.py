@@ -13,7 +13,7 @@ import jaxsweep as js
 from jaxsweep.engine import tile
 from jaxsweep.records.rundir import LOCK
 
-pytestmark = pytest.mark.usefixtures("one_tile")
+pytestmark = pytest.mark.usefixtures("one_tile", "one_cache")
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,9 @@ import pytest
 import jaxsweep as js
 from jaxsweep.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_cache")
+
 RUN = "run --data iris --trials 300 --set width=8 --set epochs=3 --set depth=1 --format json --out"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The processes here share what they compile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def ran(redirected: str, out: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
