@@ -119,7 +119,10 @@ def trained(result: js.Result) -> Trained:
         numbers["gap"] = gap
     numbers |= {name: column[name] for name in ("val_mae", "test_mae") if name in column}
     diverged = (frame["status"] == "diverged").to_numpy().reshape(shape)
-    return Trained([trial.config for trial in trials], numbers, diverged, len(prepared.val[0]) / n)
+    configs = [trial.config for trial in trials]
+    for config in configs:  # a full batch is resolved to a number of rows
+        config["batch_size"] = "full" if config["batch_size"] >= n else config["batch_size"]
+    return Trained(configs, numbers, diverged, len(prepared.val[0]) / n)
 
 
 def _batch(config: Mapping[str, Any], rows: int) -> int:
@@ -131,7 +134,9 @@ def place_of(config: Mapping[str, Any], request: Request) -> tuple[int, ...]:
     """Return where a config stands among those of a grid: the places of its values in the sweep file's lists."""
     entries = {} if request.space is None else request.space.entries
     lists = {name: entry.values for name, entry in entries.items() if isinstance(entry, js.Choice)}
-    return tuple(values.index(config[name]) for name, values in lists.items() if config[name] in values)
+    return tuple(  # what is resolved to something else, such as a full batch, stands last in its list
+        values.index(config[name]) if config[name] in values else len(values) - 1 for name, values in lists.items()
+    )
 
 
 def groups_of(networks: Trained, names: tuple[str, ...]) -> dict[str, Trained]:
