@@ -68,13 +68,13 @@ def _held(data: Mapping[str, Any], i: int) -> str:
 def sentence(claim: Claim, data: Mapping[str, Any], i: int) -> str:
     """Return whether a claim held, in words with figures."""
     by = _verdicts(data, i)
-    head = "held" if len(by["yes"]) == len(data) else "did not hold" if not by["yes"] else "held in part"
+    head = "held" if len(by["yes"]) == len(data) else "held in part" if by["yes"] else "did not hold"
     if not by["yes"] and not by["no"]:
-        head = "is open"
+        head = "not decided"
     told = []
-    for kind, word in (("yes", "held"), ("no", "the other way round"), ("open", "open")):
-        told += [f"{word} on {name} ({_figure(data[name]['claims'][i], claim.measure)})" for name in by[kind]]
-    return f"- *{claim.says[:1].upper()}{claim.says[1:]}*: **{head}**. {'; '.join(told)}."
+    for kind, word in (("yes", ""), ("no", "the other way round "), ("open", "open " if by["yes"] or by["no"] else "")):
+        told += [f"{word}on {name} ({_figure(data[name]['claims'][i], claim.measure)})" for name in by[kind]]
+    return f"- {claim.says[:1].upper()}{claim.says[1:]}: **{head}**, {'; '.join(told)}."
 
 
 def _figure(judged: list[Any], measure: str) -> str:
