@@ -66,7 +66,7 @@ def sweep(request: Request, data: js.Dataset) -> js.Result:
 class Trained:
     """The networks of a sweep: configs [trials], and each measure [trials, trainings]."""
 
-    configs: list[Mapping[str, Any]]
+    configs: Sequence[Mapping[str, Any]]
     numbers: dict[str, FloatArray]
     diverged: NDArray[np.bool_]
     ratio: float
