@@ -15,7 +15,7 @@ if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2"
     os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
     if version("jaxlib") < "0.11":
-        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true"
+        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 # Nor need programs say which lines they come from: every operation would carry the whole stack.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
