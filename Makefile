@@ -55,7 +55,7 @@ $(DOCS)/.ready: docs/requirements.txt
 
 # Sphinx has an environment of its own, and does not import jaxsweep: what comes from the code is written before.
 docs: $(READY) $(DOCS)/.ready  ## build the documentation into site/; a warning, such as a link to nowhere, is an error
-	PYTHONPATH=tests $(BIN)/python docs/generate.py
+	PYTHONPATH=tests:experiments $(BIN)/python docs/generate.py
 	$(DOCS)/bin/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --doctree-dir build/docs docs site
 	@echo 'open site/index.html'
 

@@ -1,8 +1,8 @@
 """What the documentation takes from the code and from other documents: `make docs` writes it.
 
 Parts, which pages include, go into docs/generated, and the measurements of experiments/, each a page, into
-docs/measured: so no table and no promise is typed a second time. Run it with `PYTHONPATH=tests`, whose
-`readme_tables.py` makes the tables.
+docs/measured: so no table and no promise is typed a second time. Run it with `PYTHONPATH=tests:experiments`:
+`readme_tables.py` of the first makes the tables.
 """
 
 import inspect
@@ -13,6 +13,7 @@ from typing import Any
 
 import readme_tables
 import reference
+from questions.page import anchor
 
 from jaxsweep import schedulers, search
 from jaxsweep.spec.metrics import METRICS, Metric, sign
@@ -101,14 +102,9 @@ def _told(text: str) -> str:
     """Return prose of the repository for the site: without generated tables, and links as they are here."""
     text = re.sub(r"<!-- table: (\w+) -->.*?<!-- end: \1 -->\n*", "", text, flags=re.DOTALL)
     text = text.replace("](pictures/", "](/../experiments/pictures/")
-    own = {f"#{_anchor(title)}" for title in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)}
+    own = {f"#{anchor(title)}" for title in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)}
     link = r"(?<!!)\[([^\]]+)\]\((?!http)([^)]+)\)"
     return re.sub(link, lambda found: found[0] if found[2] in own else _link(found), text).strip()
-
-
-def _anchor(title: str) -> str:
-    """Return what links to a heading within its page call it."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def _leveled(text: str) -> str:

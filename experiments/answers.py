@@ -11,8 +11,6 @@ Answer: stands in experiments/README.md, which this writes from experiments/answ
 
 import argparse
 import json
-import os
-import platform
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -24,6 +22,7 @@ from questions.pictures import draw
 from questions.registry import QUESTIONS
 from questions.sweeping import Settings
 
+from jaxsweep.engine import machine
 from jaxsweep.spec.request import Request
 
 HERE = Path(__file__).parent
@@ -34,14 +33,6 @@ def quick(request: Request) -> Request:
     folds = 2 if request.folds else 0
     trials = request.trials if request.trials is None else 20
     return replace(request, folds=folds, replicates=1 if folds else 2, trials=trials)
-
-
-def machine() -> str:
-    """Return what machine this is: cores and processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {names[0] if names else platform.processor() or platform.machine()}"
 
 
 def versions() -> str:
@@ -66,7 +57,7 @@ def main() -> None:
         settings = Settings(asked.tables, 2, quick) if asked.quick else Settings(asked.tables)
         for question in QUESTIONS:
             if asked.only is None or question.name in asked.only:
-                answers |= {"machine": machine(), "versions": versions()}
+                answers |= {"machine": f"{machine.cores()} cores of {machine.processor()}", "versions": versions()}
                 answers["questions"][question.name] = answer(question, settings)
                 print(f"{question.name}: {answers['questions'][question.name]['seconds']:.0f} s", flush=True)
                 kept.write_text(json.dumps(answers, indent=1) + "\n")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from questions.answering import answer, verdict
-from questions.measures import converged, difference, halfwidth, told
+from questions.answering import answer
+from questions.measures import converged, difference, halfwidth, told, verdict
 from questions.page import anchor, page
 from questions.registry import QUESTIONS, Question, word
 from questions.sweeping import FOLDER, Settings, constant_score, request_of

@@ -60,11 +60,3 @@ def _number(value: float) -> float | None:
 
 def _short(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "values": [[_number(value) for value in row] for row in given["values"]]}
-
-
-def verdict(judged: list[Any]) -> str:
-    """Return whether a claim held on a data set: yes, no (it is the other way round), or open."""
-    mean, half, _ = judged
-    if mean is None or half is None:
-        return "open"
-    return "yes" if mean - half > 0 else "no" if mean + half < 0 else "open"

@@ -6,6 +6,7 @@ folds and under other seeds; the same ones for each group, so that groups are co
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +82,11 @@ def converged(curves: FloatArray) -> FloatArray:
     target = least + NEAR * (curves[..., 0] - least)
     reached = np.where(whole, curves, np.inf) <= target[..., None]
     return np.where(np.isfinite(least) & np.isfinite(curves[..., 0]), reached.argmax(axis=-1) + 1.0, np.nan)
+
+
+def verdict(judged: list[Any]) -> str:
+    """Return whether a claim held on a data set: yes, no (it is the other way round), or open."""
+    mean, half, _ = judged
+    if mean is None or half is None:
+        return "open"
+    return "yes" if mean - half > 0 else "no" if mean + half < 0 else "open"

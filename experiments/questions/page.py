@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from questions.answering import verdict
-from questions.measures import MEASURES
+from questions.measures import MEASURES, verdict
 from questions.registry import QUESTIONS, Claim, Question
 
 INTRODUCTION = """# What is commonly said of hyperparameters, and what was measured

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import jaxsweep as js
-from jaxsweep.loop import execute
 from jaxsweep.spec import sweepfile
-from jaxsweep.spec.hyperparameters import HYPERPARAMETERS
+from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, epoch_steps
 from jaxsweep.spec.request import Request
 from questions.measures import FloatArray, converged
 from questions.registry import word
@@ -57,11 +56,6 @@ def request_of(name: str, settings: Settings) -> Request:
     return settings.smaller(sweepfile.read(FOLDER / f"{name}.toml").request())
 
 
-def sweep(request: Request, data: js.Dataset) -> js.Result:
-    """Run a sweep in memory."""
-    return execute(data, request)
-
-
 @dataclass
 class Trained:
     """The networks of a sweep: configs [trials], and each measure [trials, trainings]."""
@@ -84,6 +78,11 @@ def constant_score(data: js.Dataset) -> float:
     return float(np.bincount(data.target).max() / len(data.target))
 
 
+def ratio_of(result: js.Result) -> float:
+    """Return how many validation rows a sweep has for each training row."""
+    return len(result.data.val[0]) / len(result.data.train[0])
+
+
 def trained(result: js.Result) -> Trained:
     """Return the networks of a sweep with what is measured of each.
 
@@ -101,17 +100,16 @@ def trained(result: js.Result) -> Trained:
     least = constant_score(result.dataset)
     rows = {trial.id: row for row, trial in enumerate(result.trials)}
     curves = result.curves(f"val_{loss}", lanes=True)[[rows[number] for number in ids]]
-    prepared = result.data
-    n = len(prepared.train[0])
-    steps = [epochs * -(-min(n, trial.config["train_rows"] or n) // _batch(trial.config, n)) for trial, epochs in zip(
-        trials, frame["epochs_done"].to_numpy().reshape(shape), strict=True)]  # fmt: skip
+    n = len(result.data.train[0])
+    configs = [trial.config for trial in trials]
+    steps = np.array([[epoch_steps(config, n)] for config in configs], dtype=np.float64)
     numbers = {
         "val_score": np.fmax(column[f"val_{score}"], least),
         "test_score": np.fmax(column[f"test_{score}"], least),
         "val_loss": column[f"val_{loss}"],
         "train_loss": column["train_loss"],
         "converged": converged(curves),
-        "iterations": np.array(steps, dtype=np.float64),
+        "iterations": steps * frame["epochs_done"].to_numpy().reshape(shape),
         "milliseconds": np.array([[1e3 * trial.seconds / curves.shape[1]] * curves.shape[1] for trial in trials]),
     }
     if f"train_{score}" in column:
@@ -119,21 +117,21 @@ def trained(result: js.Result) -> Trained:
         numbers["gap"] = gap
     numbers |= {name: column[name] for name in ("val_mae", "test_mae") if name in column}
     diverged = (frame["status"] == "diverged").to_numpy().reshape(shape)
-    configs = [trial.config for trial in trials]
-    for config in configs:  # a full batch is resolved to a number of rows
-        config["batch_size"] = "full" if config["batch_size"] >= n else config["batch_size"]
-    return Trained(configs, numbers, diverged, len(prepared.val[0]) / n)
+    if "full" in lists_of(result.request).get("batch_size", ()):
+        for config in configs:  # a full batch is resolved to a number of rows
+            config["batch_size"] = "full" if config["batch_size"] >= n else config["batch_size"]
+    return Trained(configs, numbers, diverged, ratio_of(result))
 
 
-def _batch(config: Mapping[str, Any], rows: int) -> int:
-    seen = min(rows, config["train_rows"] or rows)
-    return seen if config["batch_size"] == "full" else min(config["batch_size"], seen)
+def lists_of(request: Request) -> dict[str, Sequence[Any]]:
+    """Return the values of each hyperparameter that a sweep file lists, by its name."""
+    entries = {} if request.space is None else request.space.entries
+    return {name: entry.values for name, entry in entries.items() if isinstance(entry, js.Choice)}
 
 
 def place_of(config: Mapping[str, Any], request: Request) -> tuple[int, ...]:
     """Return where a config stands among those of a grid: the places of its values in the sweep file's lists."""
-    entries = {} if request.space is None else request.space.entries
-    lists = {name: entry.values for name, entry in entries.items() if isinstance(entry, js.Choice)}
+    lists = lists_of(request)
     return tuple(  # what is resolved to something else, such as a full batch, stands last in its list
         values.index(config[name]) if config[name] in values else len(values) - 1 for name, values in lists.items()
     )

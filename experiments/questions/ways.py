@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from real_tables import load
 
 import jaxsweep as js
+from jaxsweep.loop import execute
+from jaxsweep.records.trials import best_first
 from questions.measures import FloatArray
 from questions.registry import Question
-from questions.sweeping import Found, Settings, Trained, groups_of, kinds_of, request_of, sweep, trained
+from questions.sweeping import Found, Settings, Trained, groups_of, kinds_of, ratio_of, request_of, trained
 
 Way = Callable[[Question, str, Settings], dict[str, Found]]  # found of each data set, of a part of it, by its name
 
@@ -44,18 +46,27 @@ def best_rates(networks: Trained) -> FloatArray:
     return np.asarray(rates[np.argmin(np.where(np.isfinite(losses), losses, np.inf), axis=0)])
 
 
-def by_sweep(question: Question, name: str, settings: Settings) -> dict[str, Found]:
-    """One sweep, whose groups are the values of some hyperparameters."""
-    networks = trained(sweep(request_of(question.name, settings), load(name, settings.tables)))
+def networks_of(question: Question, name: str, settings: Settings) -> Trained:
+    """Return the networks of a question's sweep on a data set."""
+    return trained(execute(load(name, settings.tables), request_of(question.name, settings)))
+
+
+def grouped(question: Question, networks: Trained) -> Found:
+    """Return the groups that the values of the question's hyperparameters make."""
     found = Found(networks.ratio, networks.diverged.size)
     for group, several in groups_of(networks, question.by).items():
         put(found, group, several, question.tuned)
-    return {name: found}
+    return found
+
+
+def by_sweep(question: Question, name: str, settings: Settings) -> dict[str, Found]:
+    """One sweep, whose groups are the values of some hyperparameters."""
+    return {name: grouped(question, networks_of(question, name, settings))}
 
 
 def by_kinds(question: Question, name: str, settings: Settings) -> dict[str, Found]:
     """One sweep, whose configs have one of some hyperparameters not at its default, in one strength or several."""
-    networks = trained(sweep(request_of(question.name, settings), load(name, settings.tables)))
+    networks = networks_of(question, name, settings)
     parts = groups_of(networks, (question.part,)) if question.part else {"": networks}
     answers = {}
     for part, members in parts.items():
@@ -69,11 +80,8 @@ def by_kinds(question: Question, name: str, settings: Settings) -> dict[str, Fou
 
 def by_rates(question: Question, name: str, settings: Settings) -> dict[str, Found]:
     """One sweep over learning rates and another hyperparameter, which the best rate may follow."""
-    networks = trained(sweep(request_of(question.name, settings), load(name, settings.tables)))
-    found = Found(networks.ratio, networks.diverged.size)
-    groups = groups_of(networks, question.by)
-    for group, several in groups.items():
-        put(found, group, several, question.tuned)
+    networks = networks_of(question, name, settings)
+    found, groups = grouped(question, networks), groups_of(networks, question.by)
     (other,) = question.by
     levels = np.log10([several.configs[0][other] for several in groups.values()])
     rates = np.array([best_rates(several) for several in groups.values()])  # [levels, trainings]
@@ -90,23 +98,23 @@ def by_rates(question: Question, name: str, settings: Settings) -> dict[str, Fou
 
 def carried(question: Question, name: str, settings: Settings) -> dict[str, Found]:
     """One sweep over learning rates and two widths: what does the narrow one's best rate cost the wide one?"""
-    networks = trained(sweep(request_of(question.name, settings), load(name, settings.tables)))
+    networks = networks_of(question, name, settings)
     found = Found(networks.ratio, networks.diverged.size)
     series: dict[str, list[float]] = {}
     for group, several in groups_of(networks, question.by).items():
         narrow, wide = groups_of(several, ("width",)).values()
-        loss = {place: _never_nan(each.numbers["train_loss"]) for place, each in (("n", narrow), ("w", wide))}
-        own, taken = int(loss["w"].mean(axis=1).argmin()), int(loss["n"].mean(axis=1).argmin())
+        before, after = (_never_nan(each.numbers["train_loss"]) for each in (narrow, wide))  # [rates, trainings]
+        taken, own = (int(losses.mean(axis=1).argmin()) for losses in (before, after))
         rates = np.log10([config["learning_rate"] for config in narrow.configs])
         found.groups[group] = {
-            "regret": loss["w"][taken] - loss["w"][own],
-            "fall": rates[loss["n"].argmin(axis=0)] - rates[loss["w"].argmin(axis=0)],
+            "regret": after[taken] - after[own],
+            "fall": rates[before.argmin(axis=0)] - rates[after.argmin(axis=0)],
             "test_score": wide.numbers["test_score"][taken],
         }
         found.chosen[group] = f"{10 ** rates[taken]:g}, its own best {10 ** rates[own]:g}"
         found.diverged[group] = int(wide.diverged[taken].sum())
-        series |= {f"{group}, {width}": loss[place].mean(axis=1).tolist() for place, width in (
-            ("n", narrow.configs[0]["width"]), ("w", wide.configs[0]["width"]))}  # fmt: skip
+        for each, losses in ((narrow, before), (wide, after)):
+            series[f"{group}, {each.configs[0]['width']}"] = losses.mean(axis=1).tolist()
     found.map = {
         "rows": list(series), "columns": (10**rates).round(12).tolist(), "values": list(series.values()),
         "row": "parametrization, width", "column": "learning_rate",
@@ -167,13 +175,10 @@ def outliers(question: Question, name: str, settings: Settings) -> dict[str, Fou
     given = js.Dataset.from_arrays(
         x[train], target[train], "regression", x[val], target[val], x[test], target[test], name=name
     )
-    networks = trained(sweep(request, given))
+    networks = trained(execute(given, request))
     for measure in ("val_mae", "test_mae"):
         networks.numbers[measure] = networks.numbers[measure] / scale
-    found = Found(networks.ratio, networks.diverged.size)
-    for group, several in groups_of(networks, question.by).items():
-        put(found, group, several, question.tuned)
-    return {name: found}
+    return {name: grouped(question, networks)}
 
 
 def confirmation(question: Question, name: str, settings: Settings) -> dict[str, Found]:
@@ -182,9 +187,8 @@ def confirmation(question: Question, name: str, settings: Settings) -> dict[str,
     scores: dict[str, list[float]] = {}
     trainings, ratio = 0, 0.0
     for seed in range(settings.seeds):
-        result = sweep(replace(request, seed=seed), data)
-        best = max((trial for trial in result.trials if trial.score is not None), key=lambda trial: trial.score or 0.0)
-        winner = result.confirmed[0]
+        result = execute(data, replace(request, seed=seed))
+        best, winner = best_first(result.trials, result.objective)[0], result.confirmed[0]
         assert best.score is not None
         assert winner.confirmed_score is not None
         assert winner.test_score is not None
@@ -194,7 +198,7 @@ def confirmation(question: Question, name: str, settings: Settings) -> dict[str,
         ):  # fmt: skip
             scores.setdefault(group, []).append(score)
         trainings += len(result.trials) + sum(each.trainings for each in result.confirmed)
-        ratio = len(result.data.val[0]) / len(result.data.train[0])
+        ratio = ratio_of(result)
     return {name: Found(ratio, trainings, {group: {"score": np.array(each)} for group, each in scores.items()})}
 
 
@@ -222,7 +226,7 @@ def searches(question: Question, name: str, settings: Settings) -> dict[str, Fou
             trials = (request.trials or 0) // DERIVED if way == "gradient" else request.trials
             asked = replace(request, seed=seed, trials=trials, **changes)  # type: ignore[arg-type]
             began = time.perf_counter()
-            result = sweep(asked, data)
+            result = execute(data, asked)
             best = result.best
             assert best.score is not None
             for measure, value in (
@@ -231,7 +235,7 @@ def searches(question: Question, name: str, settings: Settings) -> dict[str, Fou
             ):  # fmt: skip
                 rows[measure].append(value)
             found.trainings += len(result.trials)
-            found.ratio = len(result.data.val[0]) / len(result.data.train[0])
+            found.ratio = ratio_of(result)
         found.groups[way] = {measure: np.array(values) for measure, values in rows.items()}
     return {name: found}
 
