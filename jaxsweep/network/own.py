@@ -117,11 +117,17 @@ def _tried(what: str, own: Own, arguments: Sequence[Array], shape: tuple[int, ..
             f"({type(error).__name__}): it must use jax.numpy in place of NumPy, and jnp.where in place of if"
         ) from error
     except Exception as error:
-        if "Leaked" in str(error):
-            raise RequestError(
-                f"{what} keeps what it was traced with, outside itself: it must be a pure function of its arguments"
-            ) from error
-        raise RequestError(f"{what} fails ({type(error).__name__}: {_first(error)}): it must give {right}") from error
+        # What fails only where JAX looks for tracers that are kept, keeps one. JAX's own words do not always say so: on
+        # its way to who keeps a tracer it can fail itself, by an IndexError.
+        try:
+            with ambient.retraced(object()):
+                jax.eval_shape(lambda *given: own(*given), *arguments)
+        except Exception as alone:
+            failed = f"{type(alone).__name__}: {_first(alone)}"
+            raise RequestError(f"{what} fails ({failed}): it must give {right}") from alone
+        raise RequestError(
+            f"{what} keeps what it was traced with, outside itself: it must be a pure function of its arguments"
+        ) from error
     found = getattr(traced, "shape", None), getattr(traced, "dtype", None)
     if found[0] is None or found[1] is None:
         raise RequestError(f"{what} gives a {type(traced).__name__}: it must give one array of floats, {right}")

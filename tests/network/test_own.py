@@ -1,7 +1,8 @@
 """Functions of the user's own train as their textbook says, and beside others as alone; what is none is told."""
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,24 @@ def test_what_cannot_be_used_is_told_before_anything_is_compiled(words: str) -> 
     ):
         with pytest.raises(js.RequestError, match=f"^{name}.*{words}"):
             call()
+
+
+def test_a_kept_tracer_is_told_though_jax_fails_to_say_who_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = jax.checking_leaks
+
+    @contextlib.contextmanager
+    def fails() -> Iterator[None]:
+        try:
+            with looked():
+                yield
+        except Exception as error:
+            raise IndexError("list index out of range") from error
+
+    monkeypatch.setattr(jax, "checking_leaks", fails)
+    with pytest.raises(js.RequestError, match="keeps what it was traced with"):
+        js.solo((X, Y), {"activation": leaks})
+    with pytest.raises(js.RequestError, match=r"fails \(IndexError"):  # what fails for itself
+        js.solo((X, Y), {"activation": lambda z: z * [1.0][int(z.ndim)]})
 
 
 def test_a_loss_of_classes_is_none_of_numbers() -> None:
