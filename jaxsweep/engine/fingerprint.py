@@ -43,6 +43,8 @@ from jaxsweep.network.scores import Score
 from jaxsweep.spec.metrics import Metric
 
 PjitFunction: Any = type(jax.jit(abs))  # what jax.jit makes
+# What that notes beside a function, and functools.wraps copies: nothing of it changes what is computed.
+_JITS_NOTES = vars(jax.jit(abs)).keys() - {"__wrapped__"}
 PACKAGE = __name__.partition(".")[0]
 # Of a row, what stands beside the code that is traced.
 BESIDE: dict[type, tuple[str, ...]] = {
@@ -119,10 +121,12 @@ class _Walk:
             return self._module(value)
         elif isinstance(value, SPELLED) or kind.__module__ == "typing":
             self._note(repr(value))
+        elif isinstance(value, inspect.Signature):  # its class reaches everything
+            self._note(*value.parameters)
         elif self._names.know(value):
             self._note(value.__module__, name_of(value))
         elif isinstance(value, PjitFunction) and hasattr(value, "__wrapped__"):
-            return [value.__wrapped__]  # of what jax.jit notes beside it nothing changes what it computes
+            return [value.__wrapped__]
         elif isinstance(value, type):
             return self._class(value)
         elif isinstance(value, (np.ndarray, np.generic)) or kind.__name__ == "ArrayImpl":
@@ -158,6 +162,9 @@ class _Walk:
         return list(value)
 
     def _mapping(self, value: Mapping[Any, Any]) -> list[Any]:
+        if value is sys.modules:
+            self._note(os.urandom(16).hex())  # code that searches there finds anything, whatever somebody imports
+            return []
         self._words.append(str(len(value)))
         return [each for pair in value.items() for each in pair]
 
@@ -190,7 +197,7 @@ class _Walk:
             else:
                 parts.append(called(function, value) if type(value) is object else value)
         if beside := function.__dict__:
-            parts += self._named(list(beside.items()))
+            parts += self._named([(name, item) for name, item in beside.items() if name not in _JITS_NOTES])
         if is_made_there(function):
             return parts  # made by a versioned package, as by jax.vmap: what it finds there its version tells
         if says.searches and str(function.__module__).partition(".")[0] != PACKAGE:

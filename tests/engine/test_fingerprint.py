@@ -1,6 +1,7 @@
 """The hash of what tracing can reach: the same in every process, another one after any change."""
 
 import functools
+import inspect
 import os
 import subprocess
 import sys
@@ -125,6 +126,25 @@ def test_functions_of_other_packages_that_somebody_replaced_are_seen(
     assert programs.code() != before
     monkeypatch.undo()
     assert programs.code() == before
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_is_imported_beside_it_is_none_of_it(signed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapper has what jax.jit notes of a function, and perhaps a signature, whose class names all modules."""
+    wrapped = _wrapped(jax.jit(_root))
+    if signed:
+        wrapped.__signature__ = inspect.signature(_root)
+    before = fingerprint.of(wrapped)
+    monkeypatch.setitem(sys.modules, "unheard_of", types.ModuleType("unheard_of", "with words"))
+    assert fingerprint.of(wrapped) == before
+
+
+def _searched(x: Any) -> Any:
+    return x * len(sys.modules)
+
+
+def test_code_that_searches_all_modules_is_never_taken_for_another() -> None:
+    assert fingerprint.of(_searched) != fingerprint.of(_searched)
 
 
 class _Row(NamedTuple):
