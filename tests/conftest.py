@@ -86,18 +86,24 @@ def one_tile() -> Iterator[None]:
         yield
 
 
-# The files that take longest, the longest first: a worker that got one of them last would train alone for minutes.
+# The files that take longest, about longest first: a worker that got one of them last would train alone for minutes.
 LONG = [
-    "cli/test_killed.py", "network/test_parity_numbers.py", "network/test_hypergradient.py", "network/test_own.py",
-    "network/test_parity_choices.py", "estimators/test_fitting.py", "estimators/test_classifier.py",
-    "estimators/test_regressor.py", "test_setup.py", "engine/test_planned_tiles.py", "test_notebook.py",
-    "cli/test_cli.py", "network/test_parity_weights.py", "test_loop.py", "search/test_contract.py",
-    "network/test_steps.py", "bench/test_bench.py", "network/test_parity_targets.py", "engine/test_hypergradients.py",
-    "network/test_randomness.py", "test_scheduled.py", "network/test_oracles_draws.py", "records/test_networks.py",
-    "network/test_oracles_pieces.py", "network/test_ambient.py", "spec/test_swept.py", "test_docs.py",
-    "engine/test_fingerprint.py",
-    "engine/test_programs.py", "engine/test_cache.py", "records/test_store.py", "engine/test_devices.py",
-    "engine/test_own.py", "network/test_parity_schedulers.py", "test_confirm.py", "engine/test_borrowed.py",
+    "cli/test_killed.py", "test_resume.py", "test_notebook.py", "network/test_parity_numbers.py",
+    "network/test_batches.py", "network/test_shallower.py", "network/test_hypergradient.py", "network/test_by_lane.py",
+    "network/test_own.py", "estimators/test_fitting.py", "search/test_contract.py", "bench/test_bench.py",
+    "cli/test_outputs.py", "test_setup.py", "network/test_parity_seen.py", "network/test_parity_choices.py",
+    "engine/test_planned_tiles.py", "network/test_parametrization.py", "cli/test_cli.py", "records/test_ensemble.py",
+    "estimators/test_classifier.py", "test_scheduled.py", "records/test_stored.py", "test_start_from.py",
+    "network/test_parity_weights.py", "test_loop.py", "network/test_steps.py", "engine/test_hypergradients.py",
+    "estimators/test_regressor.py", "records/test_networks.py", "cli/test_interrupt.py",
+    "network/test_oracles_draws.py", "network/test_parity_targets.py", "network/test_randomness.py",
+    "network/test_oracles_pieces.py", "engine/test_programs.py", "test_planning.py", "spec/test_swept.py",
+    "engine/test_own.py", "engine/test_fingerprint.py", "schedulers/test_contract.py", "test_hostile.py",
+    "test_confirm.py", "data/test_assign.py", "engine/test_borrowed.py", "engine/test_cache.py",
+    "records/test_result.py", "records/test_model.py", "network/test_ambient.py", "records/test_own.py",
+    "engine/test_devices.py", "records/test_studies.py", "test_full_disk.py", "test_understanding.py", "test_docs.py",
+    "engine/test_director.py", "records/test_oracles_metrics.py", "records/test_store.py", "cli/test_columns.py",
+    "test_known.py",
 ]  # fmt: skip
 
 

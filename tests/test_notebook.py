@@ -80,6 +80,67 @@ def test_seeds_or_hyperparameters(tmp_path: Path) -> None:
     assert sum(shares) == pytest.approx(100, abs=0.3)
 
 
+def test_the_edge_of_trainability(tmp_path: Path) -> None:
+    notebook = executed("03", tmp_path, {"SIDE = 100": "SIDE = 12"})
+    assert len(outputs(notebook, "image/png")) == 2
+    text = printed(notebook)
+    found = re.match(r"144 networks in \d+ s, (\d+) of them diverged\n", text)
+    assert found is not None
+    assert 40 < int(found[1]) < 104  # both sides of the edge are in the picture
+    assert "on a quadratic, by 1.98" in text
+
+
+def test_double_descent(tmp_path: Path) -> None:
+    smaller = {
+        "WIDTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256]": "WIDTHS = [2, 8]",
+        "ROWS, SEEDS, EPOCHS, NOISE = [150, 300, 600], 4, 400, 0.15": "ROWS, SEEDS, EPOCHS, NOISE = [150], 2, 10, 0.15",
+    }
+    notebook = executed("04", tmp_path, smaller)
+    assert len(outputs(notebook, "image/png")) == 2
+    text = printed(notebook)
+    assert text.startswith("4 networks of 10 epochs in")
+    assert re.search(r"^150 rows: no width learn.* error 0\.\d+ at best, 0\.\d+ at 8$", text, re.MULTILINE)
+
+
+def test_the_learning_rate_and_everything_else(tmp_path: Path) -> None:
+    smaller = {
+        "RATES = np.geomspace(0.003, 3, 13)": "RATES = np.geomspace(0.01, 1, 4)",
+        "SEEDS, EPOCHS = 4, 15": "SEEDS, EPOCHS = 1, 2",
+        "[8, 16, 32, 64, 128, 256]": "[8, 16]",
+        "[1, 2, 3, 4, 6, 8]": "[1, 2]",
+    }
+    notebook = executed("05", tmp_path, smaller)
+    assert len(outputs(notebook, "image/png")) == 1
+    text = printed(notebook)
+    assert text.startswith("48 networks by 1 programs in")
+    assert len(re.findall(r"slope [+-]\d\.\d\d, \d\.\d rates of 4 above 0.9", text)) == 6
+
+
+def test_what_matters_and_how_to_search(tmp_path: Path) -> None:
+    smaller = {
+        "TRIALS, SEARCHED, SEEDS = 1500, 300, 5": "TRIALS, SEARCHED, SEEDS = 60, 12, 1",
+        "epochs=18": "epochs=2",
+        '["random", "sobol", "zoom", "evolution", "bayes"]': '["random", "bayes"]',
+        '[None, "halving", "hyperband", "asha", "median"]': '[None, "asha"]',
+    }
+    notebook = executed("06", tmp_path, smaller)
+    assert len(outputs(notebook, "image/png")) == 3
+    text = printed(notebook)
+    assert "of the variance of score over 60 trials: " in text
+    spent = [int(epochs) for epochs in re.findall(r"^(?:none|asha) +(\d+) epochs, best 0\.\d+$", text, re.MULTILINE)]
+    assert spent[0] > spent[1]
+
+
+def test_your_own_data(tmp_path: Path) -> None:
+    notebook = executed("07", tmp_path, {"TRIALS = 400": "TRIALS = 24", "epochs=40": "epochs=4"})
+    assert len(outputs(notebook, "image/png")) == 1
+    text = printed(notebook)
+    assert "- 'age', 'bmi', 'bp', 's1', 's2' and 4 more are read as numbers with decimal ','" in text
+    assert re.search(r"^search \d+\.\d, confirmed \d+\.\d, on the test rows \d+\.\d$", text, re.MULTILINE)
+    assert re.search(r"^an ensemble of \d+ networks: \[", text, re.MULTILINE)
+    assert (tmp_path / "model" / "model.json").is_file()
+
+
 class Kernel:
     """A notebook's kernel, and what arrives at the front end while it carries out a cell."""
 

@@ -153,7 +153,7 @@ class Result(Exports):
         return f"no trial {'has a score' if undefined else 'finished'}: {', '.join(words)}{hint}"
 
     def to_pandas(self, lanes: bool = False) -> "pd.DataFrame":
-        """Return a frame with a row for each trial: id, status, score, epochs, spread, metrics, hyperparameters.
+        """Return a frame with a row a trial: `trial`, its id, status, score, epochs, spread, metrics, hyperparameters.
 
         With several objectives there is a column `front`, and with constraints `feasible`, true or false; what counts
         among them of parameters, iterations and seconds stands beside the metrics.

@@ -1,5 +1,6 @@
 """`bench`: the work, and a run of each contender."""
 
+import functools
 import json
 from typing import Any
 
@@ -47,7 +48,8 @@ def test_every_contender_learns(name: str) -> None:
     assert contender.make(load("digits"))(configs) > 0.8
 
 
-def test_the_command_prints_numbers(capsys: Any) -> None:
+def test_the_command_prints_numbers(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "uniform", functools.partial(work.uniform, width=8, depth=1, epochs=2))
     assert main(["bench", "mixtures", "--configs", "4", "--repeats", "1", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["sgemm"] > 1e8
@@ -78,9 +80,11 @@ def test_the_studies_hold_what_they_say() -> None:
     assert sum(map(len, shapes)) == 400
 
 
-def test_a_usual_study_is_raced(capsys: Any) -> None:
+def test_a_usual_study_is_raced(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its shapes swept alone are all of it."""
-    assert main(["bench", "usual", "--configs", "2", "--repeats", "1", "--format", "json"]) == 0
+    few = [*work.uniform(2, width=8, depth=1, epochs=2), *work.uniform(2, width=6, depth=1, epochs=2)]
+    monkeypatch.setattr(work, "usual", lambda count: few[:count])
+    assert main(["bench", "usual", "--configs", "3", "--repeats", "1", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])["usual"]
     assert {"empty cache", "warm", "shapes alone"} <= set(found)
     assert found["warm"]["programs"] <= found["shapes alone"]["programs"]
