@@ -16,7 +16,8 @@ from jaxsweep.insight.variance import levels_of
 if TYPE_CHECKING:
     import pandas as pd
 
-SLICE, SIDE = 16, 8  # bins of a hyperparameter, and of each of two
+SLICE, SIDE = 16, 8  # most bins of a hyperparameter, and of each of two
+LEAST, EACH = 4, 8  # least bins of many values, and trials in each: the mean of few follows luck
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ def slice_of(factor: Factor, response: FloatArray, most: int = SLICE) -> Slice:
     if not len(rows):
         empty = np.zeros(0)
         return Slice(factor, empty, np.zeros(0, np.int64), empty, empty, empty)
-    codes, at = levels_of(factor.of(rows), most)
+    found = factor.of(rows)
+    if len(np.unique(found.x)) > most:
+        most = int(np.clip(len(rows) // EACH, LEAST, most))
+    codes, at = levels_of(found, most)
     values = [response[rows[codes == level]] for level in range(len(at))]
     counts = np.array([len(each) for each in values])
     mean = np.array([each.mean() for each in values])
