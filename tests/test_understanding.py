@@ -113,6 +113,13 @@ def test_a_report_has_what_a_sweep_came_to(result: js.Result, page: str) -> None
     assert "[space]" in page
 
 
+def test_the_plan_stands_beside_what_came_of_the_same(result: js.Result, page: str) -> None:
+    said = result.numbers["prediction"]
+    cells = "".join(f"<td>{each / 1e6:,.0f}</td>" for each in (said["bytes"], said["peak_bytes"]))
+    assert f"<td>most memory of the process, MB</td>{cells}" in page
+    assert said["peak_bytes"] > 1e8  # Python and JAX alone take more
+
+
 def test_the_command_says_where_the_page_is(
     result: js.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -366,9 +366,9 @@ def _prediction(result: "Result") -> Section | None:
     if not isinstance(predicted, Mapping) or not isinstance(seconds, Mapping):
         return None
     rows = [["seconds", _cell(float(predicted.get("seconds", math.nan))), _cell(float(seconds.get("total", math.nan)))]]
-    memory = [predicted.get(name) for name in ("bytes", "tile_bytes")]
+    memory = [predicted.get(name) for name in ("bytes", "peak_bytes")]
     if all(isinstance(value, (int, float)) for value in memory):
-        rows.append(["memory of the programs, MB", *(f"{float(value or 0) / 1e6:,.0f}" for value in memory)])
+        rows.append(["most memory of the process, MB", *(f"{float(value or 0) / 1e6:,.0f}" for value in memory)])
     lines = [f"{name} {_cell(float(seconds[name]))} s" for name in ("compile", "train", "host") if name in seconds]
     parts = [f"Of the time: {', '.join(lines)}."] if lines else []
     if isinstance(busy := result.numbers.get("lane_occupancy"), (int, float)):
