@@ -1,8 +1,12 @@
 """Trials as columns, made up: what tests of pictures and pages draw."""
 
+from typing import Any
+
 import numpy as np
 
 from jaxsweep.errors import printable
+from jaxsweep.insight import charts
+from jaxsweep.insight.importance import importance
 from jaxsweep.insight.sheet import Factor, Sheet
 
 BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\x1b[2J"
@@ -18,3 +22,18 @@ def many(n: int, scored: float = 0.95) -> Sheet:
     numbers["size"] = Factor("size", dice.choice([16.0, 32.0, 64.0], n))
     scores = np.where(dice.random(n) < scored, dice.random(n), np.nan)
     return Sheet(np.arange(n), numbers, scores, np.isnan(scores), "val_loss", -1, {})
+
+
+def every(sheet: Sheet) -> list[dict[str, Any]]:
+    """Return a chart of each kind, of each hyperparameter where it is about one."""
+    factors = [*sheet.factors.values()]
+    table = np.random.default_rng(0).random((len(sheet.ids), 30))
+    table[::3, 20:] = np.nan
+    return [
+        charts.curves(table, "val_loss", [(3, table[1]), (4, table[0][:20])]),
+        charts.importances(importance(sheet)),
+        *(charts.slice_chart(sheet, each) for each in factors),
+        charts.parallel(sheet, factors),
+        charts.heat(factors[6], factors[7], sheet.scores, "val_loss", -1),
+        charts.cost(sheet, 1.0 + np.arange(len(sheet.ids), dtype=np.float64), "seconds"),
+    ]

@@ -24,7 +24,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; margin: 0 auto; max-width: 60rem;
   padding: 1rem; }
 h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem; } p { margin: .4rem 0; }
-nav a { margin-right: .8rem; white-space: nowrap; } a { color: #0072B2; }
+nav { display: flex; flex-wrap: wrap; column-gap: .8rem; } nav a { white-space: nowrap; } a { color: #0072B2; }
+h1, p, .note { overflow-wrap: anywhere; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }

@@ -3,31 +3,15 @@
 import html
 import json
 import re
-from typing import Any
 
 import numpy as np
 import pytest
-from many_trials import BAD, many
+from many_trials import BAD, every, many
 
 from jaxsweep.errors import RequestError
 from jaxsweep.insight import charts, page
-from jaxsweep.insight.importance import importance
 from jaxsweep.insight.page import POLICY, Section, Table
 from jaxsweep.insight.sheet import Factor, Sheet, factor
-
-
-def every(sheet: Sheet) -> list[dict[str, Any]]:
-    factors = [*sheet.factors.values()]
-    table = np.random.default_rng(0).random((len(sheet.ids), 30))
-    table[::3, 20:] = np.nan
-    return [
-        charts.curves(table, "val_loss", [(3, table[1]), (4, table[0][:20])]),
-        charts.importances(importance(sheet)),
-        *(charts.slice_chart(sheet, each) for each in factors),
-        charts.parallel(sheet, factors),
-        charts.heat(factors[6], factors[7], sheet.scores, "val_loss", -1),
-        charts.cost(sheet, 1.0 + np.arange(len(sheet.ids), dtype=np.float64), "seconds"),
-    ]
 
 
 def test_whatever_a_table_or_a_config_is_called_stands_in_the_page_as_text() -> None:
