@@ -93,7 +93,7 @@ def test_the_edge_of_trainability(tmp_path: Path) -> None:
 def test_double_descent(tmp_path: Path) -> None:
     smaller = {
         "WIDTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256]": "WIDTHS = [2, 8]",
-        "ROWS, SEEDS, EPOCHS, NOISE = [150, 300, 600], 4, 400, 0.15": "ROWS, SEEDS, EPOCHS, NOISE = [150], 2, 10, 0.15",
+        "ROWS, SEEDS, EPOCHS, NOISE = [300, 600, 900], 4, 400, 0.15": "ROWS, SEEDS, EPOCHS, NOISE = [150], 2, 10, 0.15",
     }
     notebook = executed("04", tmp_path, smaller)
     assert len(outputs(notebook, "image/png")) == 2

@@ -50,10 +50,14 @@ class Browser:
         options = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": FLAGS}}
         self.at += "/" + self.ask("", {"capabilities": {"alwaysMatch": options}})["sessionId"]
 
-    def ask(self, path: str, body: dict[str, Any]) -> Any:
+    def close(self) -> None:
+        """End Chromium, which would outlive its driver."""
+        self.ask("", {}, "DELETE")
+
+    def ask(self, path: str, body: dict[str, Any], method: str = "POST") -> Any:
         """Return what the driver answers."""
         request = urllib.request.Request(
-            self.at + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+            self.at + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
         )
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)["value"]
@@ -93,10 +97,12 @@ def browser() -> Iterator[Browser]:
     with subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = next(line for line in process.stdout if "successfully on port" in line)
+        session = Browser(int(line.rstrip(".\n").rpartition(" ")[2]))
         try:
-            yield Browser(int(line.rstrip(".\n").rpartition(" ")[2]))
+            yield session
         finally:
-            process.kill()
+            session.close()
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
