@@ -166,7 +166,8 @@ class Plots:
         some = charts.sampled(rows)
         axes.plot(self.seconds[some], sheet.scores[some], ".", color=charts.GREY, markersize=4, alpha=0.5)
         axes.step(self.seconds[front], sheet.scores[front], where="post", color=charts.RED, marker="o", markersize=5)
-        axes.set(xlabel="seconds of a trial", ylabel=sheet.objective, xscale="log")
+        axes.set(xlabel="seconds of a trial", ylabel=sheet.objective)
+        _logarithmic(axes.xaxis, axes.set_xscale, self.seconds[rows])
         if len(rows):
             axes.set_ylim(*charts.bounds(sheet.scores[rows]))
         return _figure(axes)
@@ -190,6 +191,7 @@ class Plots:
         return _figure(axes)
 
 
+NARROW = 100.0  # a logarithmic axis over less than such a factor has more words than one a decade
 ABSENT = -0.15  # where the lines of parallel axes go that lack a hyperparameter
 
 
@@ -221,6 +223,17 @@ def _figure(axes: "Axes") -> "Figure":
     return figure
 
 
+def _logarithmic(axis: Any, scale: Callable[[str], object], values: FloatArray) -> None:
+    """Scale an axis by logarithms; of few decades only 1, 2 and 5 of each have words: more of them would touch."""
+    scale("log")
+    if len(values) and values.max() < NARROW * values.min():
+        from matplotlib.ticker import LogLocator
+
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+
+
 def _label(axis: Any, scale: Callable[[str], object], factor: Factor) -> None:
     """Name an axis, with its words or its scale."""
     axis.set_label_text(factor.name)
@@ -228,6 +241,6 @@ def _label(axis: Any, scale: Callable[[str], object], factor: Factor) -> None:
         long = max(map(len, factor.labels)) > charts.LONG
         axis.set_ticks(range(len(factor.words)), factor.labels, **({"rotation": 30, "ha": "right"} if long else {}))
     elif factor.log and not (factor.x <= 0).any():
-        scale("log")
+        _logarithmic(axis, scale, factor.x[factor.present])
     elif len(values := np.unique(factor.x[factor.present])) <= charts.TICKS:
         axis.set_ticks(values, [f"{value:.3g}" for value in values])

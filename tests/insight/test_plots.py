@@ -1,6 +1,7 @@
 """Pictures by matplotlib: what they draw, where, and what is refused."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -68,6 +69,23 @@ def test_a_logarithm_is_one_and_words_are_words(plots: Plots) -> None:
     assert rate.get_xscale() == "log"
     (word,) = plots.slice("word").axes
     assert [label.get_text() for label in word.get_xticklabels()] == [*plots.sheet.factors["word"].labels]
+
+
+@pytest.mark.parametrize("most", [0.06, 0.5, 3.0, 3e4])
+def test_words_of_a_logarithm_do_not_touch(most: float) -> None:
+    plots = Plots(many(300), lambda metric: np.zeros((300, 1)), np.geomspace(0.02, most, 300))
+    figure = plots.cost()
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
+    low, high = sorted(axes.get_xlim())
+    boxes = sorted(
+        (label.get_window_extent().x0, label.get_window_extent().x1)
+        for label in labels
+        if label.get_text() and low <= label.get_position()[0] <= high
+    )
+    assert len(boxes) >= 2
+    assert all(right < left for (_, right), (left, _) in pairwise(boxes))
 
 
 def test_the_best_config_lies_on_top_and_what_is_absent_below(plots: Plots) -> None:
