@@ -27,6 +27,8 @@ GOLDEN = 0.618034  # whose multiples lie evenly in the unit interval
 LONG = 8  # characters of a word beside which others find no room
 TICKS = 6  # of an axis that has one for each value
 SHOWN = 12  # hyperparameters of a picture
+# Under the axis and its title, where a legend of several lines, as on a phone, grows away from the curves.
+BELOW = {"orientation": "h", "y": -0.2, "yanchor": "top"}
 
 
 def text(value: Any) -> str:
@@ -154,7 +156,7 @@ def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]
     return {
         "data": data,
         "layout": layout(
-            xaxis=axis("epoch"), yaxis=vertical, showlegend=True, height=420, legend={"orientation": "h", "y": 1.12},
+            xaxis=axis("epoch"), yaxis=vertical, showlegend=True, height=420, legend=BELOW,
             shapes=lines, annotations=words,
         ),
     }  # fmt: skip
@@ -201,8 +203,8 @@ def importances(found: Importance, most: int = SHOWN) -> Chart:
         "layout": layout(
             xaxis=across,
             yaxis={"automargin": True},
-            height=90 + 28 * len(shares),
-            margin={"l": 20, "r": 20, "t": 10, "b": 50},
+            height=110 + 28 * len(shares),
+            margin={"l": 20, "r": 20, "t": 30, "b": 50},
         ),
     }
 

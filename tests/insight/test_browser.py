@@ -41,6 +41,12 @@ const box = window.brushed.querySelector('.axis-brush').getBoundingClientRect();
 return [box.x + box.width / 2, box.y, box.height];
 """
 
+LEGENDS = """
+const box = (e, name) => e.querySelector(name).getBoundingClientRect();
+return [...document.querySelectorAll('.js-plotly-plot')].filter(e => e.querySelector('.legend'))
+  .map(e => [box(e, '.legend').top, box(e, '.xtitle').bottom]);
+"""
+
 
 class Browser:
     """A session of Chromium."""
@@ -140,3 +146,11 @@ def test_an_axis_can_be_brushed(browser: Browser, path: Path) -> None:
     span = browser.run("return window.brushed._fullData[0].dimensions[0].values")
     assert np.quantile(span, 0.3) < low < high < np.quantile(span, 0.99)
     assert browser.errors() == []
+
+
+@pytest.mark.parametrize("width", [500, 1000])
+def test_no_legend_hides_a_curve(browser: Browser, path: Path, width: int) -> None:
+    browser.open(path, width)
+    legends = browser.run(LEGENDS)
+    assert legends
+    assert all(top >= bottom for top, bottom in legends)
