@@ -44,7 +44,7 @@ from jaxsweep.spec.metrics import Metric
 
 PjitFunction: Any = type(jax.jit(abs))  # what jax.jit makes
 # What that notes beside a function, and functools.wraps copies: nothing of it changes what is computed.
-_JITS_NOTES = vars(jax.jit(abs)).keys() - {"__wrapped__"}
+_JITS_NOTES = getattr(jax.jit(abs), "__dict__", {}).keys() - {"__wrapped__"}
 PACKAGE = __name__.partition(".")[0]
 # Of a row, what stands beside the code that is traced.
 BESIDE: dict[type, tuple[str, ...]] = {

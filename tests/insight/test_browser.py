@@ -19,8 +19,8 @@ from many_trials import every, many
 from jaxsweep.insight import page
 from jaxsweep.insight.page import Section, Table
 
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(DRIVER is None, reason="chromedriver is not installed")
+DRIVER = shutil.which("chromedriver") if shutil.which("chromium") else None
+pytestmark = pytest.mark.skipif(DRIVER is None, reason="chromium or its chromedriver is not installed")
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
@@ -103,11 +103,11 @@ def browser() -> Iterator[Browser]:
     with subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = next(line for line in process.stdout if "successfully on port" in line)
-        session = Browser(int(line.rstrip(".\n").rpartition(" ")[2]))
         try:
+            session = Browser(int(line.rstrip(".\n").rpartition(" ")[2]))
             yield session
-        finally:
             session.close()
+        finally:
             process.terminate()
 
 
