@@ -157,7 +157,7 @@ def set_up(dataset: Dataset, request: Request) -> Setup:
             "leave out one of them"
         )
     trials, notes = _count(request, searcher)
-    notes = [*how_read(dataset, data, MOST_NOTES), *_cut_batches(request, data), *_unfolded(request, data), *notes]
+    notes = [*how_read(dataset, data, MOST_NOTES), *_cut_to_rows(request, data), *_unfolded(request, data), *notes]
     notes += known.notes
     if request.space is not None and gradients:
         notes.append(
@@ -332,16 +332,17 @@ def _start(request: Request, listed: Sequence[Config] | None, what: Scope, data:
     return [f"{agree.count(False)} of {len(agree)} configs have no layer of start_from, which has {theirs}"]
 
 
-def _cut_batches(request: Request, data: Prepared) -> list[str]:
-    """Return a note if batches are larger than the training part and are cut to it."""
+def _cut_to_rows(request: Request, data: Prepared) -> list[str]:
+    """Return a note for each hyperparameter by which networks would see more rows than the training part has."""
     rows = min(len(part) for part in data.train)
-    sizes: list[Any] = [config.get("batch_size") for config in request.configs or ()]
-    if request.space is not None and "batch_size" in request.space.entries:
-        sizes = list(scope.ends(request.space.entries["batch_size"]))
-    large = sorted({size for size in sizes if isinstance(size, int) and size > rows})
-    if not large:
-        return []
-    return [f"batch_size {', '.join(map(str, large[:5]))}: cut to the {rows} training rows there are"]
+    notes = []
+    for name in ("batch_size", "train_rows"):
+        sizes: list[Any] = [config.get(name) for config in request.configs or ()]
+        if request.space is not None and name in request.space.entries:
+            sizes = list(scope.ends(request.space.entries[name]))
+        if large := sorted({size for size in sizes if isinstance(size, int) and size > rows}):
+            notes.append(f"{name} {', '.join(map(str, large[:5]))}: cut to the {rows} training rows there are")
+    return notes
 
 
 def _unfolded(request: Request, data: Prepared) -> list[str]:
