@@ -62,6 +62,13 @@ def printed(notebook: Any) -> str:
     return "".join(output.text for output in given if output.output_type == "stream")
 
 
+def said(name: str, folder: Path, pictures: int, smaller: Mapping[str, str]) -> str:
+    """Return what a notebook prints in a smaller form, having drawn so many pictures."""
+    notebook = executed(name, folder, smaller)
+    assert len(outputs(notebook, "image/png")) == pictures
+    return printed(notebook)
+
+
 def test_the_first_sweep(tmp_path: Path) -> None:
     notebook = executed("01", tmp_path)
     assert len(outputs(notebook, "image/png")) == 3
@@ -72,18 +79,14 @@ def test_the_first_sweep(tmp_path: Path) -> None:
 
 
 def test_seeds_or_hyperparameters(tmp_path: Path) -> None:
-    notebook = executed("02", tmp_path, {"CONFIGS, INITS, ORDERS = 40, 8, 5": "CONFIGS, INITS, ORDERS = 6, 3, 2"})
-    assert len(outputs(notebook, "image/png")) == 2
-    text = printed(notebook)
+    text = said("02", tmp_path, 2, {"CONFIGS, INITS, ORDERS = 40, 8, 5": "CONFIGS, INITS, ORDERS = 6, 3, 2"})
     assert text.startswith("36 networks in")
     shares = [float(share) for share in re.findall(r"([\d.]+)% of the variance", text)]
     assert sum(shares) == pytest.approx(100, abs=0.3)
 
 
 def test_the_edge_of_trainability(tmp_path: Path) -> None:
-    notebook = executed("03", tmp_path, {"SIDE = 100": "SIDE = 12"})
-    assert len(outputs(notebook, "image/png")) == 2
-    text = printed(notebook)
+    text = said("03", tmp_path, 2, {"SIDE = 100": "SIDE = 12"})
     found = re.match(r"144 networks in \d+ s, (\d+) of them diverged\n", text)
     assert found is not None
     assert 40 < int(found[1]) < 104  # both sides of the edge are in the picture
@@ -95,9 +98,7 @@ def test_double_descent(tmp_path: Path) -> None:
         "WIDTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256]": "WIDTHS = [2, 8]",
         "ROWS, SEEDS, EPOCHS, NOISE = [300, 600, 900], 4, 400, 0.15": "ROWS, SEEDS, EPOCHS, NOISE = [150], 2, 10, 0.15",
     }
-    notebook = executed("04", tmp_path, smaller)
-    assert len(outputs(notebook, "image/png")) == 2
-    text = printed(notebook)
+    text = said("04", tmp_path, 2, smaller)
     assert text.startswith("4 networks of 10 epochs in")
     assert re.search(r"^150 rows: no width learn.* error 0\.\d+ at best, 0\.\d+ at 8$", text, re.MULTILINE)
 
@@ -109,9 +110,7 @@ def test_the_learning_rate_and_everything_else(tmp_path: Path) -> None:
         "[8, 16, 32, 64, 128, 256]": "[8, 16]",
         "[1, 2, 3, 4, 6, 8]": "[1, 2]",
     }
-    notebook = executed("05", tmp_path, smaller)
-    assert len(outputs(notebook, "image/png")) == 1
-    text = printed(notebook)
+    text = said("05", tmp_path, 1, smaller)
     assert text.startswith("48 networks by 1 programs in")
     assert len(re.findall(r"slope [+-]\d\.\d\d \(.*\), on average \d\.\d of 4 rates reach 0.9", text)) == 6
 
@@ -123,18 +122,14 @@ def test_what_matters_and_how_to_search(tmp_path: Path) -> None:
         '["random", "sobol", "zoom", "evolution", "bayes"]': '["random", "bayes"]',
         '[None, "halving", "hyperband", "asha", "median"]': '[None, "asha"]',
     }
-    notebook = executed("06", tmp_path, smaller)
-    assert len(outputs(notebook, "image/png")) == 3
-    text = printed(notebook)
+    text = said("06", tmp_path, 3, smaller)
     assert "of the variance of score over 60 trials: " in text
     spent = [int(epochs) for epochs in re.findall(r"^(?:none|asha) +(\d+) epochs, best 0\.\d+ \(", text, re.MULTILINE)]
     assert spent[0] > spent[1]
 
 
 def test_your_own_data(tmp_path: Path) -> None:
-    notebook = executed("07", tmp_path, {"TRIALS = 400": "TRIALS = 24", "epochs=40": "epochs=4"})
-    assert len(outputs(notebook, "image/png")) == 1
-    text = printed(notebook)
+    text = said("07", tmp_path, 1, {"TRIALS = 400": "TRIALS = 24", "epochs=40": "epochs=4"})
     assert "- 'age', 'bmi', 'bp', 's1', 's2' and 4 more are read as numbers with decimal ','" in text
     assert re.search(r"^search \d+\.\d, confirmed \d+\.\d, on the test rows \d+\.\d$", text, re.MULTILINE)
     assert re.search(r"^the ensemble has \d+ networks$", text, re.MULTILINE)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLICE, SIDE = 16, 8  # most bins of a hyperparameter, and of each of two
-LEAST, EACH = 4, 8  # least bins of many values, and trials in each: the mean of few follows luck
+EACH = 8  # trials in a bin of a hyperparameter, or more: the mean of few follows luck
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,7 @@ def slice_of(factor: Factor, response: FloatArray, most: int = SLICE) -> Slice:
     if not len(rows):
         empty = np.zeros(0)
         return Slice(factor, empty, np.zeros(0, np.int64), empty, empty, empty)
-    found = factor.of(rows)
-    if len(np.unique(found.x)) > most:
-        most = int(np.clip(len(rows) // EACH, LEAST, most))
-    codes, at = levels_of(found, most)
+    codes, at = levels_of(factor.of(rows), most, EACH)
     values = [response[rows[codes == level]] for level in range(len(at))]
     counts = np.array([len(each) for each in values])
     mean = np.array([each.mean() for each in values])

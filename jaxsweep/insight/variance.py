@@ -35,6 +35,7 @@ BINS, COARSE = 16, 6  # knots of a hyperparameter by itself, and of one in a pai
 PAIRS = 16  # that are fitted, at most
 GROUPS = 20  # of the jackknife
 RIDGE = 0.1  # of an observation that says 0, of each coefficient: where there are no trials the functions stay there
+FEWEST = 4  # levels of many values, however few the trials
 LEAST = 20  # trials to say anything of
 EACH = 25  # trials in a cell of a pair, on average, at least
 FAR = 3.0  # interquartile ranges beyond the quartiles, from where a value counts as if it were there (Tukey, 1977)
@@ -125,10 +126,11 @@ class Fit:
     drawn_in: int
 
 
-def levels_of(factor: Factor, most: int) -> tuple[NDArray[np.int64], FloatArray]:
+def levels_of(factor: Factor, most: int, each: int = 1) -> tuple[NDArray[np.int64], FloatArray]:
     """Return the level of each trial, -1 where the factor is absent, and a value that is typical of each level.
 
-    Each value is one where there are up to `most`, or where it has no numbers.
+    Each value is one where there are up to `most`, or where it has no numbers. Else there are so many, of about equally
+    many trials: of `each` or more, as long as that leaves `FEWEST` levels.
     """
     codes = np.full(len(factor.x), -1, np.int64)
     on = factor.present
@@ -137,7 +139,8 @@ def levels_of(factor: Factor, most: int) -> tuple[NDArray[np.int64], FloatArray]
     if len(values) <= most or factor.words:
         codes[on] = places
         return codes, values
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, most + 1)[1:-1]))
+    count = min(most, max(FEWEST, len(known) // each))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1)[1:-1]))
     levels = np.searchsorted(edges, known, side="right")
     _, levels = np.unique(levels, return_inverse=True)  # ties may leave one empty
     codes[on] = levels

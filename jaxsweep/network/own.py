@@ -110,7 +110,7 @@ def _tried(what: str, own: Own, arguments: Sequence[Array], shape: tuple[int, ..
     dtype = jnp.result_type(float)
     try:
         with jax.checking_leaks():
-            traced = jax.eval_shape(lambda *given: own(*given), *arguments)
+            traced = _shape(own, arguments)
     except _NUMPY as error:
         raise RequestError(
             f"{what} cannot be traced by JAX, since it asks for numbers where there are none yet "
@@ -121,7 +121,7 @@ def _tried(what: str, own: Own, arguments: Sequence[Array], shape: tuple[int, ..
         # its way to who keeps a tracer it can fail itself, by an IndexError.
         try:
             with ambient.retraced(object()):
-                jax.eval_shape(lambda *given: own(*given), *arguments)
+                _shape(own, arguments)
         except Exception as alone:
             failed = f"{type(alone).__name__}: {_first(alone)}"
             raise RequestError(f"{what} fails ({failed}): it must give {right}") from alone
@@ -145,6 +145,11 @@ def _tried(what: str, own: Own, arguments: Sequence[Array], shape: tuple[int, ..
 def _first(error: Exception) -> str:
     """Return the first line of what an error says."""
     return str(error).strip().partition("\n")[0][:200]
+
+
+def _shape(own: Own, arguments: Sequence[Array]) -> Any:
+    """Return what JAX says a function gives; it is traced, by a name of which JAX remembers nothing."""
+    return jax.eval_shape(lambda *given: own(*given), *arguments)
 
 
 def _run(own: Own, arguments: Sequence[Array]) -> Array:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from many_trials import many
 
-from jaxsweep.insight.surface import EACH, LEAST, SLICE, slice_of
+from jaxsweep.insight.surface import EACH, SLICE, slice_of
+from jaxsweep.insight.variance import FEWEST
 
 
 @pytest.mark.parametrize("trials", [40, 100, 1000])
@@ -14,7 +15,7 @@ def test_bins_of_many_values_hold_trials_enough(trials: int) -> None:
     known = int(np.isfinite(sheet.scores).sum())
     assert found.trials.sum() == known
     assert found.trials.min() >= EACH
-    assert LEAST <= len(found.at) <= SLICE
+    assert FEWEST <= len(found.at) <= SLICE
     assert len(found.at) == min(SLICE, known // EACH)
     assert (found.low < found.mean).all()
 
