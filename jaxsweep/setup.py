@@ -40,7 +40,7 @@ from jaxsweep.spec.points import all_completed
 from jaxsweep.spec.request import DEFAULT_SEARCH, DEFAULT_TRIALS, Request
 from jaxsweep.spec.scope import Scope
 from jaxsweep.spec.space import Distribution, Space
-from jaxsweep.spec.swept import ACTS, acts
+from jaxsweep.spec.swept import NEEDS, acts
 from jaxsweep.streams import bit_generator, uniforms
 
 MOST_NOTES = 12  # parts of the line that says how a table was read
@@ -272,7 +272,7 @@ def how_read(dataset: Dataset, data: Prepared, most: int | None = None) -> list[
 
 def _inert(space: Space, data: Prepared) -> list[str]:
     """Return a note if entries of a space have no effect, such as momentum where there is no sgd."""
-    watched = [name for name in space.columns if name in ACTS]
+    watched = [name for name in space.columns if name in NEEDS]
     if not watched:
         return []
     configs = _drawn(space, data)
@@ -280,9 +280,10 @@ def _inert(space: Space, data: Prepared) -> list[str]:
     if not idle:
         return []
     has = "has" if len(idle) == 1 else "have"
+    acting = [f"{name} where {' and '.join(map(str, NEEDS[name]))}" for name in idle]
     return [
-        f"{', '.join(idle)} {has} no effect in any of {LOOKED_AT} configs drawn from the space: something else that is "
-        "needed for that is not there"
+        f"{', '.join(idle)} {has} no effect in any of {LOOKED_AT} configs drawn from the space; what would have: "
+        f"{'; '.join(acting)}"
     ]
 
 

@@ -30,10 +30,10 @@ def every(sheet: Sheet) -> list[dict[str, Any]]:
     table = np.random.default_rng(0).random((len(sheet.ids), 30))
     table[::3, 20:] = np.nan
     return [
-        charts.curves(table, "val_loss", [(3, table[1]), (4, table[0][:20])]),
+        charts.curves(table, sheet.objective, sheet.sign, [(3, table[1]), (4, table[0][:20])]),
         charts.importances(importance(sheet)),
         *(charts.slice_chart(sheet, each) for each in factors),
         charts.parallel(sheet, factors),
-        charts.heat(factors[6], factors[7], sheet.scores, "val_loss", -1),
+        charts.heat(factors[6], factors[7], sheet.scores, sheet.objective, sheet.sign),
         charts.cost(sheet, 1.0 + np.arange(len(sheet.ids), dtype=np.float64), "seconds"),
     ]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxsweep.insight.far import Side, fences, worse_end
 from jaxsweep.insight.importance import Importance
 from jaxsweep.insight.rungs import Rung, Stops
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
 from jaxsweep.insight.surface import grid_of, slice_of
-from jaxsweep.insight.variance import BINS, FAR
+from jaxsweep.insight.variance import BINS
 
 Chart = dict[str, Any]
 
@@ -86,27 +87,28 @@ def numbers(values: Any) -> list[Any]:
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in array.tolist()]
 
 
-def bounds(values: FloatArray, room: float = 0.04) -> list[float]:
-    """Return the range of an axis in which all but far outliers lie."""
+def bounds(values: FloatArray, side: Side, room: float = 0.04) -> list[float]:
+    """Return the range of an axis on which all values are but those that are far at an end."""
     known = values[np.isfinite(values)]
     if not len(known):
         return [0.0, 1.0]
-    low, high = np.quantile(known, [0.25, 0.75])
-    reach = FAR * (high - low) or 1e-9
-    ends = np.clip([known.min(), known.max()], low - reach, high + reach)
+    ends = np.clip([known.min(), known.max()], *fences(known, side))
     margin = room * (ends[1] - ends[0]) or 1e-9
     return [float(ends[0] - margin), float(ends[1] + margin)]
 
 
-def curves(table: FloatArray, metric: str, best: Sequence[tuple[int, FloatArray]], stops: Stops | None = None) -> Chart:
+def curves(
+    table: FloatArray, metric: str, sign: int, best: Sequence[tuple[int, FloatArray]], stops: Stops | None = None
+) -> Chart:
     """Return learning curves [trials, epochs] as a density with quantiles, and the best ones on top, by their ids.
 
-    Where a scheduler stopped trials there are a line, how many came and went on, and a cross at the end of each.
+    The picture ends where values are far at the bad end, for what is good to have room. Where a scheduler
+    stopped trials there are a line, how many came and went on, and a cross at the end of each.
     """
     epochs = table.shape[1]
     at = np.unique(np.linspace(1, epochs, min(epochs, 120)).astype(np.int64))
     columns = table[:, at - 1]
-    low, high = bounds(columns[:, len(at) // 4 :] if len(at) > 4 else columns)
+    low, high = bounds(columns[:, len(at) // 4 :] if len(at) > 4 else columns, worse_end(sign))
     edges = np.linspace(low, high, 61)
     known = np.isfinite(columns)
     counts = np.array([np.histogram(columns[known[:, i], i], edges)[0] for i in range(len(at))], np.float64)
@@ -224,7 +226,8 @@ def scattered(factor: Factor, rows: NDArray[np.int64]) -> FloatArray:
 def slice_chart(sheet: Sheet, factor: Factor) -> Chart:
     """Return the score against a hyperparameter: trials, the mean of bins with its interval, and the best trial."""
     rows = np.flatnonzero(np.isfinite(sheet.scores) & factor.present)
-    some, found = sampled(rows), slice_of(factor, sheet.scores)
+    near, _ = sheet.tamed()  # over all trials: one scale, and the same means, in each picture
+    some, found = sampled(rows), slice_of(factor, near)
     x = scattered(factor, some)
     data: list[dict[str, Any]] = [
         {
@@ -247,7 +250,7 @@ def slice_chart(sheet: Sheet, factor: Factor) -> Chart:
             "type": "scatter", "mode": "markers", "x": numbers(factor.x[best]), "y": numbers(sheet.scores[best]),
             "marker": {"color": RED, "size": 10, "symbol": "star"}, "hovertemplate": "best: %{y}<extra></extra>",
         })  # fmt: skip
-    up = axis(sheet.objective, range=bounds(sheet.scores[rows]))
+    up = axis(sheet.objective, range=bounds(near[rows], "none"))
     return {"data": data, "layout": layout(xaxis=of_factor(factor), yaxis=up, height=300)}
 
 
@@ -257,8 +260,8 @@ def parallel(sheet: Sheet, factors: Sequence[Factor]) -> Chart:
     Of many trials they are PARALLEL, evenly taken by rank.
     """
     rows = np.sort(sampled(sheet.best_first, PARALLEL))
-    low, high = bounds(sheet.scores[rows], 0.0)
-    scores = np.clip(sheet.scores[rows], low, high)
+    scores = sheet.tamed()[0][rows]
+    low, high = bounds(scores, "none", 0.0)
     dimensions: list[dict[str, Any]] = [{"label": text(sheet.objective), "values": numbers(scores)}]
     for factor in factors[:SHOWN]:
         x = factor.x[rows]
@@ -335,7 +338,7 @@ def cost(sheet: Sheet, seconds: FloatArray, label: str) -> Chart:
         },
     ]  # fmt: skip
     log = bool(len(rows)) and float(seconds[rows].max() / seconds[rows].min()) > 10
-    up = axis(sheet.objective, range=bounds(sheet.scores[rows]))
+    up = axis(sheet.objective, range=bounds(sheet.tamed()[0][rows], "none"))
     return {"data": data, "layout": layout(xaxis=axis(label, log), yaxis=up, height=360)}
 
 

@@ -75,7 +75,9 @@ class Comparison:
         last = self.groups[-1]
         words = f"{self.name}: {lead} in {self.objective}, {self.how}"
         if len(self.groups) > 2:
-            words += f"; {last.value} is last, {last.behind:.3g} ({last.low:.3g} to {last.high:.3g}) behind"
+            words += (
+                f"; {last.value} is last, {last.behind:.3g} ({last.low:.3g} to {last.high:.3g}) behind {best.value}"
+            )
         return words
 
     def __repr__(self) -> str:
@@ -103,13 +105,13 @@ def compare(sheet: Sheet, name: Any) -> Comparison:
         )
     if len(rows) < LEAST:
         raise RequestError(f"{len(rows)} trials have a score and a {name}: to compare takes {LEAST} at least")
-    scores = sheet.scores[rows]
+    scores, near = sheet.scores[rows], sheet.tamed()[0][rows]
     level = np.searchsorted(values, factor.x[rows])
     counts = np.bincount(level, minlength=len(values))
     means = np.bincount(level, scores, minlength=len(values)) / counts
     others = [other for other in sheet.factors.values() if other.name != name]
     table, deviation = _matched(
-        np.column_stack([rows * 0.0, *(other.x[rows] for other in others)]), level, scores, len(values)
+        np.column_stack([rows * 0.0, *(other.x[rows] for other in others)]), level, near, len(values)
     )
     several = len(table)
     if several >= MATCHED and np.isfinite(table).all(axis=1).sum() >= MATCHED:
@@ -122,7 +124,7 @@ def compare(sheet: Sheet, name: Any) -> Comparison:
         width = float(stats.t.ppf(0.975, len(whole) - 1)) * errors
     else:
         own = Factor(factor.name, level.astype(np.float64), tuple(map(factor.shown, values)))  # each value by itself
-        found = fit([own, *(other.of(rows) for other in others)], scores)
+        found = fit([own, *(other.of(rows) for other in others)], near)
         place = next(i for i, term in enumerate(found.terms) if term.names == (name,))
         adjusted = found.mean + found.effects[place]
         how = f"at equal other hyperparameters, by a model of all {len(sheet.factors)}"

@@ -42,7 +42,8 @@ class Importance:
         rest: what is luck, and what depends on three and more hyperparameters.
         deviation: the standard deviation of that rest, in units of the response.
         trials: how many had the response.
-        drawn_in: how many of them lay so far from the others (3 interquartile ranges) that they count as less far.
+        drawn_in: how many of them lay so far at the bad end (3 interquartile ranges) that they count as less far; none
+            of a response that has bounds, such as an accuracy.
     """
 
     of: str
@@ -94,7 +95,7 @@ def importance(sheet: Sheet, of: Any = "score", names: Sequence[str] | None = No
     Raises:
         RequestError: there is nothing to explain, or there are too few trials.
     """
-    response = sheet.response(of)
+    response, drawn_in = sheet.tamed(of)
     rows = np.flatnonzero(np.isfinite(response))
     if len(rows) < LEAST:
         raise RequestError(
@@ -119,4 +120,4 @@ def importance(sheet: Sheet, of: Any = "score", names: Sequence[str] | None = No
         for term, share, error in zip(found.terms, found.shares, found.errors, strict=True)
     ]
     shares.sort(key=lambda each: -each.share)
-    return Importance(of, tuple(shares), found.rest, found.deviation, found.trials, found.drawn_in)
+    return Importance(of, tuple(shares), found.rest, found.deviation, found.trials, drawn_in)

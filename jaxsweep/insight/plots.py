@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxsweep.errors import RequestError
 from jaxsweep.insight import charts
+from jaxsweep.insight.far import worse_end
 from jaxsweep.insight.importance import importance
 from jaxsweep.insight.rungs import Stops
 from jaxsweep.insight.sheet import Factor, FloatArray, Sheet
@@ -61,7 +62,7 @@ class Plots:
         on = np.asarray(known.any(axis=0))
         if not on.any():
             raise RequestError(f"no trial has a finite {name}: there is nothing to draw")
-        low, high = charts.bounds(table[:, on])
+        low, high = charts.bounds(table[:, on], worse_end(self.sheet.way(name)))
         rows, columns = np.nonzero(known)
         edges = [np.append(epochs - 0.5, epochs[-1] + 0.5), np.linspace(low, high, 61)]
         counts, *_ = np.histogram2d(columns + 1.0, table[rows, columns], bins=edges)
@@ -113,14 +114,15 @@ class Plots:
         """
         factor, response, axes = self.sheet.factor(name), self.sheet.response(of), _axes(ax)
         rows = np.flatnonzero(np.isfinite(response) & factor.present)
-        some, found = charts.sampled(rows), slice_of(factor, response)
+        near, _ = self.sheet.tamed(of)
+        some, found = charts.sampled(rows), slice_of(factor, near)
         axes.plot(charts.scattered(factor, some), response[some], ".", color=charts.GREY, markersize=3, alpha=0.4)
         axes.errorbar(
             found.at, found.mean, found.high - found.mean, color=charts.BLUE, marker="o", markersize=4,
             linestyle="none" if factor.words else "-",
         )  # fmt: skip
         if len(rows):
-            axes.set_ylim(*charts.bounds(response[rows]))
+            axes.set_ylim(*charts.bounds(near[rows], "none"))
         axes.set_ylabel(self.sheet.objective if of == "score" else of)
         _label(axes.xaxis, axes.set_xscale, factor)
         return _figure(axes)
@@ -146,7 +148,7 @@ class Plots:
     def interaction(self, a: str, b: str, of: str = "score", ax: "Axes | None" = None) -> "Figure":
         """Draw the mean of a response over two hyperparameters, the first upwards; RequestError as `slice`."""
         first, second, axes = self.sheet.factor(a), self.sheet.factor(b), _axes(ax)
-        at_a, at_b, mean, _ = grid_of(first, second, self.sheet.response(of), 10)
+        at_a, at_b, mean, _ = grid_of(first, second, self.sheet.tamed(of)[0], 10)
         if not mean.size:
             raise RequestError(f"no trial has {a}, {b} and a finite {of} together: there is nothing to draw")
         better = self.sheet.sign < 0 and of == "score"
@@ -169,7 +171,7 @@ class Plots:
         axes.set(xlabel="seconds of a trial", ylabel=sheet.objective)
         _logarithmic(axes.xaxis, axes.set_xscale, self.seconds[rows])
         if len(rows):
-            axes.set_ylim(*charts.bounds(sheet.scores[rows]))
+            axes.set_ylim(*charts.bounds(sheet.tamed()[0][rows], "none"))
         return _figure(axes)
 
     def parallel(self, names: Sequence[str] | None = None, most: int = 500, ax: "Axes | None" = None) -> "Figure":
@@ -179,7 +181,7 @@ class Plots:
         rows = charts.sampled(sheet.best_first, most)[::-1]
         if not len(rows):
             raise RequestError("no trial has a score: there is nothing to draw")
-        columns = [*(_unit(factor, rows) for factor in factors), _scaled(sheet.sign * sheet.scores[rows])]
+        columns = [*(_unit(factor, rows) for factor in factors), _scaled(sheet.sign * sheet.tamed()[0][rows])]
         pyplot = _pyplot()
         shades = pyplot.get_cmap("viridis")(np.linspace(0, 1, len(rows)))
         for line, color in zip(np.column_stack(columns), shades, strict=True):

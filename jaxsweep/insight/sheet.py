@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxsweep.errors import RequestError, cut, printable, suggestion
+from jaxsweep.insight.far import Side, tame, worse_end
+from jaxsweep.spec.metrics import metric_of, sign
 
 FloatArray = NDArray[np.float64]
 
@@ -43,7 +45,7 @@ class Factor:
 
     def shown(self, value: float) -> str:
         """Return one of its values in few characters."""
-        return self.labels[int(value)] if self.words else f"{value:.3g}"
+        return self.labels[int(value)] if self.words else f"{float(f'{value:.3g}'):g}"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -90,6 +92,27 @@ class Sheet:
                 f"{of!r} is nothing that trials have{suggestion(str(of), ['score', 'diverged', *self.metrics])}"
             )
         return self.metrics[of]
+
+    def way(self, metric: str) -> int:
+        """Return 1 if larger values of a metric are better, -1 if smaller ones are, 0 if nobody knows."""
+        if metric == self.objective:
+            return self.sign
+        return sign(metric) if metric_of(metric) is not None else 0
+
+    def far_side(self, of: str = "score") -> Side:
+        """Return at which end of a response values may lie so far that nothing else is seen beside them."""
+        name = self.objective if of == "score" else of
+        metric = metric_of(name)
+        if of == "diverged" or (metric is not None and metric.bounded):
+            return "none"
+        return worse_end(self.way(name))
+
+    def tamed(self, of: Any = "score") -> tuple[FloatArray, int]:
+        """Return a response as means take it: what is far counts as less far; and how many trials were.
+
+        RequestError as of `response`.
+        """
+        return tame(self.response(of), self.far_side(of))
 
     @property
     def best_first(self) -> NDArray[np.int64]:

@@ -122,12 +122,12 @@ def grid_of(
 
 
 def interaction(sheet: Sheet, a: Any, b: Any, of: Any = "score") -> Interaction:
-    """Return how a response follows two hyperparameters together.
+    """Return how a response follows two hyperparameters together; far values count as less far in its means.
 
     Raises:
         RequestError: one of them was not varied, both are the same, or as `importance.importance`.
     """
-    first, second, response = sheet.factor(a), sheet.factor(b), sheet.response(of)
+    first, second, (response, _) = sheet.factor(a), sheet.factor(b), sheet.tamed(of)
     if a == b:
         raise RequestError(f"interaction({a!r}, {b!r}): the two must be different hyperparameters")
     pair = tuple(name for name in sheet.factors if name in (a, b))

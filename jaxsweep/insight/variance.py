@@ -38,7 +38,6 @@ RIDGE = 0.1  # of an observation that says 0, of each coefficient: where there a
 FEWEST = 4  # levels of many values, however few the trials
 LEAST = 20  # trials to say anything of
 EACH = 25  # trials in a cell of a pair, on average, at least
-FAR = 3.0  # interquartile ranges beyond the quartiles, from where a value counts as if it were there (Tukey, 1977)
 
 
 class Line(NamedTuple):
@@ -111,7 +110,6 @@ class Fit:
         deviation: the standard deviation of the rest.
         mean: of the response.
         trials: how many were used.
-        drawn_in: how many lay so far out that they were counted as less so.
     """
 
     terms: tuple[Term, ...]
@@ -123,7 +121,6 @@ class Fit:
     deviation: float
     mean: float
     trials: int
-    drawn_in: int
 
 
 def levels_of(factor: Factor, most: int, each: int = 1) -> tuple[NDArray[np.int64], FloatArray]:
@@ -147,18 +144,8 @@ def levels_of(factor: Factor, most: int, each: int = 1) -> tuple[NDArray[np.int6
     return codes, np.array([np.median(known[levels == level]) for level in range(levels.max() + 1)])
 
 
-def tame(y: FloatArray) -> tuple[FloatArray, int]:
-    """Return values of which none lies farther out than FAR interquartile ranges, and how many did."""
-    low, high = np.quantile(y, [0.25, 0.75])
-    room = FAR * (high - low)
-    if not room:
-        return y, 0
-    return np.clip(y, low - room, high + room), int(((y < low - room) | (y > high + room)).sum())
-
-
 def fit(factors: Sequence[Factor], y: FloatArray) -> Fit:
     """Return the functions of single factors and of pairs that explain `y`, float [trials] of finite numbers, best."""
-    y, drawn_in = tame(np.asarray(y, np.float64))
     n = len(y)
     each = int(np.clip(n // (4 * max(len(factors), 1)), 2, BINS))
     coarse = int(np.clip(np.sqrt(n / EACH), 2, min(COARSE, each)))
@@ -167,7 +154,7 @@ def fit(factors: Sequence[Factor], y: FloatArray) -> Fit:
     first = _Solver(mains, y, groups)
     pairs = _pairs([_line(factor, coarse) for factor in factors], y - first.predicted(), sum(t.width for t in mains))
     solver = _Solver(mains, y, groups, pairs) if pairs else first
-    return solver.fit(drawn_in)
+    return solver.fit()
 
 
 def _line(factor: Factor, most: int) -> Line:
@@ -280,7 +267,7 @@ class _Solver:
         every = np.concatenate(beta)
         return every, float(mean - column_sums @ every / n), shares / max(variance, 1e-300), float(left)
 
-    def fit(self, drawn_in: int) -> Fit:
+    def fit(self) -> Fit:
         """Return what all groups give, with errors by what changes without each."""
         beta, mean, shares, left = self._solve(np.ones(GROUPS, bool))
         without = [self._solve(np.arange(GROUPS) != group) for group in range(GROUPS)] if self.terms else []
@@ -293,7 +280,7 @@ class _Solver:
         variance = float(self.y.var())
         return Fit(
             self.terms, shares, jackknife_error(around), effects, jackknifed,
-            min(left / variance, 1.0) if variance else 0.0, left**0.5, mean, len(self.y), drawn_in,
+            min(left / variance, 1.0) if variance else 0.0, left**0.5, mean, len(self.y),
         )  # fmt: skip
 
 

@@ -112,7 +112,8 @@ def _curves(result: "Result") -> Section | None:
         note += (
             "; green: where the scheduler looked, how many trials came and went on, and the ends of those it stopped"
         )
-    return Section("Learning curves", charts=[charts.curves(table, result.objective, lines, result.stops)], note=note)
+    drawn = charts.curves(table, result.objective, result.sheet.sign, lines, result.stops)
+    return Section("Learning curves", charts=[drawn], note=note)
 
 
 def _importance(result: "Result") -> "Importance | str":
@@ -129,9 +130,11 @@ def _matters(result: "Result", found: "Importance | str") -> Section:
         return section
     section.words.append(f"{found.told()}.")
     if found.drawn_in:
-        section.words.append(f"{found.drawn_in:,} scores far from all others count as less far.")
+        section.words.append(f"{found.drawn_in:,} scores far from all others at the bad end count as less far.")
     if result.request.configs is None and result.request.search not in BLIND:
         section.words.append("The search looked where scores were good: these are the shares within where it looked.")
+    if any(trial.status == "stopped" for trial in result.trials):
+        section.words.append("Trials that the scheduler stopped count with the score that they had then.")
     section.charts.append(charts.importances(found))
     section.note = (
         "functional analysis of variance with 95 % intervals; orange: of a pair, beyond what each of the two does by "
@@ -151,11 +154,13 @@ def _slices(result: "Result", found: "Importance | str") -> Section | None:
     names = _ordered(result, found)[: charts.SHOWN]
     if not names or not np.isfinite(sheet.scores).any():
         return None
+    far = sheet.tamed()[1]
     return Section(
         "Score against each hyperparameter",
         charts=[charts.slice_chart(sheet, sheet.factors[name]) for name in names],
         note="blue: means with 95 % intervals, of about equally many trials each; the star is the best trial; trials "
-        "in which a hyperparameter has no effect are left out; what matters most stands first",
+        "in which a hyperparameter has no effect are left out; what matters most stands first"
+        + (f"; {far:,} bad scores lie beyond the pictures, and count in the means as if at their edge" if far else ""),
     )
 
 
@@ -166,9 +171,10 @@ def _together(result: "Result", found: "Importance | str") -> Section | None:
     if not pairs:
         return None
     sheet = result.sheet
+    near, _ = sheet.tamed()
     words = [f"{' x '.join(each.names)}: {each.share:.1%} ({each.low:.1%} to {each.high:.1%})" for each in pairs]
     drawn = [
-        charts.heat(sheet.factors[a], sheet.factors[b], sheet.scores, result.objective, sheet.sign)
+        charts.heat(sheet.factors[a], sheet.factors[b], near, result.objective, sheet.sign)
         for a, b in (each.names for each in pairs)
     ]
     return Section("What interacts", [f"{'; '.join(words)} of the variance."], drawn, note="mean score of each cell")

@@ -27,6 +27,7 @@ class Metric(NamedTuple):
     name: str
     task: Task | None  # None: of both
     maximize: bool = False
+    bounded: bool = False  # in [0, 1], so that no value lies far from all others
     two_classes: bool = False  # whether it is defined for two classes alone
     measure: str | None = None
     restore: Callable[[Floats, float, float], Floats] = lambda measured, scale, variance: measured
@@ -39,11 +40,11 @@ def _r2(mse: Floats, scale: float, variance: float) -> Floats:
 
 _ROWS = (
     Metric("loss", None),
-    Metric("accuracy", "classification", maximize=True),
-    Metric("balanced_accuracy", "classification", maximize=True),
-    Metric("f1", "classification", maximize=True),
+    Metric("accuracy", "classification", maximize=True, bounded=True),
+    Metric("balanced_accuracy", "classification", maximize=True, bounded=True),
+    Metric("f1", "classification", maximize=True, bounded=True),
     Metric("log_loss", "classification"),
-    Metric("auc", "classification", maximize=True, two_classes=True),
+    Metric("auc", "classification", maximize=True, bounded=True, two_classes=True),
     Metric("mse", "regression", restore=lambda mse, scale, _: mse * scale**2,
            unit=lambda scale, _: 1 / scale * (1 / scale)),
     Metric("mae", "regression", restore=lambda mae, scale, _: mae * scale, unit=lambda scale, _: 1 / scale),
@@ -147,11 +148,16 @@ def check_objective(
     )
 
 
+def metric_of(metric: str) -> Metric | None:
+    """Return what a metric is, with or without its prefix; None of one of the user's own."""
+    return METRICS.get(metric) or METRICS.get(metric.split("_", 1)[-1])
+
+
 def sign(metric: str) -> int:
     """Return 1 if larger values of a metric, with or without its prefix, are better, else -1."""
     if isinstance(metric, OwnMetric):
         return 1 if metric.maximize else -1
-    row = METRICS.get(metric) or METRICS.get(metric.split("_", 1)[-1])
+    row = metric_of(metric)
     return 1 if row is not None and row.maximize else -1
 
 

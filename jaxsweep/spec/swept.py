@@ -1,8 +1,8 @@
 """What a sweep varied, and which of it has an effect in a config: the part of a config that is an answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxsweep.spec.asked import as_asked
 from jaxsweep.spec.conditions import active
@@ -16,34 +16,55 @@ _DECAYS = ("step", "exponential", "inverse_time")
 _ENDS = ("linear", "cosine", "polynomial", "onecycle")
 
 
-def _hidden(config: Mapping[str, Any]) -> bool:
-    return bool(config["depth"] > 0)
+class Need(NamedTuple):
+    """What another hyperparameter must be for one to have an effect: one of `values`, or a number above `above`."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    above: float = 0.0
+    own: bool = False  # a function of the user's own will do, too
+
+    def met(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a resolved config has it."""
+        value = config[self.name]
+        if self.values:
+            return value in self.values or (self.own and isinstance(value, Own))
+        return bool(value > self.above)
+
+    def __str__(self) -> str:
+        if not self.values:
+            return f"{self.name} is above {self.above:g}"
+        *first, last = (*self.values, "a function of your own") if self.own else self.values
+        return f"{self.name} is {', '.join(first)} or {last}" if first else f"{self.name} is {last}"
 
 
-# Where a hyperparameter has an effect, by the values of others; one that is absent has an effect everywhere.
-ACTS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "width": _hidden,
-    "width_shape": lambda c: c["depth"] > 1,  # a funnel begins with `width`
-    "activation": _hidden,
-    "negative_slope": lambda c: _hidden(c) and c["activation"] == "leaky_relu",
-    "norm": _hidden,
-    "dropout": _hidden,
-    "parametrization": _hidden,
-    "base_width": lambda c: _hidden(c) and c["parametrization"] == "mup",
-    "frozen": _hidden,
-    "label_smoothing": lambda c: c["loss"] in CLASSIFICATION_LOSSES or isinstance(c["loss"], Own),
-    **{name: lambda c, loss=loss: c["loss"] == loss for loss, name in LOSS_PARAMETERS.items()},  # type: ignore[misc]
-    "momentum": lambda c: c["optimizer"] == "sgd",
-    "nesterov": lambda c: c["optimizer"] == "sgd" and c["momentum"] > 0,
-    "rms_decay": lambda c: c["optimizer"] in ("rmsprop", "adadelta"),
-    "b1": lambda c: c["optimizer"] in (*_ADAMS, "lion"),
-    "b2": lambda c: c["optimizer"] in (*_ADAMS, "lion"),
-    "eps": lambda c: c["optimizer"] in (*_ADAMS, "rmsprop", "adagrad", "adadelta"),
-    "decay_rate": lambda c: c["schedule"] in _DECAYS,
-    "decay_every": lambda c: c["schedule"] in _DECAYS,
-    "final_learning_rate": lambda c: c["schedule"] in _ENDS,
-    "min_delta": lambda c: c["patience"] > 0,
-    "monitor": lambda c: c["patience"] > 0,
+_HIDDEN = Need("depth")
+
+# What must be for a hyperparameter to have an effect, by the values of others; one that is not here has an effect
+# everywhere.
+NEEDS: dict[str, tuple[Need, ...]] = {
+    "width": (_HIDDEN,),
+    "width_shape": (Need("depth", above=1),),  # a funnel begins with `width`
+    "activation": (_HIDDEN,),
+    "negative_slope": (_HIDDEN, Need("activation", ("leaky_relu",))),
+    "norm": (_HIDDEN,),
+    "dropout": (_HIDDEN,),
+    "parametrization": (_HIDDEN,),
+    "base_width": (_HIDDEN, Need("parametrization", ("mup",))),
+    "frozen": (_HIDDEN,),
+    "label_smoothing": (Need("loss", CLASSIFICATION_LOSSES, own=True),),
+    **{name: (Need("loss", (loss,)),) for loss, name in LOSS_PARAMETERS.items()},
+    "momentum": (Need("optimizer", ("sgd",)),),
+    "nesterov": (Need("optimizer", ("sgd",)), Need("momentum")),
+    "rms_decay": (Need("optimizer", ("rmsprop", "adadelta")),),
+    "b1": (Need("optimizer", (*_ADAMS, "lion")),),
+    "b2": (Need("optimizer", (*_ADAMS, "lion")),),
+    "eps": (Need("optimizer", (*_ADAMS, "rmsprop", "adagrad", "adadelta")),),
+    "decay_rate": (Need("schedule", _DECAYS),),
+    "decay_every": (Need("schedule", _DECAYS),),
+    "final_learning_rate": (Need("schedule", _ENDS),),
+    "min_delta": (Need("patience"),),
+    "monitor": (Need("patience"),),
 }
 
 
@@ -53,7 +74,7 @@ def acts(name: str, config: Mapping[str, Any]) -> bool:
     The momentum of sgd does nothing under adam, huber_delta nothing under mse. At its neutral value (no dropout) a
     hyperparameter acts: another value would do something.
     """
-    return name not in ACTS or ACTS[name](config)
+    return all(need.met(config) for need in NEEDS.get(name, ()))
 
 
 @dataclass(frozen=True)

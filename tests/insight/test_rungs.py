@@ -37,7 +37,7 @@ def test_each_rung_says_who_came_and_who_went_on() -> None:
 
 
 def test_curves_have_a_line_for_each_rung_and_a_cross_for_each_trial() -> None:
-    chart = charts.curves(TABLE, "val_accuracy", [], STOPS)
+    chart = charts.curves(TABLE, "val_accuracy", 1, [], STOPS)
     json.dumps(chart, allow_nan=False)
     assert [line["x0"] for line in chart["layout"]["shapes"]] == [1, 2, 3]
     assert [note["text"] for note in chart["layout"]["annotations"]] == ["4→3", "3→2", "2 copied"]
@@ -45,7 +45,7 @@ def test_curves_have_a_line_for_each_rung_and_a_cross_for_each_trial() -> None:
     assert charts.steps(near, 27) == [1.0, 1.0 - 0.055, 1.0, 1.0]  # words at 1 go as far as 4
     crosses = chart["data"][-1]
     assert (crosses["name"], crosses["x"], crosses["y"]) == ("stopped", [1, 2], [0.1, 0.3])
-    plain = charts.curves(TABLE, "val_accuracy", [])
+    plain = charts.curves(TABLE, "val_accuracy", 1, [])
     assert plain["layout"]["shapes"] == []
     assert [line["name"] for line in plain["data"][1:]] == ["10 %", "median", "90 %"]
 

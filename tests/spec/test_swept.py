@@ -9,7 +9,7 @@ import jaxsweep as js
 from jaxsweep.network import randomness
 from jaxsweep.spec.hyperparameters import HYPERPARAMETERS, REGRESSION_LOSSES, resolve
 from jaxsweep.spec.request import Request
-from jaxsweep.spec.swept import ACTS, Swept, acts
+from jaxsweep.spec.swept import NEEDS, Need, Swept, acts
 
 BASE: dict[str, Any] = {
     "depth": 1, "width": 6, "epochs": 4, "batch_size": 10, "learning_rate": 0.1, "momentum": 0.5, "decay_every": 2.0,
@@ -83,7 +83,14 @@ def test_parameters_of_a_loss_have_an_effect_under_it_alone() -> None:
 
 
 def test_all_that_may_have_no_effect_is_tried() -> None:
-    assert set(ACTS) == {name for names in READ.values() for name in names} | {"huber_delta"}
+    assert set(NEEDS) == {name for names in READ.values() for name in names} | {"huber_delta"}
+
+
+def test_what_a_hyperparameter_needs_can_be_said() -> None:
+    assert str(Need("depth", above=1)) == "depth is above 1"
+    assert str(Need("optimizer", ("sgd",))) == "optimizer is sgd"
+    (loss,) = NEEDS["label_smoothing"]
+    assert str(loss) == "loss is cross_entropy, focal or a function of your own"
 
 
 # --- what a sweep varied -----------------------------------------------------------------------------------------
