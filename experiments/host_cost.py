@@ -10,7 +10,6 @@ Answer: stands in experiments/accelerators.md, with the machine that it was meas
 
 import argparse
 import cProfile
-import functools
 import os
 import pstats
 import tempfile
@@ -21,7 +20,6 @@ from typing import Any
 
 os.environ["JAXSWEEP_CACHE"] = "off"
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -42,18 +40,18 @@ def without_device(
 ) -> tuple[Compiled, float]:
     """Return programs that train nothing: all lanes of a tile have at once done all their epochs."""
     tile = lanes.rows.shape[0]
-    shapes = jax.eval_shape(functools.partial(programs._fresh, program), choices, lanes)
+    shapes = programs.state_of(program, choices, lanes)
     rng = np.random.default_rng(0)
     history = jnp.asarray(rng.random((programs.LENGTH, tile, program.columns), np.float32))
     measures = jnp.asarray(rng.random((tile, len(program.measures)), np.float32))
-    state = shapes._replace(status=np.full(tile, COMPLETED, np.int32))
+    state = shapes._replace(status=jnp.full(tile, COMPLETED, jnp.int32))
 
     def advance(data: Any, choices: Any, lanes: Any, state: Any, epochs: Any, steps: Any) -> Advanced:
         asked = np.asarray(lanes.epochs)
         ended = np.stack([np.full(tile, COMPLETED), asked * np.asarray(lanes.epoch_steps), asked]).astype(np.int32)
         return Advanced(state, history, np.int32(min(asked.max(), programs.LENGTH)), ended)  # type: ignore[arg-type]
 
-    def start(choices: Any, lanes: Any, fresh: Any, old: Any) -> Any:
+    def start(first: Any, choices: Any, lanes: Any, fresh: Any, old: Any) -> Any:
         return state
 
     return Compiled(start, advance, None if test is None else lambda *_: measures, shapes, 0), 0.0
